@@ -1,0 +1,28 @@
+"""Weakly supervised object localization: from image labels to boxes.
+
+`mldfr.load("imagenet").locate("photo.jpg")` answers what is in a picture, and where.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mldfr.localizer import Localizer as Localizer
+    from mldfr.predict import Located as Located
+    from mldfr.predict import Locator as Locator
+    from mldfr.predict import load as load
+
+_PUBLIC = {
+    "Localizer": "mldfr.localizer",
+    "Located": "mldfr.predict",
+    "Locator": "mldfr.predict",
+    "load": "mldfr.predict",
+}
+__all__ = ["Localizer", "Located", "Locator", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    # PyTorch takes seconds to import: `mldfr --help` must not wait for it.
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'mldfr' has no attribute {name!r}")
