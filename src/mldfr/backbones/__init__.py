@@ -1,0 +1,25 @@
+"""The backbones of the paper (Section IV-B, Table XIII) and EfficientNet-Lite0, cut for localization.
+
+A backbone is one `BackboneSpec` in one file and one line here.
+"""
+
+from typing import TYPE_CHECKING
+
+from mldfr.registry import Registry
+
+if TYPE_CHECKING:
+    from mldfr.backbones.base import BackboneSpec
+
+BACKBONES: Registry["BackboneSpec"] = Registry(
+    "backbone",
+    {
+        "vgg16": "mldfr.backbones.vgg:VGG16",
+        "googlenet": "mldfr.backbones.googlenet:GOOGLENET",
+        "inception_v3": "mldfr.backbones.inception:INCEPTION_V3",
+        "resnet50": "mldfr.backbones.resnet:RESNET50",
+        "resnet50x": "mldfr.backbones.resnet:RESNET50X",
+        "densenet161": "mldfr.backbones.densenet:DENSENET161",
+        "mobilenet_v2": "mldfr.backbones.mobilenet:MOBILENET_V2",
+        "efficientnet_lite0": "mldfr.backbones.efficientnet:EFFICIENTNET_LITE0",
+    },
+)
