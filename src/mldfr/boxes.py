@@ -1,0 +1,67 @@
+"""From score maps to boxes, under a named rule."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from mldfr.registry import Registry
+from mldfr.score_maps import Normalizer, check
+from mldfr.types import Boxes, Float32Array
+
+BoxRule = Callable[[Float32Array, Normalizer, float], Boxes]
+"""(summed score map (H, W), normalizer, threshold) to boxes whose scores are mean activations in [0, 1]."""
+
+BOX_RULES: Registry[BoxRule] = Registry(
+    "box rule",
+    {
+        "regions": "mldfr.boxes:regions",
+        "union": "mldfr.boxes:union",
+    },
+)
+
+
+def regions(score_map: Float32Array, normalize: Normalizer, threshold: float) -> Boxes:
+    """One tight box around each connected region over the threshold (paper, Section III-C and Eq. 9).
+
+    Args:
+        score_map: (H, W), any range.
+        normalize: Brings the map into [0, 1].
+        threshold: t of Eq. 9; an activation belongs to an object when it is greater.
+
+    Returns:
+        A box for each 8-connected region, its score the mean activation inside the region, the best first. None
+        for a constant map.
+    """
+    activation = normalize(score_map)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((activation > threshold).astype(np.uint8), connectivity=8)
+    x0, y0, width, height, pixels = stats[1:].T  # row 0 is the background
+    totals = np.bincount(labels.ravel(), weights=activation.ravel(), minlength=len(stats))[1:]
+    scores = np.clip(totals / pixels, 0, 1)
+    return Boxes.make(np.stack([x0, y0, x0 + width, y0 + height], axis=1).tolist(), scores.tolist(), pixels.tolist())
+
+
+def union(score_map: Float32Array, normalize: Normalizer, threshold: float) -> Boxes:
+    """One box around everything kept, as the published code does it.
+
+    Values under the map's mean become 0; the map is normalised; values under the threshold become 0; what is at
+    least the mean of the result, zeros included, is kept. A negative mean raises the background above it, which is
+    the code's quirk and stays.
+
+    Args:
+        score_map: (H, W), any range.
+        normalize: Brings the map into [0, 1].
+        threshold: Activations under it are dropped.
+
+    Returns:
+        One box, its score the mean activation of what is kept; or none for a constant map, where the published code
+        crashes.
+    """
+    activation = normalize(np.where(check(score_map) < score_map.mean(), np.float32(0), score_map))
+    activation = np.where(activation < threshold, np.float32(0), activation)
+    if activation.min() == activation.max():
+        return Boxes.make([], [], [])
+    kept = activation >= activation.mean()
+    rows, columns = np.flatnonzero(kept.any(axis=1)), np.flatnonzero(kept.any(axis=0))
+    box = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+    return Boxes.make([box], [min(1.0, float(activation[kept].mean()))], [int(kept.sum())])

@@ -1,0 +1,101 @@
+"""What a run is told, as small frozen models that refuse unknown keys; together they make a model's card."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from mldfr.backbones import BACKBONES
+from mldfr.boxes import BOX_RULES
+from mldfr.recalibration import CONVOLUTION, POOLING
+from mldfr.registry import Registry
+from mldfr.score_maps import NORMALIZERS
+
+Triple = tuple[float, float, float]
+Scale = Annotated[float, Field(gt=0, le=16, allow_inf_nan=False)]
+
+
+class Strict(BaseModel):
+    """Frozen, and a misspelt key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Architecture(Strict):
+    """The network, as nothing but names and numbers."""
+
+    backbone: str
+    num_classes: int = Field(ge=1)
+    last_downsampling: Literal["transition", "dilate"]
+    recalibration: str
+    recalibration_options: dict[str, Any] = {}
+    convolution: str
+    classifier_bias: bool
+
+    @field_validator("backbone", "recalibration", "convolution")
+    @classmethod
+    def _known(cls, name: str, info: Any) -> str:
+        registries: dict[str, Registry[Any]] = {
+            "backbone": BACKBONES,
+            "recalibration": POOLING,
+            "convolution": CONVOLUTION,
+        }
+        return registries[info.field_name].check(name)
+
+
+class Preprocessing(Strict):
+    """How a picture becomes the network's input."""
+
+    input_size: int = Field(ge=64)
+    """Short side at scale 1, in pixels."""
+    mean: Triple
+    std: Triple
+    """Normalisation of RGB values in [0, 1]."""
+
+
+class Localization(Strict):
+    """From score maps to boxes (paper, Section III-C and IV-B)."""
+
+    scales: tuple[Scale, ...] = Field(default=(1.0, 1.5, 2.0), min_length=1)
+    """Factors of the image pyramid; the short side is `scale * input_size`."""
+    threshold: float = Field(default=0.2, ge=0, lt=1)
+    """What an activation in [0, 1] must exceed to belong to an object: t of Eq. 9."""
+    normalizer: str = "min_max"
+    box_rule: str = "regions"
+
+    @field_validator("normalizer", "box_rule")
+    @classmethod
+    def _known(cls, name: str, info: Any) -> str:
+        return (NORMALIZERS if info.field_name == "normalizer" else BOX_RULES).check(name)
+
+
+class Card(Strict):
+    """What a saved model says of itself; it stands in the file's header as JSON."""
+
+    format_version: Literal[1] = 1
+    architecture: Architecture
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    localization: Localization = Localization()
+    multi_label: bool = False
+    """Whether an image may have several classes: probabilities are sigmoids then, and a softmax otherwise."""
+    training: dict[str, Any] = {}
+    """The recipe, free-form."""
+    versions: dict[str, str] = {}
+    """Versions of the software that wrote the file."""
+
+    @model_validator(mode="after")
+    def _one_name_per_class(self) -> "Card":
+        if len(self.class_names) != self.architecture.num_classes:
+            raise ValueError(f"{len(self.class_names)} class names for {self.architecture.num_classes} classes")
+        return self
+
+
+def explain(error: ValidationError) -> str:
+    """The errors of a validation in one line: `key: what is wrong with it`."""
+    lines = []
+    for item in error.errors(include_url=False):
+        key = ".".join(str(part) for part in item["loc"])
+        message = re.sub(r"^Value error, ", "", item["msg"])
+        lines.append(f"{key}: {message}" if key else message)
+    return "; ".join(lines)

@@ -1,0 +1,187 @@
+"""The localization network of Fig. 7: stages, recalibration, Conv-Cls, global average pooling."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from mldfr.backbones import BACKBONES
+from mldfr.backbones.base import Backbone, LastDownsampling, StateDict, describe_mismatch, pointwise
+from mldfr.config import Architecture, Card, Preprocessing, explain
+from mldfr.recalibration import CONVOLUTION, KERNEL_SIZES, POOLING
+from mldfr.recalibration.normalization import normalize_convolutions
+from mldfr.weights import WeightsError, pretrained, read, write
+
+MODEL_FILE = "model.safetensors"
+
+
+class Localizer(nn.Module):
+    """A classification network whose class scores are means of maps, so that the maps say where.
+
+    Usually made by `Localizer.create`, `Localizer.load` or `mldfr.load`.
+
+    Args:
+        backbone: Four stages.
+        recalibration: Three modules, behind the first three stages.
+        head: Conv-Cls, a 1x1 convolution from features to classes.
+        card: What the model says of itself.
+    """
+
+    def __init__(self, backbone: Backbone, recalibration: Sequence[nn.Module], head: nn.Conv2d, *, card: Card) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.recalibration = nn.ModuleList(recalibration)
+        self.head = head
+        self.card = card
+
+    def features(self, images: Tensor) -> Tensor:
+        """Normalised images (B, 3, H, W), sides of at least 64, to features (B, C, H/16, W/16)."""
+        x = images
+        for index, recalibrate in enumerate(self.recalibration):
+            x = recalibrate(self.backbone.run_stage(index, x))
+        return self.backbone.run_stage(len(self.recalibration), x)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised images (B, 3, H, W) to logits (B, K) and score maps (B, K, h, w), whose means they are."""
+        features = self.features(images)  # (B, C, h, w)
+        score_maps = self.head(features)  # (B, K, h, w), Eq. 3
+        logits = score_maps.mean(dim=(2, 3))  # (B, K), Eq. 4
+        return logits, score_maps
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (B, C, h, w) to logits (B, K) by Eq. 1: pool first, which spares the K maps."""
+        logits: Tensor = self.head(features.mean(dim=(2, 3), keepdim=True)).flatten(1)
+        return logits
+
+    def score_maps(self, features: Tensor, classes: Sequence[int]) -> Tensor:
+        """Features of one image (C, h, w) to the maps (k, h, w) of `classes` alone, by Eq. 2."""
+        rows = torch.as_tensor(classes, device=features.device)
+        weight = self.head.weight.flatten(1)[rows]  # (k, C)
+        maps = (weight @ features.flatten(1)).view(-1, *features.shape[1:])
+        return maps if self.head.bias is None else maps + self.head.bias[rows, None, None]
+
+    @classmethod
+    def create(
+        cls,
+        backbone: str,
+        *,
+        num_classes: int | None = None,
+        class_names: Sequence[str] = (),
+        last_downsampling: LastDownsampling | None = None,
+        recalibration: str = "self_attention",
+        recalibration_options: Mapping[str, Any] | None = None,
+        convolution: str | None = None,
+        classifier_bias: bool = False,
+        weights: str | Path | StateDict | None = None,
+        pretrained_classifier: bool = False,
+        multi_label: bool = False,
+    ) -> Self:
+        """Build a network; every cell of the paper's Tables VIII, IX and XIII is a choice of arguments.
+
+        New convolutions (transition, conv6, recalibration, Conv-Cls) start with Xavier normal weights.
+
+        Args:
+            backbone: A name of `mldfr list backbones`.
+            num_classes: K; may be left out where `class_names` are given.
+            class_names: K names; "0", "1", ... when left out.
+            last_downsampling: `transition` (the paper) or `dilate`; the backbone's own default when left out.
+            recalibration: The module behind the downsamplings ("S"), or `none`.
+            recalibration_options: Its further arguments, such as `{"gate": "identity"}`.
+            convolution: The normalisation behind the convolutions ("B"), or `none`; the backbone's own default
+                when left out, which is `batch_norm` but for resnet50x.
+            classifier_bias: Whether Conv-Cls has a bias. The paper's has none; Table V counts one.
+            weights: ImageNet weights of the trunk: a state dict, `torchvision`, one of torchvision's names, a file
+                with torchvision's key names; None starts at random.
+            pretrained_classifier: Also take Conv-Cls from the classifier in `weights`, with its bias.
+            multi_label: Whether an image may have several classes.
+
+        Raises:
+            ValueError: An unknown name, or numbers that do not belong together.
+            WeightsError: Weights that do not exist or do not fit; the message names what differs.
+        """
+        spec = BACKBONES[backbone]
+        architecture = Architecture(
+            backbone=backbone,
+            num_classes=num_classes or len(class_names) or 1000,
+            last_downsampling=last_downsampling or spec.last_downsampling,
+            recalibration=recalibration,
+            recalibration_options=dict(recalibration_options or {}),
+            convolution=convolution or spec.convolution,
+            classifier_bias=classifier_bias or pretrained_classifier,
+        )
+        card = Card(
+            architecture=architecture,
+            class_names=tuple(class_names) or tuple(str(index) for index in range(architecture.num_classes)),
+            preprocessing=Preprocessing(input_size=spec.input_size, mean=spec.mean, std=spec.std),
+            multi_label=multi_label,
+        )
+        state = pretrained(weights, default=spec.pretrained) if isinstance(weights, str | Path) else weights
+        localizer = cls._build(card, state)
+        if pretrained_classifier:
+            localizer._take_classifier(state or {}, spec.classifier)
+        return localizer
+
+    @classmethod
+    def _build(cls, card: Card, weights: StateDict | None = None) -> Self:
+        """The network that a card describes, its trunk with `weights`."""
+        wanted = card.architecture
+        spec = BACKBONES[wanted.backbone]
+        try:
+            backbone = Backbone(spec, last_downsampling=wanted.last_downsampling, weights=weights)
+        except ValueError as error:
+            raise WeightsError(f"the weights do not fit {wanted.backbone}: {error}") from error
+        normalize_convolutions(backbone.trunk, CONVOLUTION[wanted.convolution])
+        module = POOLING[wanted.recalibration]
+        modules = [
+            module(channels, kernel_size, **wanted.recalibration_options)
+            for channels, kernel_size in zip(spec.channels[:3], KERNEL_SIZES, strict=True)
+        ]
+        head = pointwise(spec.channels[-1], wanted.num_classes, bias=wanted.classifier_bias)
+        return cls(backbone, modules, head, card=card)
+
+    def _take_classifier(self, state: StateDict, name: str | None) -> None:
+        weight, bias = state.get(f"{name}.weight"), state.get(f"{name}.bias")
+        if weight is None or bias is None or weight.shape != self.head.weight.shape[:2]:
+            found = "none" if weight is None else tuple(weight.shape)
+            raise WeightsError(
+                f"Conv-Cls of {self.card.architecture.backbone} needs a pretrained classifier of shape "
+                f"{tuple(self.head.weight.shape[:2])} with a bias; the weights have {found}"
+            )
+        self.head.load_state_dict({"weight": weight[:, :, None, None], "bias": bias})
+
+    def save(self, path: str | Path) -> None:
+        """Write the network and its card into one safetensors file, under its name only when it is whole."""
+        versions = {package: version(package) for package in ("mldfr", "torch", "torchvision", "timm")}
+        card = self.card.model_copy(update={"versions": versions})
+        write(Path(path), self.state_dict(), card.model_dump_json())
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str | torch.device = "cpu") -> Self:
+        """Read what `save` wrote, in eval mode.
+
+        Args:
+            path: The file, or a folder with a `model.safetensors`.
+            device: Where the network shall be.
+
+        Raises:
+            WeightsError: Not a model file, or its tensors do not fit its card; the message names those that differ.
+        """
+        file = Path(path) / MODEL_FILE if Path(path).is_dir() else Path(path)
+        tensors, raw_card = read(file)
+        try:
+            card = Card.model_validate(raw_card)
+        except ValidationError as error:
+            raise WeightsError(f"{file}: its card cannot be read: {explain(error)}") from error
+        with torch.device("meta"):  # the shapes alone, so that nothing is filled with random numbers first
+            localizer = cls._build(card)
+        own = localizer.state_dict()
+        missing, unexpected = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+        shapes = sorted(key for key in own.keys() & tensors.keys() if own[key].shape != tensors[key].shape)
+        if missing or unexpected or shapes:
+            raise WeightsError(f"{file}: does not fit its card: {describe_mismatch(missing, unexpected, shapes)}")
+        localizer.load_state_dict(tensors, assign=True)
+        return localizer.requires_grad_(True).to(device).eval()
