@@ -1,0 +1,263 @@
+"""Pictures to predictions: the single entrance for the command line and for Python."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mldfr import models
+from mldfr.boxes import BOX_RULES
+from mldfr.config import Card, Localization
+from mldfr.draw import overlay
+from mldfr.images import ImageError, read_image, to_rgb
+from mldfr.localizer import Localizer
+from mldfr.pyramid import Activation, mscam
+from mldfr.score_maps import NORMALIZERS
+from mldfr.types import Boxes, Float32Array, Label, Prediction, UInt8Array
+
+ImageLike = str | Path | Image.Image | UInt8Array
+Wanted = int | Literal["all"] | Sequence[str | int]
+"""The k most probable classes, all of them, or those of these names or indices."""
+
+READ_AHEAD = 4
+READERS = 2
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Located(Prediction):
+    """A prediction together with what it was made from.
+
+    Attributes:
+        pixels: (H, W, 3) uint8, the image.
+        score_maps: (k, H, W), one summed map per label, any range.
+        normalizer: Which of the normalisers brings them into [0, 1].
+    """
+
+    pixels: UInt8Array = field(repr=False, compare=False)
+    score_maps: Float32Array = field(repr=False, compare=False)
+    normalizer: str
+
+    @property
+    def activations(self) -> Float32Array:
+        """(k, H, W) in [0, 1], one map per label."""
+        return np.stack([NORMALIZERS[self.normalizer](score_map) for score_map in self.score_maps])
+
+    def draw(self) -> Image.Image:
+        """The picture with heat map, boxes, classes and probabilities; its long side is 320 to 1280 pixels."""
+        return overlay(self.pixels, self.labels, self.activations)
+
+
+class Locator(Localizer):
+    """A localizer that takes pictures and answers with boxes; made by `mldfr.load`."""
+
+    def locate(
+        self,
+        image: ImageLike,
+        *,
+        classes: Wanted = 1,
+        scales: Sequence[float] | None = None,
+        threshold: float | None = None,
+        normalizer: str | None = None,
+        box_rule: str | None = None,
+    ) -> Located:
+        """Say what is in a picture, and where.
+
+        Args:
+            image: A file, a Pillow image, or an RGB array (H, W, 3) uint8.
+            classes: The k most probable classes, "all", or names or indices of classes.
+            scales, threshold, normalizer, box_rule: See `Localization`; what the model's card says when left out.
+
+        Raises:
+            ImageError: The picture could not be read.
+            ValueError: An argument out of its range, or an unknown name.
+        """
+        changes = {"scales": scales, "threshold": threshold, "normalizer": normalizer, "box_rule": box_rule}
+        given = {key: value for key, value in changes.items() if value is not None}
+        localization = Localization(**{**self.card.localization.model_dump(), **given})
+        (located,) = self.locate_all([image], classes=classes, localization=localization)
+        if isinstance(located, ImageError):
+            raise located
+        return located
+
+    def locate_all(
+        self,
+        images: Iterable[ImageLike],
+        *,
+        classes: Wanted = 1,
+        localization: Localization | None = None,
+        batch_size: int = 1,
+    ) -> Iterator[Located | ImageError]:
+        """Locate in many pictures, one after the other, while the next ones are read in the background.
+
+        Memory does not grow with the number of pictures.
+
+        Args:
+            images: What `locate` takes.
+            classes: What `locate` takes, the same for all.
+            localization: What the model's card says when left out.
+            batch_size: How many pictures to look at together. Those of one shape share a pass through the network,
+                which helps a GPU; two CPU cores are busy with one.
+
+        Yields:
+            For each picture, in the order given, what was found, or why it could not be read.
+        """
+        localization = localization or self.card.localization
+        chosen = class_indices(self.card, classes)
+        with ThreadPoolExecutor(READERS) as readers:
+            for batch in _batches(ahead(readers, _read, images, READ_AHEAD + batch_size), batch_size):
+                pixels = [picture.pixels for picture in batch if isinstance(picture, _Picture)]
+                activations = iter(self._activate(pixels, chosen, localization.scales))
+                for picture in batch:
+                    if isinstance(picture, ImageError):
+                        yield picture
+                    else:
+                        yield _locate(self.card, picture, next(activations), localization)
+
+    def _activate(
+        self, pixels: Sequence[UInt8Array], chosen: int | list[int], scales: Sequence[float]
+    ) -> list[Activation]:
+        tensors = [torch.from_numpy(array).permute(2, 0, 1) for array in pixels]
+        return mscam(
+            self,
+            tensors,
+            scales=scales,
+            classes=chosen if isinstance(chosen, int) else [chosen] * len(tensors),
+        )
+
+
+def class_indices(card: Card, wanted: Wanted) -> int | list[int]:
+    """Translate class names to indices; a number of most probable classes stays what it is.
+
+    Raises:
+        ValueError: A name or an index that the model does not have, or a name that it has twice.
+    """
+    if isinstance(wanted, int):
+        if not 1 <= wanted <= len(card.class_names):
+            raise ValueError(f"the {wanted} most probable of {len(card.class_names)} classes cannot be had")
+        return wanted
+    if isinstance(wanted, str):
+        if wanted != "all":
+            raise ValueError(f"classes are a number, 'all', or a list of names; got {wanted!r}")
+        return list(range(len(card.class_names)))
+    if not wanted:
+        raise ValueError("the list of classes is empty")
+    return [_class_index(card.class_names, name) for name in wanted]
+
+
+def _class_index(names: tuple[str, ...], name: str | int) -> int:
+    matches = [index for index, known in enumerate(names) if known == name]
+    if len(matches) == 1:
+        return matches[0]
+    if len(matches) > 1:
+        raise ValueError(f"class {name!r} is the name of the classes {matches}; give the index")
+    if str(name).isdecimal():
+        if int(name) < len(names):
+            return int(name)
+        raise ValueError(f"class {name} does not exist; the model has the classes 0 to {len(names) - 1}")
+    near = get_close_matches(str(name), names, n=3)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise ValueError(f"the model has no class {name!r}{hint}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    name: str
+    pixels: UInt8Array
+
+
+def _read(image: ImageLike) -> _Picture | ImageError:
+    """Read one picture; what is wrong with a file is an answer, not an exception."""
+    if isinstance(image, str | Path):
+        try:
+            return _Picture(str(image), read_image(image))
+        except ImageError as error:
+            return error
+    if isinstance(image, Image.Image):
+        return _Picture(getattr(image, "filename", ""), to_rgb(image))
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise ValueError(f"an image array is RGB, (H, W, 3) uint8; got {image.shape} {image.dtype}")
+    return _Picture("", np.ascontiguousarray(image))
+
+
+def _locate(card: Card, picture: _Picture, activation: Activation, localization: Localization) -> Located:
+    """Score maps to boxes, each scored with its mean activation times the probability of its class."""
+    score = torch.sigmoid if card.multi_label else _softmax
+    probabilities = score(activation.logits)[list(activation.classes)].tolist()
+    score_maps = activation.score_maps.cpu().numpy()
+    rule, normalize = BOX_RULES[localization.box_rule], NORMALIZERS[localization.normalizer]
+    labels = []
+    for index, probability, score_map in zip(activation.classes, probabilities, score_maps, strict=True):
+        found = rule(score_map, normalize, localization.threshold)
+        boxes = Boxes(found.xyxy, found.scores * np.float32(probability), found.pixels)
+        labels.append(Label(index, card.class_names[index], probability, boxes))
+    height, width = picture.pixels.shape[:2]
+    return Located(
+        image=picture.name,
+        height=height,
+        width=width,
+        labels=tuple(labels),
+        pixels=picture.pixels,
+        score_maps=score_maps,
+        normalizer=localization.normalizer,
+    )
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    return logits.softmax(dim=0)
+
+
+def ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], depth: int) -> Iterator[R]:
+    """Map in background threads; results come in order, at most `depth` of them waiting to be taken."""
+    pending: deque[Future[R]] = deque()
+    for item in items:
+        pending.append(pool.submit(function, item))
+        if len(pending) >= depth:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+def choose_device(name: str) -> torch.device:
+    """A device of PyTorch; `auto` is a GPU if there is one.
+
+    Raises:
+        ValueError: PyTorch does not know the name, or the device is not there.
+    """
+    if name == "auto":
+        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f"device {name!r} cannot be used ({str(error).splitlines()[0]})") from error
+    return device
+
+
+def load(name_or_path: str | Path, *, device: str = "auto") -> Locator:
+    """A named model (`mldfr list models`) or a saved one, ready to be handed pictures.
+
+    Args:
+        name_or_path: `imagenet`, a file that `save` wrote, or a folder with a `model.safetensors`.
+        device: `auto` takes a GPU if there is one; or a device of PyTorch.
+
+    Raises:
+        WeightsError: Neither a name nor a readable model, or a file that does not fit its card.
+        ValueError: No such device.
+    """
+    return models.load(Locator, name_or_path).to(choose_device(device))

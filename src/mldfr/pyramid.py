@@ -1,0 +1,155 @@
+"""Multi-scale class activation mapping, MsCAM (paper, Section III-C and Fig. 6)."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.transforms.v2 import functional as transforms
+
+from mldfr.backbones.base import MIN_INPUT_SIZE
+from mldfr.localizer import Localizer
+
+Classes = int | Literal["all"] | Sequence[Sequence[int]]
+"""Which classes to map: the k most probable of each image, all, or those listed for each image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Activation:
+    """What the pyramid has to say about one image.
+
+    Attributes:
+        logits: (K,), of the scale-1 pass.
+        classes: k class indices.
+        score_maps: (k, H, W), the sum over the scales at image resolution, any range.
+    """
+
+    logits: Tensor
+    classes: tuple[int, ...]
+    score_maps: Tensor
+
+
+def mscam(
+    localizer: Localizer,
+    images: Sequence[Tensor],
+    *,
+    scales: Sequence[float] = (1.0, 1.5, 2.0),
+    classes: Classes = 1,
+) -> list[Activation]:
+    """Map classes at several scales and sum the maps at image resolution.
+
+    The short side of an image becomes `scale * input_size`, its shape is kept; the maps of the classes asked for,
+    and no others, are resized to the image (bilinear, half-pixel centres) and added. Images whose scaled sizes agree
+    run through the network together, on an NVIDIA GPU in half precision. Logits come from the scale-1 pass, which is
+    run for them alone if 1 is not among the scales. The localizer is left in the mode, train or eval, it was in.
+
+    Args:
+        localizer: The network.
+        images: uint8 (3, H, W) each, of any shapes.
+        scales: Factors of the pyramid.
+        classes: A number k for the k most probable classes of each image, "all", or a list for each image.
+
+    Returns:
+        One activation per image, on the localizer's device.
+
+    Raises:
+        ValueError: A scale at which the short side has under 64 pixels, or classes that do not exist.
+    """
+    if not scales:
+        raise ValueError("the pyramid needs at least one scale")
+    given = _check_classes(classes, len(images), localizer.card.architecture.num_classes)
+    device = localizer.head.weight.device
+    images = [image.to(device) for image in images]
+    logits: list[Tensor] = [torch.empty(0)] * len(images)
+    sums: list[Tensor | None] = [None] * len(images)
+    # Scale 1 comes first: it says which classes are the most probable.
+    order = sorted({1.0, *scales}, key=lambda scale: scale != 1)
+    half = torch.autocast(device.type, dtype=torch.float16, enabled=device.type == "cuda")
+    with torch.inference_mode(), evaluating(localizer), half:
+        for scale in order:
+            for index, features in _features(localizer, images, scale):
+                if scale == 1:
+                    logits[index] = localizer.logits(features[None])[0].float()
+                    given[index] = given[index] or _most_probable(logits[index], classes)
+                if times := list(scales).count(scale):
+                    maps = times * localizer.score_maps(features, given[index]).float()
+                    resized = _resize_to(maps, images[index])
+                    sums[index] = resized if (total := sums[index]) is None else total.add_(resized)
+    return [
+        Activation(scores, tuple(chosen), total)
+        for scores, chosen, total in zip(logits, given, sums, strict=True)
+        if total is not None
+    ]
+
+
+def scaled_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """The size (H, W) at which the short side has `short_side` pixels and the shape is kept."""
+    if height <= width:
+        return short_side, max(short_side, int(short_side * width / height))
+    return max(short_side, int(short_side * height / width)), short_side
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into eval mode, and each of its parts back into its own mode at the end."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def _check_classes(classes: Classes, count: int, num_classes: int) -> list[Sequence[int]]:
+    """The classes given for each image; empty where the logits will tell."""
+    if isinstance(classes, int):
+        if not 1 <= classes <= num_classes:
+            raise ValueError(f"the {classes} most probable of {num_classes} classes cannot be had")
+        return [()] * count
+    if isinstance(classes, str):
+        return [range(num_classes)] * count
+    if len(classes) != count:
+        raise ValueError(f"{len(classes)} lists of classes for {count} images")
+    for chosen in classes:
+        if not chosen or not all(0 <= index < num_classes for index in chosen):
+            raise ValueError(f"classes must be from 0 to {num_classes - 1} and at least one; got {list(chosen)}")
+    return list(classes)
+
+
+def _most_probable(logits: Tensor, classes: Classes) -> Sequence[int]:
+    assert isinstance(classes, int)
+    return logits.topk(classes).indices.tolist()
+
+
+def _features(localizer: Localizer, images: Sequence[Tensor], scale: float) -> Iterator[tuple[int, Tensor]]:
+    """The features (C, h, w) of every image at one scale, with the image's index."""
+    short_side = int(scale * localizer.card.preprocessing.input_size)
+    if short_side < MIN_INPUT_SIZE:
+        raise ValueError(
+            f"at scale {scale:g} the short side has {short_side} pixels; at least {MIN_INPUT_SIZE} are needed"
+        )
+    batches: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for index, image in enumerate(images):
+        batches[scaled_size(image.shape[1], image.shape[2], short_side)].append(index)
+    for size, members in batches.items():
+        batch = torch.stack([transforms.resize(images[index], list(size), antialias=True) for index in members])
+        features = localizer.features(normalize(localizer, batch))
+        yield from zip(members, features, strict=True)
+
+
+def normalize(localizer: Localizer, images: Tensor) -> Tensor:
+    """uint8 images (B, 3, H, W) to the network's input: float32, normalised, channels last."""
+    preprocessing = localizer.card.preprocessing
+    mean = torch.tensor(preprocessing.mean, device=images.device)[:, None, None] * 255
+    std = torch.tensor(preprocessing.std, device=images.device)[:, None, None] * 255
+    return ((images.float() - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def _resize_to(maps: Tensor, image: Tensor) -> Tensor:
+    """(k, h, w) to (k, H, W)."""
+    return F.interpolate(maps[None], size=image.shape[-2:], mode="bilinear", align_corners=False)[0]
