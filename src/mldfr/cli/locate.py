@@ -1,0 +1,173 @@
+"""`mldfr locate`: pictures in, overlays and predictions out."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from mldfr.cli.usage import usage_errors
+
+if TYPE_CHECKING:
+    from mldfr.images import ImageError, ImageFile
+    from mldfr.predict import Located, Wanted
+
+OVERLAYS = "overlays"
+PREDICTIONS = "predictions.jsonl"
+OF_MODEL = "the model's own"
+
+Paths = Annotated[
+    list[str], typer.Argument(metavar="PATH...", help="Pictures, folders (searched recursively) and globs.")
+]
+
+
+def locate(
+    paths: Paths,
+    model: Annotated[str, typer.Option(help="A name of `mldfr list models`, or a model file.")] = "imagenet",
+    scales: Annotated[str | None, typer.Option(help="Image pyramid, such as 1,1.5,2.", show_default=OF_MODEL)] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="What an activation must exceed, in [0, 1).", show_default=OF_MODEL)
+    ] = None,
+    normalizer: Annotated[str | None, typer.Option(help="See `mldfr list normalizers`.", show_default=OF_MODEL)] = None,
+    box_rule: Annotated[str | None, typer.Option(help="See `mldfr list box-rules`.", show_default=OF_MODEL)] = None,
+    classes: Annotated[
+        str,
+        typer.Option(metavar="top1|all|NAME,...", help="Which classes: the most probable, all, or these."),
+    ] = "top1",
+    top_k: Annotated[int, typer.Option(min=1, help="How many of the most probable classes.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...")] = "auto",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where overlays and predictions go.")] = Path("located"),
+    jsonl: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|-", help="Where the predictions go instead; - is standard output."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures to look at together; for GPUs.")] = 1,
+) -> None:
+    """Say what is in pictures and where: a heat map with boxes for each, and a line of JSON.
+
+    A picture that cannot be read is reported on standard error and the run goes on; the exit code is 1 then.
+    """
+    from mldfr.config import Localization
+    from mldfr.images import ImageError, ImageFile, find_images
+
+    given = {"threshold": threshold, "normalizer": normalizer, "box_rule": box_rule}
+    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    with usage_errors():
+        wanted = _wanted(classes, top_k)
+        if scales is not None:
+            changes["scales"] = _numbers(scales)
+        Localization(**changes)  # what is wrong is said before the network is loaded
+        if out.exists() and not out.is_dir():
+            raise ValueError(f"--out {out} is a file, not a folder")
+    found = list(find_images(paths, leave_out=out / OVERLAYS))
+    if not found:
+        typer.echo(f"mldfr: no pictures in {', '.join(paths)}", err=True)
+        raise typer.Exit(1)
+
+    from mldfr.predict import class_indices, load
+
+    with usage_errors():
+        locator = load(model, device=device)
+        class_indices(locator.card, wanted)
+    settings = Localization(**{**locator.card.localization.model_dump(), **changes})
+    predictions = jsonl or str(out / PREDICTIONS)
+    files = [item for item in found if isinstance(item, ImageFile)]
+    start = time.perf_counter()
+    results = locator.locate_all(
+        [file.path for file in files], classes=wanted, localization=settings, batch_size=batch_size
+    )
+    failed = 0
+    for error in chain(
+        (item for item in found if isinstance(item, ImageError)),
+        _save_all(results, files, out / OVERLAYS, predictions),
+    ):
+        typer.echo(f"mldfr: {error}", err=True)
+        failed += 1
+    seconds = time.perf_counter() - start
+    places = f"overlays in {out / OVERLAYS}" + ("" if predictions == "-" else f", predictions in {predictions}")
+    typer.echo(f"located {len(found) - failed} of {len(found)} pictures in {seconds:.1f} s: {places}", err=True)
+    if failed:
+        typer.echo(f"{failed} failed, see above", err=True)
+        raise typer.Exit(1)
+
+
+def _save_all(
+    results: "Iterator[Located | ImageError]", files: "Sequence[ImageFile]", overlays: Path, predictions: str
+) -> "Iterator[ImageError]":
+    """Write an overlay and a line for each picture that was located; give the others."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from mldfr.images import ImageError
+    from mldfr.predict import ahead
+
+    targets = (overlays / name for name in _overlay_names(files))
+    console = Console(stderr=True)
+    with ThreadPoolExecutor(max_workers=1) as writer, _lines_to(predictions) as lines:
+        saved = ahead(writer, _save, zip(results, targets, strict=True), depth=4)
+        for result in track(saved, "locating", len(files), console=console, disable=not console.is_terminal):
+            if isinstance(result, ImageError):
+                yield result
+            else:
+                print(json.dumps(result.to_json()), file=lines, flush=True)
+
+
+def _save(located: "tuple[Located | ImageError, Path]") -> "Located | ImageError":
+    from mldfr.files import replacing
+    from mldfr.images import ImageError
+
+    result, path = located
+    if not isinstance(result, ImageError):
+        with replacing(path) as temporary:
+            result.draw().save(temporary, quality=90)
+    return result
+
+
+def _overlay_names(files: "Sequence[ImageFile]") -> list[Path]:
+    """A name of its own for each picture's overlay: cat.jpg; where that is taken cat.png.jpg; then cat-2.jpg."""
+    taken: set[str] = set()
+    names = []
+    for relative in (file.relative for file in files):
+        choices = [relative.with_suffix(".jpg"), relative.with_name(relative.name + ".jpg")]
+        number = 2
+        while str(choices[0]).casefold() in taken:
+            choices.pop(0)
+            if not choices:
+                choices.append(relative.with_name(f"{relative.stem}-{number}.jpg"))
+                number += 1
+        taken.add(str(choices[0]).casefold())
+        names.append(choices[0])
+    return names
+
+
+@contextmanager
+def _lines_to(name: str) -> Iterator[TextIO]:
+    """Standard output for "-"; else a file that has its name only when it is whole."""
+    if name == "-":
+        yield sys.stdout
+        return
+    from mldfr.files import replacing
+
+    with replacing(Path(name)) as temporary, temporary.open("w", encoding="utf-8") as lines:
+        yield lines
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"--scales takes numbers with commas between them, such as 1,1.5,2; got {text!r}") from error
+
+
+def _wanted(classes: str, top_k: int) -> "Wanted":
+    if classes == "top1":
+        return top_k
+    if top_k != 1:
+        raise ValueError("--top-k asks for the most probable classes and cannot be combined with --classes")
+    return "all" if classes == "all" else [name.strip() for name in classes.split(",") if name.strip()]

@@ -1,0 +1,37 @@
+"""The program `mldfr`."""
+
+from typing import Annotated
+
+import typer
+
+from mldfr.cli.complexity import complexity
+from mldfr.cli.listing import list_names
+from mldfr.cli.locate import locate
+
+app = typer.Typer(
+    name="mldfr",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Weakly supervised object localization: from image labels to boxes.",
+)
+app.command()(locate)
+app.command(name="list")(list_names)
+app.command()(complexity)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"mldfr {version('mldfr')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Weakly supervised object localization: from image labels to boxes."""
