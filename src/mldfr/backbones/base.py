@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 LastDownsampling = Literal["transition", "dilate"]
@@ -121,14 +120,11 @@ def pointwise(in_channels: int, out_channels: int, *, bias: bool = True) -> nn.C
 
 
 def dilate_convolutions(module: nn.Module, *, rate: int = 2) -> None:
-    """Dilate every stride-1 convolution and max-pooling inside `module` so that map sizes stay as they are."""
+    """Dilate every stride-1 convolution inside `module` so that map sizes stay as they are."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d) and part.kernel_size != (1, 1):
             part.dilation = (rate, rate)
             part.padding = tuple(rate * (k // 2) for k in part.kernel_size)
-        elif isinstance(part, nn.MaxPool2d):
-            assert isinstance(part.kernel_size, int)
-            part.dilation, part.padding = rate, rate * (part.kernel_size // 2)
 
 
 def remove_strides(trunk: nn.Module, *names: str) -> None:
@@ -139,22 +135,15 @@ def remove_strides(trunk: nn.Module, *names: str) -> None:
         conv.stride = (1, 1)
 
 
-class Pool2x2StrideOne(nn.Module):
+def dense_pool_2x2(pool: type[nn.MaxPool2d] | type[nn.AvgPool2d]) -> nn.Module:
     """A 2x2 pooling that looks at every position instead of every second one, and keeps the map's size.
 
-    Args:
-        mode: `max`; or `avg`, where the border is repeated.
+    Position (2i, 2j) has the value of the strided pooling at (i, j). Beyond the border there is nothing to be the
+    maximum, and for an average the border itself.
     """
-
-    def __init__(self, mode: Literal["max", "avg"]) -> None:
-        super().__init__()
-        self.mode = mode
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) to (B, C, h, w); position (2i, 2j) has the value of the strided pooling at (i, j)."""
-        if self.mode == "max":
-            return F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=float("-inf")), kernel_size=2, stride=1)
-        return F.avg_pool2d(F.pad(x, (0, 1, 0, 1), mode="replicate"), kernel_size=2, stride=1)
+    beyond = (0, 1, 0, 1)
+    pad = nn.ConstantPad2d(beyond, float("-inf")) if pool is nn.MaxPool2d else nn.ReplicationPad2d(beyond)
+    return nn.Sequential(pad, pool(kernel_size=2, stride=1))
 
 
 def _load_trunk(trunk: nn.Module, spec: BackboneSpec, weights: StateDict) -> None:

@@ -5,7 +5,7 @@ import re
 from torch import nn
 from torchvision.models import densenet161
 
-from mldfr.backbones.base import BackboneSpec, Pool2x2StrideOne, StateDict, dilate_convolutions
+from mldfr.backbones.base import BackboneSpec, StateDict, dense_pool_2x2, dilate_convolutions
 
 
 def _trunk() -> nn.Module:
@@ -19,7 +19,7 @@ def _transition(trunk: nn.Module) -> None:
 
 
 def _dilate(trunk: nn.Module) -> None:
-    trunk.get_submodule("features.transition3").register_module("pool", Pool2x2StrideOne("avg"))
+    trunk.get_submodule("features.transition3").register_module("pool", dense_pool_2x2(nn.AvgPool2d))
     dilate_convolutions(trunk.get_submodule("features.denseblock4"))
 
 

@@ -7,7 +7,7 @@ normalisation is stated directly, which is the same arithmetic.
 from torch import nn
 from torchvision.models import googlenet
 
-from mldfr.backbones.base import BackboneSpec, Pool2x2StrideOne, dilate_convolutions, named, pointwise
+from mldfr.backbones.base import BackboneSpec, dense_pool_2x2, dilate_convolutions, named, pointwise
 
 
 def _trunk() -> nn.Module:
@@ -21,9 +21,11 @@ def _transition(trunk: nn.Module) -> None:
 
 
 def _dilate(trunk: nn.Module) -> None:
-    trunk.register_module("maxpool4", Pool2x2StrideOne("max"))
+    trunk.register_module("maxpool4", dense_pool_2x2(nn.MaxPool2d))
     for block in ("inception5a", "inception5b"):
         dilate_convolutions(trunk.get_submodule(block))
+        pool = named(pad=nn.ConstantPad2d(2, float("-inf")), pool=nn.MaxPool2d(3, stride=1, dilation=2))
+        trunk.get_submodule(f"{block}.branch4").register_module("0", pool)
 
 
 GOOGLENET = BackboneSpec(

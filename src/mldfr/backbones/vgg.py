@@ -5,7 +5,7 @@ import re
 from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
-from mldfr.backbones.base import BackboneSpec, Pool2x2StrideOne, StateDict, layers, named, xavier_
+from mldfr.backbones.base import BackboneSpec, StateDict, dense_pool_2x2, layers, named, xavier_
 
 
 def _trunk() -> nn.Module:
@@ -25,7 +25,7 @@ def _transition(trunk: nn.Module) -> None:
 
 
 def _dilate(trunk: nn.Module) -> None:
-    trunk.get_submodule("features").register_module("43", Pool2x2StrideOne("max"))
+    trunk.get_submodule("features").register_module("43", dense_pool_2x2(nn.MaxPool2d))
     _add_conv6(trunk, dilation=2)
 
 

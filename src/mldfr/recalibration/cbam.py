@@ -1,6 +1,6 @@
 """Convolutional Block Attention Module (Woo et al., ECCV 2018), timm's implementation."""
 
-from timm.layers import CbamModule
+from timm.layers.cbam import CbamModule
 from torch import Tensor, nn
 
 
