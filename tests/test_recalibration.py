@@ -150,6 +150,22 @@ def test_taking_batch_norm_out_keeps_what_a_pretrained_network_computes(name):
         torch.testing.assert_close(backbone(images), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
 
 
+@pytest.mark.parametrize("name", BACKBONES.names())
+def test_folding_for_inference_keeps_what_a_network_computes(name):
+    localizer = randomize_(Localizer.create(name, num_classes=7)).eval()
+    images = torch.randn(1, 3, 80, 96)
+    with torch.inference_mode():
+        expected, fused = localizer.features(images), localizer.fused().features(images)
+        torch.testing.assert_close(fused, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+
+    def norms(network):
+        return sum(isinstance(part, nn.BatchNorm2d) for part in network.backbone.modules())
+
+    assert norms(localizer.fused()) == (
+        78 + 3 + 1 if name == "densenet161" else 0
+    )  # before layers, transitions and the end
+
+
 def test_convolutions_without_batch_norm_have_a_bias():
     for name in BACKBONES:
         with torch.device("meta"):

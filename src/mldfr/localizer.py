@@ -1,6 +1,7 @@
 """The localization network of Fig. 7: stages, recalibration, Conv-Cls, global average pooling."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +14,7 @@ from mldfr.backbones import BACKBONES
 from mldfr.backbones.base import Backbone, LastDownsampling, StateDict, describe_mismatch, pointwise
 from mldfr.config import Architecture, Card, Preprocessing, explain
 from mldfr.recalibration import CONVOLUTION, KERNEL_SIZES, POOLING
-from mldfr.recalibration.normalization import normalize_convolutions
+from mldfr.recalibration.normalization import fold_batch_norms, normalize_convolutions
 from mldfr.weights import WeightsError, pretrained, read, write
 
 MODEL_FILE = "model.safetensors"
@@ -63,6 +64,12 @@ class Localizer(nn.Module):
         weight = self.head.weight.flatten(1)[rows]  # (k, C)
         maps = (weight @ features.flatten(1)).view(-1, *features.shape[1:])
         return maps if self.head.bias is None else maps + self.head.bias[rows, None, None]
+
+    def fused(self) -> Self:
+        """A copy for inference that computes the same faster: BatchNorms folded away, channels last, eval mode."""
+        copy = deepcopy(self).eval()
+        fold_batch_norms(copy.backbone.trunk)
+        return copy.to(memory_format=torch.channels_last)
 
     @classmethod
     def create(

@@ -114,26 +114,23 @@ class Locator(Localizer):
         """
         localization = localization or self.card.localization
         chosen = class_indices(self.card, classes)
+        network = self.fused()
         with ThreadPoolExecutor(READERS) as readers:
             for batch in _batches(ahead(readers, _read, images, READ_AHEAD + batch_size), batch_size):
                 pixels = [picture.pixels for picture in batch if isinstance(picture, _Picture)]
-                activations = iter(self._activate(pixels, chosen, localization.scales))
+                activations = iter(_activate(network, pixels, chosen, localization.scales))
                 for picture in batch:
                     if isinstance(picture, ImageError):
                         yield picture
                     else:
                         yield _locate(self.card, picture, next(activations), localization)
 
-    def _activate(
-        self, pixels: Sequence[UInt8Array], chosen: int | list[int], scales: Sequence[float]
-    ) -> list[Activation]:
-        tensors = [torch.from_numpy(array).permute(2, 0, 1) for array in pixels]
-        return mscam(
-            self,
-            tensors,
-            scales=scales,
-            classes=chosen if isinstance(chosen, int) else [chosen] * len(tensors),
-        )
+
+def _activate(
+    network: Localizer, pixels: Sequence[UInt8Array], chosen: int | list[int], scales: Sequence[float]
+) -> list[Activation]:
+    images = [torch.from_numpy(array).permute(2, 0, 1) for array in pixels]
+    return mscam(network, images, scales=scales, classes=chosen if isinstance(chosen, int) else [chosen] * len(images))
 
 
 def class_indices(card: Card, wanted: Wanted) -> int | list[int]:

@@ -40,43 +40,53 @@ def no_norm(channels: int) -> nn.Module:
 def normalize_convolutions(trunk: nn.Module, norm: Callable[[int], nn.Module]) -> None:
     """Put `norm` in the place of every BatchNorm of `trunk`, in place.
 
-    With `batch_norm` the trunk stays as it is. With `no_norm` every convolution gets a bias, and a BatchNorm that
-    directly follows a convolution is folded into it, so that pretrained weights keep computing what they did; the
-    norms of DenseNet that come before a convolution have no such place and are dropped.
+    With `batch_norm` the trunk stays as it is. With `no_norm` every convolution gets a bias, and a trained BatchNorm
+    that directly follows a convolution is folded into it, so that pretrained weights keep computing what they did;
+    the norms of DenseNet that come before a convolution have no such place and are dropped.
     """
     if norm is batch_norm:
         return
     if norm is no_norm:
-        _fold_batch_norms(trunk)
+        fold_batch_norms(trunk, where=_is_trained)
+        for conv in trunk.modules():
+            if isinstance(conv, nn.Conv2d) and conv.bias is None:
+                conv.bias = nn.Parameter(torch.zeros_like(conv.weight[:, 0, 0, 0]))
     for parent in list(trunk.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.BatchNorm2d):
-                # timm's BatchNormAct2d applies the activation too, which has to stay.
-                activation = getattr(child, "act", nn.Identity())
-                replacement = norm(child.num_features)
-                kept = [m for m in (replacement, activation) if not isinstance(m, nn.Identity)]
-                parent.register_module(name, kept[0] if len(kept) == 1 else nn.Sequential(*kept))
+                _replace(parent, name, child, norm(child.num_features))
 
 
-def _fold_batch_norms(trunk: nn.Module) -> None:
-    """Fold each BatchNorm into the convolution that its class defines right before it; give all others a bias."""
-    before: nn.Module | None = None
-    for module in trunk.modules():
-        if isinstance(module, nn.Conv2d) and module.bias is None:
-            module.bias = nn.Parameter(torch.zeros_like(module.weight[:, 0, 0, 0]))
-        if isinstance(module, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
-            _fold(before, module)
-        if not any(module.children()):
-            before = module
+def fold_batch_norms(trunk: nn.Module, *, where: Callable[[nn.BatchNorm2d], bool] = lambda norm: True) -> None:
+    """Fold BatchNorms into the convolutions that they directly follow, in place; in eval mode nothing else changes.
+
+    Args:
+        trunk: A norm must be defined right behind its convolution in one module, as torchvision and timm do it.
+        where: Which norms to fold.
+    """
+    for parent in list(trunk.modules()):
+        before: nn.Module | None = None
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.BatchNorm2d) and isinstance(before, nn.Conv2d) and where(child):
+                mean, var = child.running_mean, child.running_var
+                assert mean is not None
+                assert var is not None
+                before.weight, before.bias = fuse_conv_bn_weights(
+                    before.weight, before.bias, mean, var, child.eps, child.weight, child.bias
+                )
+                _replace(parent, name, child, nn.Identity())
+            before = child
 
 
-def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    mean, var = norm.running_mean, norm.running_var
-    # In DenseNet a norm may come after a convolution that is not its own: the channels tell.
-    if conv.out_channels != norm.num_features or norm.weight.is_meta or mean is None or var is None:
-        return
-    starts = ((mean, 0), (var, 1), (norm.weight, 1), (norm.bias, 0))
-    if any(bool((value != start).any()) for value, start in starts):  # else it was never trained
-        conv.weight, conv.bias = fuse_conv_bn_weights(
-            conv.weight, conv.bias, mean, var, norm.eps, norm.weight, norm.bias
-        )
+def _replace(parent: nn.Module, name: str, old: nn.BatchNorm2d, new: nn.Module) -> None:
+    # timm's BatchNormAct2d applies the activation too, which has to stay.
+    activation = getattr(old, "act", nn.Identity())
+    kept = [module for module in (new, activation) if not isinstance(module, nn.Identity)]
+    parent.register_module(name, kept[0] if len(kept) == 1 else nn.Sequential(*kept))
+
+
+def _is_trained(norm: nn.BatchNorm2d) -> bool:
+    if norm.weight.is_meta or norm.running_mean is None or norm.running_var is None:
+        return False
+    starts = ((norm.running_mean, 0), (norm.running_var, 1), (norm.weight, 1), (norm.bias, 0))
+    return any(bool((value != start).any()) for value, start in starts)

@@ -1,0 +1,183 @@
+"""Time and memory of `locate` beside the bare network and two CAM libraries, on the same network and photographs.
+
+    python benchmarks/locate.py --images PHOTOGRAPHS --weights RESNET50 --rounds 3 --count 12
+    python benchmarks/locate.py --memory --images PHOTOGRAPHS
+
+ResNet50 (last stride taken out), three scales, the most probable class. Every contender goes from JPEG files to
+boxes; the floor is the network's own passes over the same batches, already decoded, resized and normalised. Rounds
+are interleaved and the medians of their ratios printed, so that a noisy machine disturbs all of them alike.
+"""
+
+import argparse
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from pytorch_grad_cam import HiResCAM
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from torch import Tensor, nn
+from torchcam.methods import CAM
+from torchvision.models import resnet50
+from torchvision.transforms.v2 import functional as transforms
+
+import mldfr
+from mldfr.boxes import regions
+from mldfr.predict import Locator
+from mldfr.pyramid import evaluating, normalize, scaled_size
+from mldfr.score_maps import min_max
+from mldfr.weights import read_state_dict
+
+SCALES = (1.0, 1.5, 2.0)
+THRESHOLD = 0.2
+
+
+def main() -> None:
+    """Run what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, required=True, help="a folder of JPEG photographs")
+    parser.add_argument("--weights", type=Path, help="ImageNet weights of ResNet50; random when left out")
+    parser.add_argument("--count", type=int, default=12, help="photographs in a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory", action="store_true", help="stream 500 photographs and watch the memory")
+    parser.add_argument("--model", help="time a named or saved model against its floor, instead of ResNet50")
+    arguments = parser.parse_args()
+    paths = sorted(path for path in arguments.images.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    if arguments.memory:
+        watch_memory(paths)
+    elif arguments.model:
+        paths = paths[: arguments.count]
+        locator = mldfr.load(arguments.model, device="cpu")
+        compare({"floor": floor(locator, paths), "mldfr": ours(locator, paths)}, arguments.rounds, len(paths))
+    else:
+        paths = paths[: arguments.count]
+        compare(contenders(paths, arguments.weights), arguments.rounds, len(paths))
+
+
+def compare(runs: dict[str, Callable[[], None]], rounds: int, count: int) -> None:
+    """Interleave the rounds; print seconds per photograph and the ratio to the floor, medians over the rounds."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():  # warm up
+        run()
+    for _ in range(rounds):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            times[name].append((time.perf_counter() - start) / count)
+    print(f"{'':28}{'s/photo':>10}{'of floor':>10}{'of mldfr':>10}")
+    for name, seconds in times.items():
+        columns = [statistics.median(seconds)]
+        for base in ("floor", "mldfr"):
+            columns.append(statistics.median(a / b for a, b in zip(seconds, times[base], strict=True)))
+        print(f"{name:28}" + "".join(f"{value:10.3f}" for value in columns))
+
+
+def contenders(paths: Sequence[Path], weights: Path | None) -> dict[str, Callable[[], None]]:
+    """The floor, ours and the two libraries on one ResNet50."""
+    peer = resnet50(replace_stride_with_dilation=[False, False, True])
+    if weights is not None:
+        peer.load_state_dict(read_state_dict(weights), strict=False)
+    locator = Locator.create(
+        "resnet50",
+        last_downsampling="dilate",
+        recalibration="none",
+        weights=peer.state_dict(),
+        pretrained_classifier=True,
+    ).eval()
+    peer.eval().to(memory_format=torch.channels_last)
+    return {
+        "floor": floor(locator, paths),
+        "mldfr": ours(locator, paths),
+        "torch-cam CAM": lambda: run_torchcam(peer, locator, paths),
+        "grad-cam HiResCAM": lambda: run_hirescam(peer, locator, paths),
+    }
+
+
+def floor(locator: Locator, paths: Sequence[Path]) -> Callable[[], None]:
+    """The network's passes alone."""
+    inputs = [[network_input(locator, read(path), scale) for scale in SCALES] for path in paths]
+
+    def run() -> None:
+        with torch.inference_mode(), evaluating(locator):
+            for batch in itertools.chain.from_iterable(inputs):
+                locator.features(batch)
+
+    return run
+
+
+def ours(locator: Locator, paths: Sequence[Path]) -> Callable[[], None]:
+    """JPEG files to boxes with mldfr."""
+
+    def run() -> None:
+        for located in locator.locate_all(paths):
+            assert isinstance(located, mldfr.Located)
+
+    return run
+
+
+def read(path: Path) -> Tensor:
+    """A JPEG file to uint8 (3, H, W)."""
+    with Image.open(path) as picture:
+        return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)
+
+
+def network_input(locator: Locator, image: Tensor, scale: float) -> Tensor:
+    """The image at one scale, as the network takes it."""
+    size = scaled_size(image.shape[1], image.shape[2], int(224 * scale))
+    return normalize(locator, transforms.resize(image[None], list(size), antialias=True))
+
+
+def boxes_of(maps: Sequence[Tensor], image: Tensor) -> None:
+    """Sum maps at image resolution and draw boxes by the paper's rule."""
+    shape = image.shape[1:]
+    total = sum(F.interpolate(m[None, None], shape, mode="bilinear")[0, 0].numpy() for m in maps)
+    regions(np.asarray(total, dtype=np.float32), min_max, THRESHOLD)
+
+
+def run_torchcam(model: nn.Module, locator: Locator, paths: Sequence[Path]) -> None:
+    """JPEG files to boxes with torch-cam's CAM, once for each scale."""
+    with CAM(model, target_layer="layer4", fc_layer="fc") as extractor, torch.no_grad():
+        for path in paths:
+            image, index, maps = read(path), -1, []
+            for scale in SCALES:
+                scores = model(network_input(locator, image, scale))
+                index = int(scores.argmax()) if index < 0 else index
+                maps.append(extractor(index, scores, normalized=False)[0][0])
+            boxes_of(maps, image)
+
+
+def run_hirescam(model: nn.Module, locator: Locator, paths: Sequence[Path]) -> None:
+    """JPEG files to boxes with pytorch-grad-cam's HiResCAM, once for each scale."""
+    with HiResCAM(model=model, target_layers=[model.layer4[-1]]) as extractor:
+        for path in paths:
+            image, index, maps = read(path), None, []
+            for scale in SCALES:
+                targets = None if index is None else [ClassifierOutputTarget(index)]
+                maps.append(
+                    torch.from_numpy(extractor(input_tensor=network_input(locator, image, scale), targets=targets)[0])
+                )
+                index = int(extractor.outputs.argmax()) if index is None else index
+            boxes_of(maps, image)
+
+
+def watch_memory(paths: Sequence[Path], count: int = 500) -> None:
+    """Stream photographs through the embedded model and print the resident memory along the way."""
+    locator, process = mldfr.load("imagenet", device="cpu"), psutil.Process()
+    stream = itertools.islice(itertools.cycle(paths), count)
+    peak = 0.0
+    print(f"{'photographs':>12}{'MiB':>8}{'peak':>8}")
+    for index, _ in enumerate(locator.locate_all(stream), start=1):
+        now = process.memory_info().rss / 2**20
+        peak = max(peak, now)
+        if index in (1, 10, 50, 100, 200, 300, 400, 500):
+            print(f"{index:12}{now:8.0f}{peak:8.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
