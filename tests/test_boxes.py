@@ -138,7 +138,7 @@ def test_union_with_a_negative_mean_raises_the_background():
     """The quirk that decisions keep: what was under the mean becomes zero, which is above it."""
     score_map = np.full((10, 10), -1.0, dtype=np.float32)
     score_map[:5] = -3.0  # under the mean
-    score_map[7, 7] = -0.5
+    score_map[7, 7] = -0.25
     np.testing.assert_array_equal(union(score_map, min_max, 0.2).xyxy, [[0, 0, 10, 8]])
 
 

@@ -129,9 +129,16 @@ def test_every_part_is_left_in_its_mode(small, fails):
 
 def test_evaluating_restores_after_an_exception(small):
     small.train()
-    with pytest.raises(RuntimeError, match="inside"), evaluating(small):
-        assert not small.training
-        raise RuntimeError("inside")
+    seen = []
+
+    def fail():
+        with evaluating(small):
+            seen.append(small.training)
+            raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        fail()
+    assert seen == [False]
     assert small.training
     small.eval()
 

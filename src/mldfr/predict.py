@@ -20,7 +20,7 @@ from mldfr.config import Card, Localization
 from mldfr.draw import overlay
 from mldfr.images import ImageError, read_image, to_rgb
 from mldfr.localizer import Localizer
-from mldfr.pyramid import Activation, mscam
+from mldfr.pyramid import Activation, mscam, short_side
 from mldfr.score_maps import NORMALIZERS
 from mldfr.types import Boxes, Float32Array, Label, Prediction, UInt8Array
 
@@ -109,21 +109,31 @@ class Locator(Localizer):
             batch_size: How many pictures to look at together. Those of one shape share a pass through the network,
                 which helps a GPU; two CPU cores are busy with one.
 
-        Yields:
+        Returns:
             For each picture, in the order given, what was found, or why it could not be read.
+
+        Raises:
+            ValueError: An unknown class or an impossible scale, before the first picture is read.
         """
-        localization = localization or self.card.localization
+        settings = localization or self.card.localization
         chosen = class_indices(self.card, classes)
+        for scale in settings.scales:
+            short_side(self, scale)
+        return self._stream(images, chosen, settings, batch_size)
+
+    def _stream(
+        self, images: Iterable[ImageLike], chosen: int | list[int], settings: Localization, batch_size: int
+    ) -> Iterator[Located | ImageError]:
         network = self.fused()
         with ThreadPoolExecutor(READERS) as readers:
             for batch in _batches(ahead(readers, _read, images, READ_AHEAD + batch_size), batch_size):
                 pixels = [picture.pixels for picture in batch if isinstance(picture, _Picture)]
-                activations = iter(_activate(network, pixels, chosen, localization.scales))
+                activations = iter(_activate(network, pixels, chosen, settings.scales))
                 for picture in batch:
                     if isinstance(picture, ImageError):
                         yield picture
                     else:
-                        yield _locate(self.card, picture, next(activations), localization)
+                        yield _locate(self.card, picture, next(activations), settings)
 
 
 def _activate(

@@ -86,11 +86,23 @@ def mscam(
     ]
 
 
-def scaled_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """The size (H, W) at which the short side has `short_side` pixels and the shape is kept."""
+def short_side(localizer: Localizer, scale: float) -> int:
+    """Pixels of the short side at a scale.
+
+    Raises:
+        ValueError: They are fewer than the network can take.
+    """
+    pixels = int(scale * localizer.card.preprocessing.input_size)
+    if pixels < MIN_INPUT_SIZE:
+        raise ValueError(f"at scale {scale:g} the short side has {pixels} pixels; at least {MIN_INPUT_SIZE} are needed")
+    return pixels
+
+
+def scaled_size(height: int, width: int, pixels: int) -> tuple[int, int]:
+    """The size (H, W) at which the short side has so many pixels and the shape is kept."""
     if height <= width:
-        return short_side, max(short_side, int(short_side * width / height))
-    return max(short_side, int(short_side * height / width)), short_side
+        return pixels, max(pixels, int(pixels * width / height))
+    return max(pixels, int(pixels * height / width)), pixels
 
 
 @contextmanager
@@ -128,14 +140,10 @@ def _most_probable(logits: Tensor, classes: Classes) -> Sequence[int]:
 
 def _features(localizer: Localizer, images: Sequence[Tensor], scale: float) -> Iterator[tuple[int, Tensor]]:
     """The features (C, h, w) of every image at one scale, with the image's index."""
-    short_side = int(scale * localizer.card.preprocessing.input_size)
-    if short_side < MIN_INPUT_SIZE:
-        raise ValueError(
-            f"at scale {scale:g} the short side has {short_side} pixels; at least {MIN_INPUT_SIZE} are needed"
-        )
+    pixels = short_side(localizer, scale)
     batches: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, image in enumerate(images):
-        batches[scaled_size(image.shape[1], image.shape[2], short_side)].append(index)
+        batches[scaled_size(image.shape[1], image.shape[2], pixels)].append(index)
     for size, members in batches.items():
         batch = torch.stack([transforms.resize(images[index], list(size), antialias=True) for index in members])
         features = localizer.features(normalize(localizer, batch))

@@ -70,18 +70,17 @@ def locate(
         typer.echo(f"mldfr: no pictures in {', '.join(paths)}", err=True)
         raise typer.Exit(1)
 
-    from mldfr.predict import class_indices, load
+    from mldfr.predict import load
 
+    files = [item for item in found if isinstance(item, ImageFile)]
     with usage_errors():
         locator = load(model, device=device)
-        class_indices(locator.card, wanted)
-    settings = Localization(**{**locator.card.localization.model_dump(), **changes})
+        settings = Localization(**{**locator.card.localization.model_dump(), **changes})
+        results = locator.locate_all(
+            [file.path for file in files], classes=wanted, localization=settings, batch_size=batch_size
+        )
     predictions = jsonl or str(out / PREDICTIONS)
-    files = [item for item in found if isinstance(item, ImageFile)]
     start = time.perf_counter()
-    results = locator.locate_all(
-        [file.path for file in files], classes=wanted, localization=settings, batch_size=batch_size
-    )
     failed = 0
     for error in chain(
         (item for item in found if isinstance(item, ImageError)),

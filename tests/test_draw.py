@@ -1,0 +1,74 @@
+"""What people look at."""
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mldfr.draw import overlay
+from mldfr.files import replacing
+from mldfr.report.gallery import Panel, Row, write_gallery
+from mldfr.types import Boxes, Label
+
+
+def label(boxes, name="a very long class name that cannot fit anywhere", index=0):
+    return Label(index, name, 0.5, Boxes.make(boxes, [0.5] * len(boxes), [1] * len(boxes)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((1, 1), (320, 320)), ((100, 150), (320, 213)), ((600, 900), (900, 600)), ((40, 20_000), (1280, 3))],
+)
+@pytest.mark.parametrize("count", [0, 1, 12])
+def test_any_picture_can_be_drawn_on(shape, size, count):
+    height, width = shape
+    photo = np.full((*shape, 3), 128, np.uint8)
+    labels = [label([[0, 0, width, height]], index=index) for index in range(count)] or [label([])]
+    activations = np.zeros((len(labels), *shape), np.float32)
+    assert overlay(photo, labels, activations).size == size
+
+
+def test_cold_parts_stay_a_photograph_and_hot_ones_do_not():
+    photo = np.full((400, 400, 3), 90, np.uint8)
+    activation = np.zeros((1, 400, 400), np.float32)
+    activation[0, 200:300, 200:300] = 1
+    pixels = np.asarray(overlay(photo, [label([[200, 200, 300, 300]], name="x")], activation))
+    np.testing.assert_array_equal(pixels[350:, :100], 90)
+    red, green, blue = pixels[250, 250].tolist()
+    assert red > 150
+    assert max(green, blue) < 80
+    assert (pixels[298:302, 250] == 255).all(axis=-1).any()  # the box's white line
+    assert photo.max() == 90
+
+
+def test_a_gallery_stands_alone_and_escapes(tmp_path):
+    picture = Image.new("RGB", (30, 20), "red")
+    row = Row("<b>cats & dogs</b>", [Panel("one scale", picture, "1 box"), Panel("three", picture, "2 boxes")])
+    write_gallery(tmp_path / "page.html", title="T", introduction="I", rows=[row])
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "&lt;b&gt;cats &amp; dogs" in page
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert not re.search(r"https?://", page)
+    embedded = re.findall(r"data:image/jpeg;base64,([^\"]+)", page)
+    assert [Image.open(io.BytesIO(base64.b64decode(data))).size for data in embedded] == [(30, 20)] * 2
+
+
+def test_a_file_has_its_name_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+
+    def fail():
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            assert not path.exists()
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        fail()
+    assert list(path.parent.iterdir()) == []
+    with replacing(path) as temporary:
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]

@@ -1,0 +1,190 @@
+"""From pictures to predictions with the embedded model."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import mldfr
+from mldfr.images import ImageError
+from mldfr.predict import ahead, choose_device, class_indices
+
+
+def test_a_path_a_picture_and_an_array_are_located_alike(locator, photo):
+    with Image.open(photo) as picture:
+        pixels = np.array(picture.convert("RGB"))
+        results = [locator.locate(image, scales=(1,)) for image in (photo, str(photo), picture, pixels)]
+    for result in results:
+        np.testing.assert_array_equal(result.labels[0].boxes.xyxy, results[0].labels[0].boxes.xyxy)
+        assert (result.height, result.width) == pixels.shape[:2]
+    assert [result.image for result in results] == [str(photo), str(photo), str(photo), ""]
+
+
+def test_scores_are_mean_activations_times_probabilities(locator, photos):
+    result = locator.locate(photos["coffee.png"], scales=(1,), classes=3)
+    logits = result.labels
+    assert [label.probability for label in logits] == sorted((label.probability for label in logits), reverse=True)
+    for label, activation in zip(result.labels, result.activations, strict=True):
+        assert len(label.boxes)
+        for box in label.boxes:
+            x0, y0, x1, y1 = map(int, box.xyxy)
+            assert 0 <= x0 < x1 <= result.width
+            assert 0 <= y0 < y1 <= result.height
+            inside = activation[y0:y1, x0:x1]
+            mean = inside[inside > 0.2].mean()
+            if len(label.boxes) == 1:
+                assert box.score == pytest.approx(label.probability * mean, rel=1e-4)
+            assert 0 < box.score <= label.probability
+
+
+def test_probabilities_are_a_softmax_or_for_several_labels_sigmoids(locator, photos):
+    everything = locator.locate(photos["coffee.png"], scales=(1,), classes="all")
+    assert len(everything.labels) == 1000
+    assert sum(label.probability for label in everything.labels) == pytest.approx(1, abs=1e-4)
+    card = locator.card
+    locator.card = card.model_copy(update={"multi_label": True})
+    try:
+        labels = locator.locate(photos["coffee.png"], scales=(1,), classes=2).labels
+    finally:
+        locator.card = card
+    assert all(label.probability > 0.99 for label in labels)
+
+
+def test_classes_by_name_and_index(locator, photos):
+    result = locator.locate(photos["chelsea.png"], scales=(1,), classes=["tabby", 285, "tiger cat"])
+    assert [label.class_index for label in result.labels] == [281, 285, 282]
+    assert len(result.score_maps) == 3
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (0, "cannot be had"),
+        (1001, "cannot be had"),
+        ("tabby", "a list of names"),
+        ([], "empty"),
+        (["taby"], r"no class 'taby'; did you mean 'tabby'"),
+        (["1000"], "the model has the classes 0 to 999"),
+    ],
+)
+def test_unknown_classes_are_named(locator, wanted, message):
+    with pytest.raises(ValueError, match=message):
+        class_indices(locator.card, wanted)
+
+
+def test_a_name_that_two_classes_have_must_be_an_index(locator):
+    names = list(locator.card.class_names)
+    names[517] = names[134] = "crane"
+    card = locator.card.model_copy(update={"class_names": tuple(names)})
+    with pytest.raises(ValueError, match=r"'crane' is the name of the classes \[134, 517\]; give the index"):
+        class_indices(card, ["crane"])
+    assert class_indices(card, ["517", 134]) == [517, 134]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": 1.0}, "threshold"),
+        ({"threshold": -0.1}, "threshold"),
+        ({"scales": []}, "scales"),
+        ({"scales": [0]}, "scales"),
+        ({"scales": [float("nan")]}, "scales"),
+        ({"normalizer": "minmax"}, "unknown normalizer 'minmax'"),
+        ({"box_rule": "boxes"}, "unknown box rule 'boxes'"),
+    ],
+)
+def test_settings_out_of_range_are_named(locator, photo, options, message):
+    with pytest.raises(ValueError, match=message):
+        locator.locate(photo, **options)
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
+)
+def test_what_is_no_rgb_array_is_refused(locator, array):
+    with pytest.raises(ValueError, match="an image array is RGB"):
+        locator.locate(array)
+
+
+def test_a_broken_file_is_an_error_of_its_own_and_the_stream_goes_on(locator, photo, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(photo.read_bytes()[:100])
+    with pytest.raises(ImageError, match=r"broken\.jpg"):
+        locator.locate(broken)
+    for batch_size in (1, 2, 5):
+        results = list(locator.locate_all([photo, broken, photo], batch_size=batch_size))
+        assert [isinstance(result, ImageError) for result in results] == [False, True, False]
+
+
+def test_a_batch_is_one_by_one(locator, photos):
+    one_by_one = list(locator.locate_all(photos.values()))
+    together = list(locator.locate_all(photos.values(), batch_size=3))
+    for one, other in zip(one_by_one, together, strict=True):
+        assert one.image == other.image
+        np.testing.assert_allclose(one.score_maps, other.score_maps, atol=1e-3)
+        np.testing.assert_allclose(one.labels[0].boxes.xyxy[0], other.labels[0].boxes.xyxy[0], atol=1)
+
+
+def test_a_single_pixel_has_no_box(locator):
+    result = locator.locate(np.full((1, 1, 3), 200, np.uint8))
+    assert len(result.labels[0].boxes) == 0
+    assert result.draw().size == (320, 320)
+
+
+def test_the_mode_is_left_as_it_was(locator, photo):
+    locator.train()
+    locator.locate(photo, scales=(1,))
+    assert locator.training
+    locator.eval()
+
+
+def test_json_is_plain_and_as_documented(locator, photo):
+    line = json.loads(json.dumps(locator.locate(photo, scales=(1,)).to_json()))
+    assert list(line) == ["image", "height", "width", "labels"]
+    assert list(line["labels"][0]) == ["class_index", "class_name", "probability", "boxes"]
+    assert list(line["labels"][0]["boxes"][0]) == ["xyxy", "score"]
+
+
+def test_reading_ahead_keeps_the_order_and_its_distance():
+    from concurrent.futures import ThreadPoolExecutor
+
+    taken, lock, furthest = 0, threading.Lock(), 0
+
+    def items():
+        nonlocal furthest
+        for index in range(20):
+            with lock:
+                furthest = max(furthest, index - taken)
+            yield index
+
+    with ThreadPoolExecutor(2) as pool:
+        for expected, result in enumerate(ahead(pool, lambda x: x * x, items(), 4)):
+            assert result == expected**2
+            with lock:
+                taken += 1
+    assert taken == 20
+    assert furthest <= 4
+
+
+def test_devices():
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto").type in ("cpu", "cuda", "mps", "xpu")
+    for wrong in ("gpu", "cuda:99"):
+        with pytest.raises(ValueError, match=f"device '{wrong}' cannot be used"):
+            choose_device(wrong)
+
+
+def test_a_saved_model_locates_alike_with_the_settings_of_its_card(locator, photo, tmp_path):
+    card = locator.card
+    settings = card.localization.model_copy(update={"scales": (1.0,), "threshold": 0.5})
+    locator.card = card.model_copy(update={"localization": settings})
+    try:
+        locator.save(tmp_path / "model.safetensors")
+    finally:
+        locator.card = card
+    again = mldfr.load(tmp_path, device="cpu").locate(photo)
+    expected = locator.locate(photo, scales=(1,), threshold=0.5)
+    assert again.to_json() == expected.to_json()
