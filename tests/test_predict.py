@@ -119,6 +119,11 @@ def test_a_broken_file_is_an_error_of_its_own_and_the_stream_goes_on(locator, ph
         assert [isinstance(result, ImageError) for result in results] == [False, True, False]
 
 
+def test_maps_that_would_fill_the_memory_are_refused(locator):
+    with pytest.raises(ImageError, match="the maps of 1000 classes at 2000x2000 would need 15 GiB"):
+        locator.locate(np.zeros((2000, 2000, 3), np.uint8), classes="all")
+
+
 def test_a_batch_is_one_by_one(locator, photos):
     one_by_one = list(locator.locate_all(photos.values()))
     together = list(locator.locate_all(photos.values(), batch_size=3))

@@ -28,6 +28,7 @@ ImageLike = str | Path | Image.Image | UInt8Array
 Wanted = int | Literal["all"] | Sequence[str | int]
 """The k most probable classes, all of them, or those of these names or indices."""
 
+MAX_MAP_BYTES = 4 * 2**30
 READ_AHEAD = 4
 READERS = 2
 T = TypeVar("T")
@@ -125,8 +126,10 @@ class Locator(Localizer):
         self, images: Iterable[ImageLike], chosen: int | list[int], settings: Localization, batch_size: int
     ) -> Iterator[Located | ImageError]:
         network = self.fused()
+        count = chosen if isinstance(chosen, int) else len(chosen)
         with ThreadPoolExecutor(READERS) as readers:
-            for batch in _batches(ahead(readers, _read, images, READ_AHEAD + batch_size), batch_size):
+            pictures = ahead(readers, lambda image: _read(image, count), images, READ_AHEAD + batch_size)
+            for batch in _batches(pictures, batch_size):
                 pixels = [picture.pixels for picture in batch if isinstance(picture, _Picture)]
                 activations = iter(_activate(network, pixels, chosen, settings.scales))
                 for picture in batch:
@@ -183,18 +186,29 @@ class _Picture:
     pixels: UInt8Array
 
 
-def _read(image: ImageLike) -> _Picture | ImageError:
-    """Read one picture; what is wrong with a file is an answer, not an exception."""
+def _read(image: ImageLike, num_maps: int) -> _Picture | ImageError:
+    """Read one picture; what is wrong with it is an answer, not an exception."""
+    try:
+        picture = _Picture(*_name_and_pixels(image))
+    except ImageError as error:
+        return error
+    height, width = picture.pixels.shape[:2]
+    if (needed := 4 * num_maps * height * width) > MAX_MAP_BYTES:
+        reason = (
+            f"the maps of {num_maps} classes at {height}x{width} would need {needed / 2**30:.0f} GiB; ask for fewer"
+        )
+        return ImageError(picture.name, reason)
+    return picture
+
+
+def _name_and_pixels(image: ImageLike) -> tuple[str, UInt8Array]:
     if isinstance(image, str | Path):
-        try:
-            return _Picture(str(image), read_image(image))
-        except ImageError as error:
-            return error
+        return str(image), read_image(image)
     if isinstance(image, Image.Image):
-        return _Picture(getattr(image, "filename", ""), to_rgb(image))
+        return getattr(image, "filename", ""), to_rgb(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise ValueError(f"an image array is RGB, (H, W, 3) uint8; got {image.shape} {image.dtype}")
-    return _Picture("", np.ascontiguousarray(image))
+    return "", np.ascontiguousarray(image)
 
 
 def _locate(card: Card, picture: _Picture, activation: Activation, localization: Localization) -> Located:
