@@ -13,13 +13,15 @@ import ctypes
 import itertools
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
 
-# The contenders share a process: without room for all their kernels they would compile each other's out of the cache.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384")
+if "--memory" not in sys.argv:
+    # The contenders share a process: without room for all their kernels they would evict each other's.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384")
 
 import numpy as np
 import psutil

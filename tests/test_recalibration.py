@@ -161,9 +161,13 @@ def test_folding_for_inference_keeps_what_a_network_computes(name):
     def norms(network):
         return sum(isinstance(part, nn.BatchNorm2d) for part in network.backbone.modules())
 
-    assert norms(localizer.fused()) == (
-        78 + 3 + 1 if name == "densenet161" else 0
-    )  # before layers, transitions and the end
+    before, copy = {key: value.clone() for key, value in localizer.state_dict().items()}, localizer.train().fused()
+    assert localizer.training
+    assert not copy.training
+    after = localizer.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[key], before[key]) for key in before)
+    assert norms(copy) == (78 + 3 + 1 if name == "densenet161" else 0)  # before layers, transitions and the end
 
 
 def test_convolutions_without_batch_norm_have_a_bias():

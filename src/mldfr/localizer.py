@@ -1,10 +1,9 @@
 """The localization network of Fig. 7: stages, recalibration, Conv-Cls, global average pooling."""
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -66,10 +65,17 @@ class Localizer(nn.Module):
         return maps if self.head.bias is None else maps + self.head.bias[rows, None, None]
 
     def fused(self) -> Self:
-        """A copy for inference that computes the same faster: BatchNorms folded away, channels last, eval mode."""
-        copy = deepcopy(self).eval()
+        """A copy for inference that computes the same faster: BatchNorms folded away, channels last, eval mode.
+
+        What is not folded shares its memory with the original, so a copy costs milliseconds; it is meant to be used
+        and dropped, not kept while the original is trained.
+        """
+        copy = _twin(self).eval()
         fold_batch_norms(copy.backbone.trunk)
-        return copy.to(memory_format=torch.channels_last)
+        for part in copy.backbone.modules():
+            if isinstance(part, nn.Conv2d):
+                part.weight = nn.Parameter(part.weight.detach().contiguous(memory_format=torch.channels_last))
+        return copy
 
     @classmethod
     def create(
@@ -192,3 +198,17 @@ class Localizer(nn.Module):
             raise WeightsError(f"{file}: does not fit its card: {describe_mismatch(missing, unexpected, shapes)}")
         localizer.load_state_dict(tensors, assign=True)
         return localizer.requires_grad_(True).to(device).eval()
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def _twin(module: M) -> M:
+    """A module of its own, parts included, that shares parameters and buffers: a deep copy spends 30 ms on objects."""
+    twin = module.__new__(type(module))
+    twin.__dict__ = module.__dict__.copy()
+    for name in ("_parameters", "_buffers", "_modules"):
+        twin.__dict__[name] = module.__dict__[name].copy()
+    for name, child in module.named_children():
+        twin.__dict__["_modules"][name] = _twin(child)
+    return twin
