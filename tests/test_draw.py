@@ -44,6 +44,14 @@ def test_cold_parts_stay_a_photograph_and_hot_ones_do_not():
     assert photo.max() == 90
 
 
+def test_the_tags_of_several_classes_do_not_hide_each_other():
+    photo = np.zeros((400, 600, 3), np.uint8)
+    labels = [label([[100, 200, 300, 390]], name="same length", index=index) for index in range(3)]
+    pixels = np.asarray(overlay(photo, labels, np.zeros((3, 400, 600), np.float32)))
+    areas = [int((pixels == color).all(axis=-1).sum()) for color in ((255, 255, 255), (0, 229, 255), (255, 234, 0))]
+    assert min(areas) > 1000  # a tag's ground; of the covered boxes nothing is left
+
+
 def test_a_gallery_stands_alone_and_escapes(tmp_path):
     picture = Image.new("RGB", (30, 20), "red")
     row = Row("<b>cats & dogs</b>", [Panel("one scale", picture, "1 box"), Panel("three", picture, "2 boxes")])
