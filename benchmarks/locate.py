@@ -37,7 +37,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 import mldfr
 from mldfr.boxes import regions
-from mldfr.predict import Locator
+from mldfr.predict import Localizer
 from mldfr.pyramid import normalize, scaled_size
 from mldfr.score_maps import min_max
 from mldfr.weights import read_state_dict
@@ -61,8 +61,8 @@ def main() -> None:
         watch_memory(paths)
     elif arguments.model:
         paths = paths[: arguments.count]
-        locator = mldfr.load(arguments.model, device="cpu")
-        compare({"floor": floor(locator, paths), "mldfr": ours(locator, paths)}, arguments.rounds, len(paths))
+        localizer = mldfr.load(arguments.model, device="cpu")
+        compare({"floor": floor(localizer, paths), "mldfr": ours(localizer, paths)}, arguments.rounds, len(paths))
     else:
         paths = paths[: arguments.count]
         compare(contenders(paths, arguments.weights), arguments.rounds, len(paths))
@@ -91,7 +91,7 @@ def contenders(paths: Sequence[Path], weights: Path | None) -> dict[str, Callabl
     peer = resnet50(replace_stride_with_dilation=[False, False, True])
     if weights is not None:
         peer.load_state_dict(read_state_dict(weights), strict=False)
-    locator = Locator.create(
+    localizer = Localizer.create(
         "resnet50",
         last_downsampling="dilate",
         recalibration="none",
@@ -101,17 +101,17 @@ def contenders(paths: Sequence[Path], weights: Path | None) -> dict[str, Callabl
     # Every contender gets the memory format that is the fastest for it; ours chooses it by itself.
     peer.eval().to(memory_format=torch.channels_last)
     return {
-        "floor": floor(locator, paths),
-        "mldfr": ours(locator, paths),
-        "torch-cam CAM": lambda: run_torchcam(peer, locator, paths),
-        "grad-cam HiResCAM": lambda: run_hirescam(peer, locator, paths),
+        "floor": floor(localizer, paths),
+        "mldfr": ours(localizer, paths),
+        "torch-cam CAM": lambda: run_torchcam(peer, localizer, paths),
+        "grad-cam HiResCAM": lambda: run_hirescam(peer, localizer, paths),
     }
 
 
-def floor(locator: Locator, paths: Sequence[Path]) -> Callable[[], None]:
+def floor(localizer: Localizer, paths: Sequence[Path]) -> Callable[[], None]:
     """The network's passes alone."""
-    inputs = [[network_input(locator, read(path), scale) for scale in SCALES] for path in paths]
-    backbone = deepcopy(locator.backbone).eval().to(memory_format=torch.channels_last)
+    inputs = [[network_input(localizer, read(path), scale) for scale in SCALES] for path in paths]
+    backbone = deepcopy(localizer.backbone).eval().to(memory_format=torch.channels_last)
 
     def run() -> None:
         with torch.inference_mode():
@@ -121,11 +121,11 @@ def floor(locator: Locator, paths: Sequence[Path]) -> Callable[[], None]:
     return run
 
 
-def ours(locator: Locator, paths: Sequence[Path]) -> Callable[[], None]:
+def ours(localizer: Localizer, paths: Sequence[Path]) -> Callable[[], None]:
     """JPEG files to boxes with mldfr."""
 
     def run() -> None:
-        for located in locator.locate_all(paths):
+        for located in localizer.locate_all(paths):
             assert isinstance(located, mldfr.Located)
 
     return run
@@ -137,10 +137,10 @@ def read(path: Path) -> Tensor:
         return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)
 
 
-def network_input(locator: Locator, image: Tensor, scale: float) -> Tensor:
+def network_input(localizer: Localizer, image: Tensor, scale: float) -> Tensor:
     """The image at one scale, as the network takes it."""
     size = scaled_size(image.shape[1], image.shape[2], int(224 * scale))
-    return normalize(locator, transforms.resize(image[None], list(size), antialias=True))
+    return normalize(localizer, transforms.resize(image[None], list(size), antialias=True))
 
 
 def boxes_of(maps: Sequence[Tensor], image: Tensor) -> None:
@@ -150,19 +150,19 @@ def boxes_of(maps: Sequence[Tensor], image: Tensor) -> None:
     regions(np.asarray(total, dtype=np.float32), min_max, THRESHOLD)
 
 
-def run_torchcam(model: nn.Module, locator: Locator, paths: Sequence[Path]) -> None:
+def run_torchcam(model: nn.Module, localizer: Localizer, paths: Sequence[Path]) -> None:
     """JPEG files to boxes with torch-cam's CAM, once for each scale."""
     with CAM(model, target_layer="layer4", fc_layer="fc") as extractor, torch.no_grad():
         for path in paths:
             image, index, maps = read(path), -1, []
             for scale in SCALES:
-                scores = model(network_input(locator, image, scale))
+                scores = model(network_input(localizer, image, scale))
                 index = int(scores.argmax()) if index < 0 else index
                 maps.append(extractor(index, scores, normalized=False)[0][0])
             boxes_of(maps, image)
 
 
-def run_hirescam(model: nn.Module, locator: Locator, paths: Sequence[Path]) -> None:
+def run_hirescam(model: nn.Module, localizer: Localizer, paths: Sequence[Path]) -> None:
     """JPEG files to boxes with pytorch-grad-cam's HiResCAM, once for each scale."""
     with HiResCAM(model=model, target_layers=[model.layer4[-1]]) as extractor:
         for path in paths:
@@ -170,7 +170,7 @@ def run_hirescam(model: nn.Module, locator: Locator, paths: Sequence[Path]) -> N
             for scale in SCALES:
                 targets = None if index is None else [ClassifierOutputTarget(index)]
                 maps.append(
-                    torch.from_numpy(extractor(input_tensor=network_input(locator, image, scale), targets=targets)[0])
+                    torch.from_numpy(extractor(input_tensor=network_input(localizer, image, scale), targets=targets)[0])
                 )
                 index = int(extractor.outputs.argmax()) if index is None else index
             boxes_of(maps, image)
@@ -182,10 +182,10 @@ def watch_memory(paths: Sequence[Path], count: int = 500) -> None:
     glibc keeps freed pages, in the more places the more shapes there were; what is truly held shows when it is told
     to give them back, which is done after 10 photographs and at the end.
     """
-    locator, process, libc = mldfr.load("imagenet", device="cpu"), psutil.Process(), ctypes.CDLL("libc.so.6")
+    localizer, process, libc = mldfr.load("imagenet", device="cpu"), psutil.Process(), ctypes.CDLL("libc.so.6")
     peak = 0.0
     print(f"{'photographs':>12}{'MiB':>8}{'peak':>8}{'held':>8}")
-    for index, _ in enumerate(locator.locate_all(itertools.islice(itertools.cycle(paths), count)), start=1):
+    for index, _ in enumerate(localizer.locate_all(itertools.islice(itertools.cycle(paths), count)), start=1):
         now = process.memory_info().rss / 2**20
         peak = max(peak, now)
         if index in (1, 10, 50, 100, 200, 300, 400, count):

@@ -32,13 +32,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("demo"))
     out = parser.parse_args().out
 
-    locator = mldfr.load("imagenet")
+    localizer = mldfr.load("imagenet")
     rows, lines = [], []
     for name, (title, classes) in PHOTOGRAPHS.items():
         path = Path(str(files("skimage") / "data" / name))
         panels = [Panel("photograph", Image.fromarray(read_image(path)), "")]
         for pyramid, scales in PYRAMIDS.items():
-            located = locator.locate(path, scales=scales, classes=classes or 1)
+            located = localizer.locate(path, scales=scales, classes=classes or 1)
             overlay = located.draw()
             target = out / "overlays" / f"{path.stem}-{len(scales)}.jpg"
             with replacing(target) as temporary:

@@ -7,18 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mldfr.localizer import Localizer as Localizer
+    from mldfr.predict import Localizer as Localizer
     from mldfr.predict import Located as Located
-    from mldfr.predict import Locator as Locator
     from mldfr.predict import load as load
 
 _PUBLIC = {
-    "Localizer": "mldfr.localizer",
     "Located": "mldfr.predict",
-    "Locator": "mldfr.predict",
+    "Localizer": "mldfr.predict",
     "load": "mldfr.predict",
 }
-__all__ = ["Localizer", "Located", "Locator", "load"]
+__all__ = ["Localizer", "Located", "load"]
 
 
 def __getattr__(name: str) -> Any:

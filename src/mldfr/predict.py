@@ -19,7 +19,7 @@ from mldfr.boxes import BOX_RULES
 from mldfr.config import Card, Localization
 from mldfr.draw import overlay
 from mldfr.images import ImageError, read_image, to_rgb
-from mldfr.localizer import Localizer
+from mldfr.network import LocalizationNetwork
 from mldfr.pyramid import Activation, mscam, short_side
 from mldfr.score_maps import NORMALIZERS
 from mldfr.types import Boxes, Float32Array, Label, Prediction, UInt8Array
@@ -59,7 +59,7 @@ class Located(Prediction):
         return overlay(self.pixels, self.labels, self.activations)
 
 
-class Locator(Localizer):
+class Localizer(LocalizationNetwork):
     """A localizer that takes pictures and answers with boxes; made by `mldfr.load`."""
 
     def locate(
@@ -140,7 +140,7 @@ class Locator(Localizer):
 
 
 def _activate(
-    network: Localizer, pixels: Sequence[UInt8Array], chosen: int | list[int], scales: Sequence[float]
+    network: LocalizationNetwork, pixels: Sequence[UInt8Array], chosen: int | list[int], scales: Sequence[float]
 ) -> list[Activation]:
     images = [torch.from_numpy(array).permute(2, 0, 1) for array in pixels]
     return mscam(network, images, scales=scales, classes=chosen if isinstance(chosen, int) else [chosen] * len(images))
@@ -270,7 +270,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def load(name_or_path: str | Path, *, device: str = "auto") -> Locator:
+def load(name_or_path: str | Path, *, device: str = "auto") -> Localizer:
     """A named model (`mldfr list models`) or a saved one, ready to be handed pictures.
 
     Args:
@@ -281,4 +281,4 @@ def load(name_or_path: str | Path, *, device: str = "auto") -> Locator:
         WeightsError: Neither a name nor a readable model, or a file that does not fit its card.
         ValueError: No such device.
     """
-    return models.load(Locator, name_or_path).to(choose_device(device))
+    return models.load(Localizer, name_or_path).to(choose_device(device))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as transforms
 
 from mldfr.backbones.base import MIN_INPUT_SIZE
-from mldfr.localizer import Localizer
+from mldfr.network import LocalizationNetwork
 
 Classes = int | Literal["all"] | Sequence[Sequence[int]]
 """Which classes to map: the k most probable of each image, all, or those listed for each image."""
@@ -34,7 +34,7 @@ class Activation:
 
 
 def mscam(
-    localizer: Localizer,
+    network: LocalizationNetwork,
     images: Sequence[Tensor],
     *,
     scales: Sequence[float] = (1.0, 1.5, 2.0),
@@ -45,38 +45,38 @@ def mscam(
     The short side of an image becomes `scale * input_size`, its shape is kept; the maps of the classes asked for,
     and no others, are resized to the image (bilinear, half-pixel centres) and added. Images whose scaled sizes agree
     run through the network together, on an NVIDIA GPU in half precision. Logits come from the scale-1 pass, which is
-    run for them alone if 1 is not among the scales. The localizer is left in the mode, train or eval, it was in.
+    run for them alone if 1 is not among the scales. The network is left in the mode, train or eval, it was in.
 
     Args:
-        localizer: The network.
+        network: The network.
         images: uint8 (3, H, W) each, of any shapes.
         scales: Factors of the pyramid.
         classes: A number k for the k most probable classes of each image, "all", or a list for each image.
 
     Returns:
-        One activation per image, on the localizer's device.
+        One activation per image, on the network's device.
 
     Raises:
         ValueError: A scale at which the short side has under 64 pixels, or classes that do not exist.
     """
     if not scales:
         raise ValueError("the pyramid needs at least one scale")
-    given = _check_classes(classes, len(images), localizer.card.architecture.num_classes)
-    device = localizer.head.weight.device
+    given = _check_classes(classes, len(images), network.card.architecture.num_classes)
+    device = network.head.weight.device
     images = [image.to(device) for image in images]
     logits: list[Tensor] = [torch.empty(0)] * len(images)
     sums: list[Tensor | None] = [None] * len(images)
     # Scale 1 comes first: it says which classes are the most probable.
     order = sorted({1.0, *scales}, key=lambda scale: scale != 1)
     half = torch.autocast(device.type, dtype=torch.float16, enabled=device.type == "cuda")
-    with torch.inference_mode(), evaluating(localizer), half:
+    with torch.inference_mode(), evaluating(network), half:
         for scale in order:
-            for index, features in _features(localizer, images, scale):
+            for index, features in _features(network, images, scale):
                 if scale == 1:
-                    logits[index] = localizer.logits(features[None])[0].float()
+                    logits[index] = network.logits(features[None])[0].float()
                     given[index] = given[index] or _most_probable(logits[index], classes)
                 if times := list(scales).count(scale):
-                    maps = times * localizer.score_maps(features, given[index]).float()
+                    maps = times * network.score_maps(features, given[index]).float()
                     resized = _resize_to(maps, images[index])
                     sums[index] = resized if (total := sums[index]) is None else total.add_(resized)
     return [
@@ -86,13 +86,13 @@ def mscam(
     ]
 
 
-def short_side(localizer: Localizer, scale: float) -> int:
+def short_side(network: LocalizationNetwork, scale: float) -> int:
     """Pixels of the short side at a scale.
 
     Raises:
         ValueError: They are fewer than the network can take.
     """
-    pixels = int(scale * localizer.card.preprocessing.input_size)
+    pixels = int(scale * network.card.preprocessing.input_size)
     if pixels < MIN_INPUT_SIZE:
         raise ValueError(f"at scale {scale:g} the short side has {pixels} pixels; at least {MIN_INPUT_SIZE} are needed")
     return pixels
@@ -138,21 +138,21 @@ def _most_probable(logits: Tensor, classes: Classes) -> Sequence[int]:
     return logits.topk(classes).indices.tolist()
 
 
-def _features(localizer: Localizer, images: Sequence[Tensor], scale: float) -> Iterator[tuple[int, Tensor]]:
+def _features(network: LocalizationNetwork, images: Sequence[Tensor], scale: float) -> Iterator[tuple[int, Tensor]]:
     """The features (C, h, w) of every image at one scale, with the image's index."""
-    pixels = short_side(localizer, scale)
+    pixels = short_side(network, scale)
     batches: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, image in enumerate(images):
         batches[scaled_size(image.shape[1], image.shape[2], pixels)].append(index)
     for size, members in batches.items():
         batch = torch.stack([transforms.resize(images[index], list(size), antialias=True) for index in members])
-        features = localizer.features(normalize(localizer, batch))
+        features = network.features(normalize(network, batch))
         yield from zip(members, features, strict=True)
 
 
-def normalize(localizer: Localizer, images: Tensor) -> Tensor:
+def normalize(network: LocalizationNetwork, images: Tensor) -> Tensor:
     """uint8 images (B, 3, H, W) to the network's input: float32, normalised, channels last."""
-    preprocessing = localizer.card.preprocessing
+    preprocessing = network.card.preprocessing
     mean = torch.tensor(preprocessing.mean, device=images.device)[:, None, None] * 255
     std = torch.tensor(preprocessing.std, device=images.device)[:, None, None] * 255
     return ((images.float() - mean) / std).contiguous(memory_format=torch.channels_last)

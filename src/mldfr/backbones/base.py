@@ -11,6 +11,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from mldfr.initialization import xavier_
+
 LastDownsampling = Literal["transition", "dilate"]
 StateDict = Mapping[str, Tensor]
 
@@ -100,16 +102,6 @@ class Backbone(nn.Module):
         for index in range(len(self.spec.stages)):
             x = self.run_stage(index, x)
         return x
-
-
-def xavier_(module: nn.Module) -> nn.Module:
-    """Start every convolution inside `module` with Xavier normal weights and no bias; returns `module`."""
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d):
-            nn.init.xavier_normal_(part.weight)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
-    return module
 
 
 def pointwise(in_channels: int, out_channels: int, *, bias: bool = True) -> nn.Conv2d:

@@ -5,12 +5,18 @@ import re
 from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
-from mldfr.backbones.base import BackboneSpec, StateDict, dense_pool_2x2, layers, named, xavier_
+from mldfr.backbones.base import BackboneSpec, StateDict, dense_pool_2x2, layers, named
+from mldfr.initialization import xavier_
 
 
 def _trunk() -> nn.Module:
     # Only the features: torchvision's whole network would fill 123 million classifier weights to throw them away.
-    return named(features=make_layers(cfgs["D"], batch_norm=True))
+    features = make_layers(cfgs["D"], batch_norm=True)
+    for conv in features.modules():
+        if isinstance(conv, nn.Conv2d):  # as torchvision's whole network starts
+            nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    return named(features=features)
 
 
 def _add_conv6(trunk: nn.Module, *, dilation: int) -> None:

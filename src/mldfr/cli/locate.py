@@ -74,9 +74,9 @@ def locate(
 
     files = [item for item in found if isinstance(item, ImageFile)]
     with usage_errors():
-        locator = load(model, device=device)
-        settings = Localization(**{**locator.card.localization.model_dump(), **changes})
-        results = locator.locate_all(
+        localizer = load(model, device=device)
+        settings = Localization(**{**localizer.card.localization.model_dump(), **changes})
+        results = localizer.locate_all(
             [file.path for file in files], classes=wanted, localization=settings, batch_size=batch_size
         )
     predictions = jsonl or str(out / PREDICTIONS)

@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from mldfr.initialization import xavier_
+from mldfr.recalibration.normalization import PooledBatchNorm
+
 
 class BAM(nn.Module):
     """`x + x · sigmoid(channel(x) + spatial(x))`, the two branches side by side.
@@ -19,7 +22,7 @@ class BAM(nn.Module):
         self.channel = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Conv2d(channels, hidden, kernel_size=1),
-            nn.BatchNorm2d(hidden),
+            PooledBatchNorm(hidden),
             nn.ReLU(inplace=True),
             nn.Conv2d(hidden, channels, kernel_size=1),
         )
@@ -29,6 +32,7 @@ class BAM(nn.Module):
             *_conv_bn_relu(hidden, hidden, 3),
             nn.Conv2d(hidden, 1, kernel_size=1),
         )
+        xavier_(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""

@@ -3,6 +3,8 @@
 from timm.layers.cbam import CbamModule
 from torch import Tensor, nn
 
+from mldfr.initialization import xavier_
+
 
 class CBAM(nn.Module):
     """Channel gates from the averaged and the largest activations, then spatial gates from both over channels.
@@ -16,6 +18,7 @@ class CBAM(nn.Module):
     def __init__(self, channels: int, kernel_size: int, *, reduction: int = 16) -> None:
         super().__init__()
         self.attention = CbamModule(channels, rd_ratio=1 / reduction, spatial_kernel_size=kernel_size)
+        xavier_(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""

@@ -4,6 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mldfr.initialization import xavier_
+from mldfr.recalibration.normalization import PooledBatchNorm
+
 
 class GatherExcite(nn.Module):
     """Gates from neighbourhoods: strided depthwise convolutions gather, the upsampled result excites.
@@ -23,7 +26,8 @@ class GatherExcite(nn.Module):
             if step:
                 self.gather.append(nn.ReLU(inplace=True))
             self.gather.append(nn.Conv2d(channels, channels, 3, stride=2, padding=1, groups=channels, bias=False))
-            self.gather.append(nn.BatchNorm2d(channels))
+            self.gather.append(PooledBatchNorm(channels))
+        xavier_(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""

@@ -8,7 +8,8 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
@@ -35,6 +36,16 @@ def instance_norm(channels: int) -> nn.Module:
 def no_norm(channels: int) -> nn.Module:
     """Nothing in the place of a normalisation."""
     return nn.Identity()
+
+
+class PooledBatchNorm(nn.BatchNorm2d):
+    """BatchNorm over maps that may be a single value: a batch of one has no statistics and uses the running ones."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) to the same."""
+        if self.training and x.numel() == x.shape[1]:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)
 
 
 def normalize_convolutions(trunk: nn.Module, norm: Callable[[int], nn.Module]) -> None:

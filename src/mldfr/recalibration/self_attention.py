@@ -5,6 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from mldfr.recalibration.normalization import PooledBatchNorm
+
 Gate = Literal["sigmoid", "identity"]
 
 
@@ -43,10 +45,10 @@ class SelfAttention(nn.Module):
         spatial = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
         self.channel, self.spatial = nn.Sequential(channel), nn.Sequential(spatial)
         for branch, conv in ((self.channel, channel), (self.spatial, spatial)):
-            last: nn.Conv2d | nn.BatchNorm2d = conv
+            last: nn.Conv2d | PooledBatchNorm = conv
             nn.init.xavier_normal_(conv.weight)
             if norm is not None:
-                last = nn.BatchNorm2d(conv.out_channels, momentum=0.01)
+                last = PooledBatchNorm(conv.out_channels, momentum=0.01)
                 branch.append(last)
             if gate == "identity":
                 nn.init.zeros_(last.weight)

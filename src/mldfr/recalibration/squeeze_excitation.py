@@ -3,6 +3,8 @@
 from torch import Tensor, nn
 from torchvision.ops import SqueezeExcitation as _SqueezeExcitation
 
+from mldfr.initialization import xavier_
+
 
 class SqueezeExcitation(nn.Module):
     """Channel gates from the averaged map through a bottleneck.
@@ -16,6 +18,7 @@ class SqueezeExcitation(nn.Module):
     def __init__(self, channels: int, kernel_size: int, *, reduction: int = 16) -> None:
         super().__init__()
         self.gate = _SqueezeExcitation(channels, max(1, channels // reduction))
+        xavier_(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""

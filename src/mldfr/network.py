@@ -19,10 +19,10 @@ from mldfr.weights import WeightsError, pretrained, read, write
 MODEL_FILE = "model.safetensors"
 
 
-class Localizer(nn.Module):
+class LocalizationNetwork(nn.Module):
     """A classification network whose class scores are means of maps, so that the maps say where.
 
-    Usually made by `Localizer.create`, `Localizer.load` or `mldfr.load`.
+    Users have it as `mldfr.Localizer`, which adds the way from pictures to boxes.
 
     Args:
         backbone: Four stages.
@@ -99,7 +99,7 @@ class Localizer(nn.Module):
 
         Args:
             backbone: A name of `mldfr list backbones`.
-            num_classes: K; may be left out where `class_names` are given.
+            num_classes: K; may be left out where `class_names` are given, and is 1000 if both are.
             class_names: K names; "0", "1", ... when left out.
             last_downsampling: `transition` (the paper) or `dilate`; the backbone's own default when left out.
             recalibration: The module behind the downsamplings ("S"), or `none`.
@@ -117,9 +117,13 @@ class Localizer(nn.Module):
             WeightsError: Weights that do not exist or do not fit; the message names what differs.
         """
         spec = BACKBONES[backbone]
+        if isinstance(class_names, str):
+            raise ValueError(f"class_names is a list of names; got {class_names!r}")
+        if num_classes is None and not class_names:
+            num_classes = 1000
         architecture = Architecture(
             backbone=backbone,
-            num_classes=num_classes or len(class_names) or 1000,
+            num_classes=len(class_names) if num_classes is None else num_classes,
             last_downsampling=last_downsampling or spec.last_downsampling,
             recalibration=recalibration,
             recalibration_options=dict(recalibration_options or {}),
@@ -133,10 +137,10 @@ class Localizer(nn.Module):
             multi_label=multi_label,
         )
         state = pretrained(weights, default=spec.pretrained) if isinstance(weights, str | Path) else weights
-        localizer = cls._build(card, state)
+        network = cls._build(card, state)
         if pretrained_classifier:
-            localizer._take_classifier(state or {}, spec.classifier)
-        return localizer
+            network._take_classifier(state or {}, spec.classifier)
+        return network
 
     @classmethod
     def _build(cls, card: Card, weights: StateDict | None = None) -> Self:
@@ -148,11 +152,12 @@ class Localizer(nn.Module):
         except ValueError as error:
             raise WeightsError(f"the weights do not fit {wanted.backbone}: {error}") from error
         normalize_convolutions(backbone.trunk, CONVOLUTION[wanted.convolution])
-        module = POOLING[wanted.recalibration]
-        modules = [
-            module(channels, kernel_size, **wanted.recalibration_options)
-            for channels, kernel_size in zip(spec.channels[:3], KERNEL_SIZES, strict=True)
-        ]
+        module, options = POOLING[wanted.recalibration], wanted.recalibration_options
+        places = zip(spec.channels[:3], KERNEL_SIZES, strict=True)
+        try:
+            modules = [module(channels, kernel_size, **options) for channels, kernel_size in places]
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise ValueError(f"recalibration_options {options} of {wanted.recalibration}: {error}") from error
         head = pointwise(spec.channels[-1], wanted.num_classes, bias=wanted.classifier_bias)
         return cls(backbone, modules, head, card=card)
 
@@ -189,15 +194,19 @@ class Localizer(nn.Module):
             card = Card.model_validate(raw_card)
         except ValidationError as error:
             raise WeightsError(f"{file}: its card cannot be read: {explain(error)}") from error
-        with torch.device("meta"):  # the shapes alone, so that nothing is filled with random numbers first
-            localizer = cls._build(card)
-        own = localizer.state_dict()
+        try:
+            with torch.device("meta"):  # the shapes alone, so that nothing is filled with random numbers first
+                network = cls._build(card)
+        except ValueError as error:
+            raise WeightsError(f"{file}: its card cannot be followed: {error}") from error
+        own = network.state_dict()
         missing, unexpected = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
         shapes = sorted(key for key in own.keys() & tensors.keys() if own[key].shape != tensors[key].shape)
         if missing or unexpected or shapes:
             raise WeightsError(f"{file}: does not fit its card: {describe_mismatch(missing, unexpected, shapes)}")
-        localizer.load_state_dict(tensors, assign=True)
-        return localizer.requires_grad_(True).to(device).eval()
+        own_types = {key: value.to(own[key].dtype) for key, value in tensors.items()}
+        network.load_state_dict(own_types, assign=True)
+        return network.requires_grad_(True).to(device).eval()
 
 
 M = TypeVar("M", bound=nn.Module)
