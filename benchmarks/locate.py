@@ -1,7 +1,8 @@
 """Time and memory of `locate` beside the bare network and two CAM libraries, on the same network and photographs.
 
     python benchmarks/locate.py --images PHOTOGRAPHS --weights RESNET50 --rounds 3 --count 12
-    python benchmarks/locate.py --memory --images PHOTOGRAPHS
+    python benchmarks/locate.py --images PHOTOGRAPHS --weights RESNET50 --memory
+    python benchmarks/locate.py --images PHOTOGRAPHS --model imagenet
 
 ResNet50 (last stride taken out), three scales, the most probable class. Every contender goes from JPEG files to
 boxes; the floor is the network's own passes over the same batches, already decoded, resized and normalised. Rounds
@@ -57,15 +58,20 @@ def main() -> None:
     parser.add_argument("--model", help="time a named or saved model against its floor, instead of ResNet50")
     arguments = parser.parse_args()
     paths = sorted(path for path in arguments.images.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
-    if arguments.memory:
-        watch_memory(paths)
-    elif arguments.model:
-        paths = paths[: arguments.count]
+    few = paths[: arguments.count]
+    if arguments.model:
         localizer = mldfr.load(arguments.model, device="cpu")
-        compare({"floor": floor(localizer, paths), "mldfr": ours(localizer, paths)}, arguments.rounds, len(paths))
+        runs = ours_and_floors(localizer, few)
     else:
-        paths = paths[: arguments.count]
-        compare(contenders(paths, arguments.weights), arguments.rounds, len(paths))
+        peer = resnet50(replace_stride_with_dilation=[False, False, True])
+        if arguments.weights is not None:
+            peer.load_state_dict(read_state_dict(arguments.weights), strict=False)
+        localizer = same_network(peer)
+        runs = ours_and_floors(localizer, few) | peers(peer, localizer, few)
+    if arguments.memory:
+        watch_memory(localizer, paths)
+    else:
+        compare(runs, arguments.rounds, len(few))
 
 
 def compare(runs: dict[str, Callable[[], None]], rounds: int, count: int) -> None:
@@ -86,23 +92,30 @@ def compare(runs: dict[str, Callable[[], None]], rounds: int, count: int) -> Non
         print(f"{name:28}" + "".join(f"{value:10.3f}" for value in columns))
 
 
-def contenders(paths: Sequence[Path], weights: Path | None) -> dict[str, Callable[[], None]]:
-    """The floor, ours and the two libraries on one ResNet50."""
-    peer = resnet50(replace_stride_with_dilation=[False, False, True])
-    if weights is not None:
-        peer.load_state_dict(read_state_dict(weights), strict=False)
-    localizer = Localizer.create(
+def same_network(peer: nn.Module) -> Localizer:
+    """torchvision's dilated ResNet50 as a localizer: the same weights, the same maps."""
+    return Localizer.create(
         "resnet50",
         last_downsampling="dilate",
         recalibration="none",
         weights=peer.state_dict(),
         pretrained_classifier=True,
     ).eval()
-    # Every contender gets the memory format that is the fastest for it; ours chooses it by itself.
-    peer.eval().to(memory_format=torch.channels_last)
+
+
+def ours_and_floors(localizer: Localizer, paths: Sequence[Path]) -> dict[str, Callable[[], None]]:
+    """The bare network, the bare network with its BatchNorms folded as we fold them, and ours."""
     return {
         "floor": floor(localizer, paths),
+        "floor, BatchNorms folded": floor(localizer.fused(), paths),
         "mldfr": ours(localizer, paths),
+    }
+
+
+def peers(peer: nn.Module, localizer: Localizer, paths: Sequence[Path]) -> dict[str, Callable[[], None]]:
+    """The two libraries on the same network, in the memory format that is the fastest for them."""
+    peer.eval().to(memory_format=torch.channels_last)
+    return {
         "torch-cam CAM": lambda: run_torchcam(peer, localizer, paths),
         "grad-cam HiResCAM": lambda: run_hirescam(peer, localizer, paths),
     }
@@ -176,13 +189,13 @@ def run_hirescam(model: nn.Module, localizer: Localizer, paths: Sequence[Path]) 
             boxes_of(maps, image)
 
 
-def watch_memory(paths: Sequence[Path], count: int = 500) -> None:
-    """Stream photographs through the embedded model and print the resident memory along the way.
+def watch_memory(localizer: Localizer, paths: Sequence[Path], count: int = 500) -> None:
+    """Stream photographs and print the resident memory along the way.
 
     glibc keeps freed pages, in the more places the more shapes there were; what is truly held shows when it is told
     to give them back, which is done after 10 photographs and at the end.
     """
-    localizer, process, libc = mldfr.load("imagenet", device="cpu"), psutil.Process(), ctypes.CDLL("libc.so.6")
+    process, libc = psutil.Process(), ctypes.CDLL("libc.so.6")
     peak = 0.0
     print(f"{'photographs':>12}{'MiB':>8}{'peak':>8}{'held':>8}")
     for index, _ in enumerate(localizer.locate_all(itertools.islice(itertools.cycle(paths), count)), start=1):

@@ -11,7 +11,7 @@ import mldfr
 
 
 @pytest.fixture(scope="session")
-def locator():
+def localizer():
     """The embedded ImageNet model: the real thing, on the CPU."""
     return mldfr.load("imagenet", device="cpu")
 

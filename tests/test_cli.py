@@ -150,6 +150,33 @@ def test_a_second_run_does_not_find_the_first_ones_overlays(album):
     assert Image.open(album / "cat.jpg").size == (150, 100)  # the user's own file is untouched
 
 
+def test_one_bad_picture_never_stops_the_others(album, tmp_path):
+    """Damaged EXIF, a pipe, an overlay that cannot be written: each is reported, all else is located."""
+    whole = (album / "cat.jpg").read_bytes()
+    (album / "damaged.jpg").write_bytes(whole[:2] + b"\xff\xe1\x00\x10Exif\x00\x00MM\x00*\x00\x00" + whole[2:])
+    os.mkfifo(album / "pipe.jpg")
+    blocked = tmp_path / "out" / "overlays" / "trip"
+    blocked.parent.mkdir(parents=True)
+    blocked.touch()
+    result = run("locate", album, "--scales", "1", "--out", "out")
+    assert result.exit_code == 1
+    assert "pipe.jpg: not a regular file" in result.output
+    assert "its overlay out/overlays/trip/" in result.output
+    lines = (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()
+    names = [Path(json.loads(line)["image"]).name for line in lines]
+    assert {"cat.jpg", "cat.png", "ünïcode [1].png"} <= set(names)
+
+
+def test_a_device_is_written_to_and_not_replaced(album, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    command = ["locate", album / "cat.jpg", "--scales", "1", "--jsonl", pipe]
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        assert run(*command).exit_code == 0
+        assert json.loads(reader.communicate(timeout=30)[0])["height"] == 100
+    assert pipe.is_fifo()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -164,12 +191,16 @@ def test_a_second_run_does_not_find_the_first_ones_overlays(album):
         (["--top-k", "1001"], "cannot be had"),
         (["--model", "imagnet"], "imagnet: no such model file or run folder, and no known model; known: imagenet"),
         (["--device", "abacus"], "device 'abacus' cannot be used"),
-        (["--out", "file"], "--out file is a file"),
+        (["--out", "file"], "nothing can be written to file/overlays (Not a directory)"),
+        (["--jsonl", "file/x.jsonl", "--out", "album"], "nothing can be written to file (File exists)"),
+        (["--jsonl", "album", "--out", "album"], "--jsonl album is a folder"),
+        (["--device", "meta"], "device 'meta' cannot be used"),
         (["--no-such-option"], "No such option"),
     ],
 )
 def test_wrong_usage_is_exit_code_2_and_leaves_nothing(album, tmp_path, arguments, message):
     (tmp_path / "file").touch()
+    (album / "overlays").mkdir()
     before = everything(tmp_path)
     result = run("locate", album / "cat.jpg", *arguments)
     assert result.exit_code == 2, result.output

@@ -27,15 +27,14 @@ def test_any_picture_can_be_drawn_on(shape, size, count):
     height, width = shape
     photo = np.full((*shape, 3), 128, np.uint8)
     labels = [label([[0, 0, width, height]], index=index) for index in range(count)] or [label([])]
-    activations = np.zeros((len(labels), *shape), np.float32)
-    assert overlay(photo, labels, activations).size == size
+    assert overlay(photo, labels, np.zeros(shape, np.float32)).size == size
 
 
 def test_cold_parts_stay_a_photograph_and_hot_ones_do_not():
     photo = np.full((400, 400, 3), 90, np.uint8)
-    activation = np.zeros((1, 400, 400), np.float32)
-    activation[0, 200:300, 200:300] = 1
-    pixels = np.asarray(overlay(photo, [label([[200, 200, 300, 300]], name="x")], activation))
+    heat = np.zeros((400, 400), np.float32)
+    heat[200:300, 200:300] = 1
+    pixels = np.asarray(overlay(photo, [label([[200, 200, 300, 300]], name="x")], heat))
     np.testing.assert_array_equal(pixels[350:, :100], 90)
     red, green, blue = pixels[250, 250].tolist()
     assert red > 150
@@ -47,7 +46,7 @@ def test_cold_parts_stay_a_photograph_and_hot_ones_do_not():
 def test_the_tags_of_several_classes_do_not_hide_each_other():
     photo = np.zeros((400, 600, 3), np.uint8)
     labels = [label([[100, 200, 300, 390]], name="same length", index=index) for index in range(3)]
-    pixels = np.asarray(overlay(photo, labels, np.zeros((3, 400, 600), np.float32)))
+    pixels = np.asarray(overlay(photo, labels, np.zeros((400, 600), np.float32)))
     areas = [int((pixels == color).all(axis=-1).sum()) for color in ((255, 255, 255), (0, 229, 255), (255, 234, 0))]
     assert min(areas) > 1000  # a tag's ground; of the covered boxes nothing is left
 

@@ -1,5 +1,6 @@
 """Every sort of picture that a folder of real files holds."""
 
+import io
 import os
 import struct
 import zlib
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mldfr.images import ImageError, ImageFile, find_images, read_image
+from mldfr.images import ImageError, ImageFile, find_images, read_image, to_rgb
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -123,12 +124,59 @@ def test_floating_point_has_no_range(tmp_path):
     path = save(tmp_path / "a.tif", Image.fromarray(np.ones((4, 4), dtype=np.float32)))
     with pytest.raises(ImageError, match="mode F has no known range"):
         read_image(path)
+    path = save(tmp_path / "b.tif", Image.fromarray(np.full((4, 4), 200, dtype=np.int32)))
+    with pytest.raises(ImageError, match="mode I has no known range"):
+        read_image(path)
+
+
+@pytest.mark.filterwarnings("ignore")  # of Pillow's, about what is wrong with the files
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif", "tiff", "bmp", "avif"])
+def test_damaged_bytes_give_a_picture_or_a_reason(tmp_path, kind):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(tmp_path / "whole", Image.fromarray(PIXELS), format=kind, exif=exif)
+    whole = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    rng = np.random.default_rng(0)
+    outcomes = set()
+    for _ in range(150):
+        damaged = whole.copy()
+        places = rng.integers(0, len(whole), 4)
+        damaged[places] = rng.integers(0, 256, 4)
+        path.write_bytes(damaged.tobytes())
+        try:
+            assert read_image(path).dtype == np.uint8
+            outcomes.add("picture")
+        except ImageError as error:
+            outcomes.add(error.reason)
+    assert "" not in outcomes
+    assert len(outcomes) > 1
+
+
+def test_damaged_exif_does_not_spoil_a_picture(tmp_path, photo):
+    whole = photo.read_bytes()
+    header = b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x05"
+    photo.write_bytes(whole[:2] + b"\xff\xe1" + struct.pack(">H", len(header) + 2) + header + whole[2:])
+    assert read_image(photo).shape == (300, 451, 3)
+
+
+def test_pictures_in_memory_are_checked_alike(tmp_path, photo):
+    whole = photo.read_bytes()
+    with pytest.raises(ImageError, match=r"image: cannot be decoded .*truncated"):
+        to_rgb(Image.open(io.BytesIO(whole[: len(whole) // 2])), name="image")
+    with pytest.raises(ImageError, match="too elongated"):
+        to_rgb(Image.new("RGB", (4000, 4)))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(ImageError, match="not a regular file"):
+        read_image(tmp_path / "a.jpg")
 
 
 def test_missing_files_and_folders(tmp_path):
     with pytest.raises(ImageError, match="no such file"):
         read_image(tmp_path / "nothing.jpg")
-    with pytest.raises(ImageError, match="directory"):
+    with pytest.raises(ImageError, match="a folder"):
         read_image(tmp_path)
 
 
@@ -153,11 +201,12 @@ def test_globs_files_and_each_file_once(tree):
     found = list(
         find_images([f"{tree}/*.webp", f"{tree}/b", f"{tree}/**/*", str(tree / "notes.txt"), f"{tree}/b/1.jpg"])
     )
-    assert relatives(found) == ["a.webp", "1.jpg", "2.PNG", "e.tiff", "notes.txt"]
+    assert relatives(found) == ["a.webp", "1.jpg", "2.PNG", "d/e.tiff", "notes.txt"]
 
 
 def test_a_glob_finds_the_folders_that_it_matches(tree):
     assert relatives(find_images([f"{tree}/[bc]"])) == ["1.jpg", "2.PNG", "d/e.tiff"]
+    assert relatives(find_images([f"{tree}/**/d"])) == ["e.tiff"]
 
 
 def test_names_with_brackets_and_spaces_are_files_first(tmp_path):
@@ -167,11 +216,16 @@ def test_names_with_brackets_and_spaces_are_files_first(tmp_path):
 
 def test_what_is_not_there_is_an_error_in_its_place(tree):
     found = list(find_images([str(tree / "nothing"), f"{tree}/*.bmp", f"{tree}/a.webp"]))
-    assert [getattr(item, "reason", None) for item in found] == ["no such file or folder", "matches no file", None]
+    assert [getattr(item, "reason", None) for item in found] == ["no such file or folder", "matches no picture", None]
+    (error,) = find_images(["x" * 5000])
+    assert "File name too long" in error.reason
+    (error,) = find_images([f"{tree}/*.txt"])
+    assert error.reason == "matches no picture"
 
 
 def test_own_results_are_not_found(tree):
     assert relatives(find_images([str(tree)], leave_out=tree / "b")) == ["a.webp", "c/d/e.tiff"]
+    assert relatives(find_images([str(tree / "b" / "1.jpg")], leave_out=tree / "b")) == ["1.jpg"]  # named directly
 
 
 def test_loops_of_links_end(tree):
@@ -191,6 +245,7 @@ def test_an_unreadable_folder_is_reported_and_the_rest_found(tree):
         os.seteuid(65534)
     try:
         found = list(find_images([str(tree)]))
+        (inside,) = find_images([str(locked / "1.jpg")])
     finally:
         if os.getuid() == 0:
             os.seteuid(0)
@@ -199,3 +254,4 @@ def test_an_unreadable_folder_is_reported_and_the_rest_found(tree):
     (error,) = [item for item in found if isinstance(item, ImageError)]
     assert error.path == str(locked)
     assert "Permission denied" in error.reason
+    assert "Permission denied" in inside.reason

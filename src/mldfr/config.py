@@ -1,7 +1,8 @@
 """What a run is told, as small frozen models that refuse unknown keys; together they make a model's card."""
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -63,10 +64,31 @@ class Localization(Strict):
     normalizer: str = "min_max"
     box_rule: str = "regions"
 
+    def changed(self, **rules: Unpack["Rules"]) -> "Localization":
+        """The same with some fields replaced.
+
+        Raises:
+            ValueError: A value out of its range, or an unknown name.
+        """
+        given = {key: value for key, value in rules.items() if value is not None}
+        try:
+            return Localization.model_validate({**self.model_dump(), **given})
+        except ValidationError as error:
+            raise ValueError(explain(error)) from error
+
     @field_validator("normalizer", "box_rule")
     @classmethod
     def _known(cls, name: str, info: Any) -> str:
         return (NORMALIZERS if info.field_name == "normalizer" else BOX_RULES).check(name)
+
+
+class Rules(TypedDict, total=False):
+    """The fields of `Localization` as keywords; None is as good as left out."""
+
+    scales: Sequence[float] | None
+    threshold: float | None
+    normalizer: str | None
+    box_rule: str | None
 
 
 class Card(Strict):

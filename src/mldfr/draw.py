@@ -17,13 +17,13 @@ COLORS = ("#ffffff", "#00e5ff", "#ffea00", "#ff4fd8", "#7cff4f", "#ff8a3d", "#b6
 """One per class, all light, so that dark text is legible on each."""
 
 
-def overlay(image: UInt8Array, labels: Sequence[Label], activations: Float32Array) -> Image.Image:
+def overlay(image: UInt8Array, labels: Sequence[Label], heat: Float32Array) -> Image.Image:
     """Draw the heat map, the boxes and the classes on a picture.
 
     Args:
         image: (H, W, 3).
         labels: What was found, one colour each.
-        activations: (k, H, W) in [0, 1], one per label; where several overlap the strongest shows.
+        heat: (H, W) in [0, 1].
 
     Returns:
         An RGB picture of the same shape, its long side between 320 and 1280 pixels.
@@ -35,8 +35,8 @@ def overlay(image: UInt8Array, labels: Sequence[Label], activations: Float32Arra
     )  # (W, H) for OpenCV
     interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     photo = cv2.resize(image, size, interpolation=interpolation)
-    heat = cv2.resize(activations.max(axis=0), size, interpolation=interpolation)
-    canvas = Image.fromarray(_blend(photo.astype(np.uint8), heat.astype(np.float32)))
+    heat = cv2.resize(heat, size, interpolation=interpolation).astype(np.float32)
+    canvas = Image.fromarray(_blend(photo.astype(np.uint8), heat))
     pen = ImageDraw.Draw(canvas)
     colors = [COLORS[index % len(COLORS)] for index in range(len(labels))]
     for color, label in reversed(list(zip(colors, labels, strict=True))):  # the first label's boxes lie on top

@@ -1,8 +1,8 @@
 """Picture files to RGB arrays, or a clear reason why not."""
 
 import os
-import warnings
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
@@ -35,9 +35,6 @@ SUFFIXES = frozenset(
 
 MAX_PIXELS = 128 * 2**20
 MAX_ASPECT_RATIO = 32
-
-# The size is checked here, before anything is decoded, and with a message that says more.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class ImageError(ValueError):
@@ -75,41 +72,56 @@ def find_images(patterns: Sequence[str], *, leave_out: Path | None = None) -> It
 
     Args:
         patterns: What the user named.
-        leave_out: A folder in which nothing is found, so that a run does not find its own results.
+        leave_out: A folder in which no search finds anything, so that a run does not find its own results.
     """
     seen: set[str] = set()
     own = os.path.realpath(leave_out) + os.sep if leave_out else None
-    for found in (item for pattern in patterns for item in _expand(pattern)):
-        if isinstance(found, ImageFile):
-            identity = os.path.realpath(found.path)
-            if identity in seen or (own and identity.startswith(own)):
-                continue
-            seen.add(identity)
-        yield found
+    for pattern in patterns:
+        for item in _expand(pattern):
+            if isinstance(item, ImageFile):
+                identity = os.path.realpath(item.path)
+                named = str(item.path) == str(Path(pattern))
+                if identity in seen or (own and identity.startswith(own) and not named):
+                    continue
+                seen.add(identity)
+            yield item
 
 
 def _expand(pattern: str) -> Iterator[ImageFile | ImageError]:
     path = Path(pattern)
-    if path.is_dir():
+    # os.path answers no where pathlib raises: names too long, folders that may not be entered.
+    if os.path.isdir(path):  # noqa: PTH112
         yield from _walk(path)
-    elif path.exists() or path.is_symlink():
+    elif os.path.lexists(path):
         yield ImageFile(path, Path(path.name))
     elif has_magic(pattern):
         yield from _match(pattern)
     else:
-        yield ImageError(pattern, "no such file or folder")
+        yield ImageError(pattern, _why_not_there(path))
+
+
+def _why_not_there(path: Path) -> str:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return "no such file or folder"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return "no such file or folder"
 
 
 def _match(pattern: str) -> Iterator[ImageFile | ImageError]:
-    matches = sorted(glob(pattern, recursive=True))
-    if not matches:
-        yield ImageError(pattern, "matches no file")
-    for match in map(Path, matches):
-        if match.is_dir():
-            if "**" not in pattern:  # ** has already given what is below
-                yield from _walk(match)
-        elif match.suffix.lower() in SUFFIXES:
-            yield ImageFile(match, Path(match.name))
+    nothing = True
+    for match in map(Path, sorted(glob(pattern, recursive=True))):
+        if os.path.isdir(match):  # noqa: PTH112
+            found: Iterable[ImageFile | ImageError] = _walk(match)
+        else:
+            found = [ImageFile(match, Path(match.name))] if match.suffix.lower() in SUFFIXES else []
+        for item in found:
+            nothing = False
+            yield item
+    if nothing:
+        yield ImageError(pattern, "matches no picture")
 
 
 def _walk(root: Path) -> Iterator[ImageFile | ImageError]:
@@ -125,7 +137,7 @@ def _walk(root: Path) -> Iterator[ImageFile | ImageError]:
 
 
 def read_image(path: str | Path) -> UInt8Array:
-    """Decode a picture to RGB, turned as its EXIF orientation says.
+    """Decode a picture file to RGB, turned as its EXIF orientation says.
 
     Transparent parts become white, 16-bit values are brought to 8 bits by their full range, and of an animation the
     first frame is taken.
@@ -135,46 +147,77 @@ def read_image(path: str | Path) -> UInt8Array:
 
     Raises:
         ImageError: No such file, not a picture, broken, with more than 128 Mi pixels or longer than 32 times its
-            width, or of a kind that has no range (floating point).
+            width, or of a kind that has no range (32 bits, floating point).
     """
     try:
+        mode = Path(path).stat().st_mode
+        if not stat.S_ISREG(mode):  # a pipe would be waited for
+            raise ImageError(path, "a folder" if stat.S_ISDIR(mode) else "not a regular file")
         with Image.open(path) as picture:
-            _check_size(path, *picture.size)
-            return to_rgb(picture)
+            return to_rgb(picture, name=path)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
-        empty = Path(path).is_file() and Path(path).stat().st_size == 0
+        empty = Path(path).stat().st_size == 0
         raise ImageError(path, "the file is empty" if empty else "not a picture in a known format") from error
     except Image.DecompressionBombError as error:
         raise ImageError(path, f"too many pixels ({error})") from error
     except FileNotFoundError as error:
         raise ImageError(path, "no such file") from error
-    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError) as error:
-        # Pillow's decoders raise all of these for broken files.
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ImageError(path, f"cannot be decoded ({reason or type(error).__name__})") from error
+    except Exception as error:
+        raise ImageError(path, _why(error)) from error
 
 
-def _check_size(path: str | Path, width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise ImageError(path, f"{width}x{height} has too many pixels (at most {MAX_PIXELS:,})")
-    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
-        raise ImageError(path, f"{width}x{height} is too elongated (at most {MAX_ASPECT_RATIO}:1)")
-
-
-def to_rgb(picture: Image.Image) -> UInt8Array:
+def to_rgb(picture: Image.Image, *, name: str | Path = "") -> UInt8Array:
     """Bring a Pillow image of any mode to (H, W, 3) uint8, turned as its EXIF orientation says.
 
+    Args:
+        picture: The image; it need not be decoded yet.
+        name: What messages call it.
+
     Raises:
-        ValueError: A floating-point or 32-bit image, whose range is not known.
+        ImageError: It cannot be decoded, is too large or too elongated, or has 32-bit or floating-point values, whose
+            range is not known.
     """
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-        values = np.asarray(picture)
-        if picture.mode == "F" or values.min() < 0 or values.max() > 0xFFFF:
-            raise ValueError(f"mode {picture.mode} has no known range; convert it to 8 or 16 bits")
-        picture = Image.fromarray((values // 257).astype(np.uint8))
+    check_size(picture.height, picture.width, name)
+    try:
+        picture.load()
+        return _to_rgb(_upright(picture))
+    except Exception as error:
+        raise ImageError(name, _why(error)) from error
+
+
+def check_size(height: int, width: int, name: str | Path = "") -> None:
+    """Refuse pictures that would take all memory, before they are decoded.
+
+    Raises:
+        ImageError: More than 128 Mi pixels, or longer than 32 times its width.
+    """
+    if width * height > MAX_PIXELS:
+        raise ImageError(name, f"{width}x{height} has too many pixels (at most {MAX_PIXELS:,})")
+    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
+        raise ImageError(name, f"{width}x{height} is too elongated (at most {MAX_ASPECT_RATIO}:1)")
+
+
+def _why(error: Exception) -> str:
+    """Words for whatever a decoder raised: Pillow's raise anything at all when a file is broken."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read ({error.strerror})"
+    return f"cannot be decoded ({str(error) or type(error).__name__})"
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # damaged EXIF says nothing about orientation; the picture itself is whole
+        return picture
+
+
+def _to_rgb(picture: Image.Image) -> UInt8Array:
+    if picture.mode in ("I", "F"):
+        raise ValueError(f"mode {picture.mode} has no known range; convert it to 8 or 16 bits")
+    if picture.mode.startswith("I;16"):
+        picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)

@@ -121,21 +121,24 @@ class LocalizationNetwork(nn.Module):
             raise ValueError(f"class_names is a list of names; got {class_names!r}")
         if num_classes is None and not class_names:
             num_classes = 1000
-        architecture = Architecture(
-            backbone=backbone,
-            num_classes=len(class_names) if num_classes is None else num_classes,
-            last_downsampling=last_downsampling or spec.last_downsampling,
-            recalibration=recalibration,
-            recalibration_options=dict(recalibration_options or {}),
-            convolution=convolution or spec.convolution,
-            classifier_bias=classifier_bias or pretrained_classifier,
-        )
-        card = Card(
-            architecture=architecture,
-            class_names=tuple(class_names) or tuple(str(index) for index in range(architecture.num_classes)),
-            preprocessing=Preprocessing(input_size=spec.input_size, mean=spec.mean, std=spec.std),
-            multi_label=multi_label,
-        )
+        try:
+            architecture = Architecture(
+                backbone=backbone,
+                num_classes=len(class_names) if num_classes is None else num_classes,
+                last_downsampling=last_downsampling or spec.last_downsampling,
+                recalibration=recalibration,
+                recalibration_options=dict(recalibration_options or {}),
+                convolution=convolution or spec.convolution,
+                classifier_bias=classifier_bias or pretrained_classifier,
+            )
+            card = Card(
+                architecture=architecture,
+                class_names=tuple(class_names) or tuple(map(str, range(architecture.num_classes))),
+                preprocessing=Preprocessing(input_size=spec.input_size, mean=spec.mean, std=spec.std),
+                multi_label=multi_label,
+            )
+        except ValidationError as error:
+            raise ValueError(explain(error)) from error
         state = pretrained(weights, default=spec.pretrained) if isinstance(weights, str | Path) else weights
         network = cls._build(card, state)
         if pretrained_classifier:

@@ -1,5 +1,6 @@
 """Pictures to predictions: the single entrance for the command line and for Python."""
 
+import operator
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, SupportsIndex, TypeVar, Unpack
 
 import numpy as np
 import torch
@@ -16,19 +17,19 @@ from torch import Tensor
 
 from mldfr import models
 from mldfr.boxes import BOX_RULES
-from mldfr.config import Card, Localization
+from mldfr.config import Card, Localization, Rules
 from mldfr.draw import overlay
-from mldfr.images import ImageError, read_image, to_rgb
+from mldfr.images import ImageError, check_size, read_image, to_rgb
 from mldfr.network import LocalizationNetwork
 from mldfr.pyramid import Activation, mscam, short_side
 from mldfr.score_maps import NORMALIZERS
 from mldfr.types import Boxes, Float32Array, Label, Prediction, UInt8Array
 
 ImageLike = str | Path | Image.Image | UInt8Array
-Wanted = int | Literal["all"] | Sequence[str | int]
+Wanted = SupportsIndex | Literal["all"] | Sequence[str | int]
 """The k most probable classes, all of them, or those of these names or indices."""
 
-MAX_MAP_BYTES = 4 * 2**30
+MAX_MAP_BYTES = 2**30
 READ_AHEAD = 4
 READERS = 2
 T = TypeVar("T")
@@ -56,37 +57,34 @@ class Located(Prediction):
 
     def draw(self) -> Image.Image:
         """The picture with heat map, boxes, classes and probabilities; its long side is 320 to 1280 pixels."""
-        return overlay(self.pixels, self.labels, self.activations)
+        heat = np.zeros_like(self.score_maps[0])
+        for score_map in self.score_maps:  # where classes overlap the hottest shows
+            np.maximum(heat, NORMALIZERS[self.normalizer](score_map), out=heat)
+        return overlay(self.pixels, self.labels, heat)
 
 
 class Localizer(LocalizationNetwork):
-    """A localizer that takes pictures and answers with boxes; made by `mldfr.load`."""
+    """A network that takes pictures and answers with boxes; made by `mldfr.load` or `Localizer.create`."""
 
     def locate(
         self,
         image: ImageLike,
         *,
         classes: Wanted = 1,
-        scales: Sequence[float] | None = None,
-        threshold: float | None = None,
-        normalizer: str | None = None,
-        box_rule: str | None = None,
+        **rules: Unpack[Rules],
     ) -> Located:
         """Say what is in a picture, and where.
 
         Args:
             image: A file, a Pillow image, or an RGB array (H, W, 3) uint8.
             classes: The k most probable classes, "all", or names or indices of classes.
-            scales, threshold, normalizer, box_rule: See `Localization`; what the model's card says when left out.
+            **rules: `scales`, `threshold`, `normalizer`, `box_rule`; what the model's card says when left out.
 
         Raises:
             ImageError: The picture could not be read.
             ValueError: An argument out of its range, or an unknown name.
         """
-        changes = {"scales": scales, "threshold": threshold, "normalizer": normalizer, "box_rule": box_rule}
-        given = {key: value for key, value in changes.items() if value is not None}
-        localization = Localization(**{**self.card.localization.model_dump(), **given})
-        (located,) = self.locate_all([image], classes=classes, localization=localization)
+        (located,) = self.locate_all([image], classes=classes, **rules)
         if isinstance(located, ImageError):
             raise located
         return located
@@ -96,8 +94,8 @@ class Localizer(LocalizationNetwork):
         images: Iterable[ImageLike],
         *,
         classes: Wanted = 1,
-        localization: Localization | None = None,
         batch_size: int = 1,
+        **rules: Unpack[Rules],
     ) -> Iterator[Located | ImageError]:
         """Locate in many pictures, one after the other, while the next ones are read in the background.
 
@@ -106,17 +104,19 @@ class Localizer(LocalizationNetwork):
         Args:
             images: What `locate` takes.
             classes: What `locate` takes, the same for all.
-            localization: What the model's card says when left out.
             batch_size: How many pictures to look at together. Those of one shape share a pass through the network,
                 which helps a GPU; two CPU cores are busy with one.
+            **rules: What `locate` takes.
 
         Returns:
             For each picture, in the order given, what was found, or why it could not be read.
 
         Raises:
-            ValueError: An unknown class or an impossible scale, before the first picture is read.
+            ValueError: An argument out of its range or an unknown name, before the first picture is read.
         """
-        settings = localization or self.card.localization
+        settings = self.card.localization.changed(**rules)
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1; got {batch_size}")
         chosen = class_indices(self.card, classes)
         for scale in settings.scales:
             short_side(self, scale)
@@ -126,7 +126,7 @@ class Localizer(LocalizationNetwork):
         self, images: Iterable[ImageLike], chosen: int | list[int], settings: Localization, batch_size: int
     ) -> Iterator[Located | ImageError]:
         network = self.fused()
-        count = chosen if isinstance(chosen, int) else len(chosen)
+        count = batch_size * (chosen if isinstance(chosen, int) else len(chosen))
         with ThreadPoolExecutor(READERS) as readers:
             pictures = ahead(readers, lambda image: _read(image, count), images, READ_AHEAD + batch_size)
             for batch in _batches(pictures, batch_size):
@@ -152,7 +152,8 @@ def class_indices(card: Card, wanted: Wanted) -> int | list[int]:
     Raises:
         ValueError: A name or an index that the model does not have, or a name that it has twice.
     """
-    if isinstance(wanted, int):
+    if isinstance(wanted, SupportsIndex):
+        wanted = operator.index(wanted)
         if not 1 <= wanted <= len(card.class_names):
             raise ValueError(f"the {wanted} most probable of {len(card.class_names)} classes cannot be had")
         return wanted
@@ -205,10 +206,14 @@ def _name_and_pixels(image: ImageLike) -> tuple[str, UInt8Array]:
     if isinstance(image, str | Path):
         return str(image), read_image(image)
     if isinstance(image, Image.Image):
-        return getattr(image, "filename", ""), to_rgb(image)
+        name = getattr(image, "filename", "")
+        return name, to_rgb(image, name=name or "image")
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"an image is a path, a Pillow image or an array; got {type(image).__name__}")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise ValueError(f"an image array is RGB, (H, W, 3) uint8; got {image.shape} {image.dtype}")
-    return "", np.ascontiguousarray(image)
+    check_size(image.shape[0], image.shape[1], "array")
+    return "", image.copy()  # the caller may change or free its own while the result lives
 
 
 def _locate(card: Card, picture: _Picture, activation: Activation, localization: Localization) -> Located:
@@ -264,7 +269,7 @@ def choose_device(name: str) -> torch.device:
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"device {name!r} cannot be used ({str(error).splitlines()[0]})") from error
     return device

@@ -3,12 +3,13 @@
 import json
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -53,18 +54,16 @@ def locate(
 
     A picture that cannot be read is reported on standard error and the run goes on; the exit code is 1 then.
     """
-    from mldfr.config import Localization
+    # Pillow warns of doubtful files without naming them; what matters is reported below, with the name.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    from mldfr.config import Localization, Rules
     from mldfr.images import ImageError, ImageFile, find_images
 
-    given = {"threshold": threshold, "normalizer": normalizer, "box_rule": box_rule}
-    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     with usage_errors():
         wanted = _wanted(classes, top_k)
-        if scales is not None:
-            changes["scales"] = _numbers(scales)
-        Localization(**changes)  # what is wrong is said before the network is loaded
-        if out.exists() and not out.is_dir():
-            raise ValueError(f"--out {out} is a file, not a folder")
+        numbers = None if scales is None else _numbers(scales)
+        rules = Rules(scales=numbers, threshold=threshold, normalizer=normalizer, box_rule=box_rule)
+        Localization().changed(**rules)  # what is wrong is said before the network is loaded
     found = list(find_images(paths, leave_out=out / OVERLAYS))
     if not found:
         typer.echo(f"mldfr: no pictures in {', '.join(paths)}", err=True)
@@ -73,13 +72,11 @@ def locate(
     from mldfr.predict import load
 
     files = [item for item in found if isinstance(item, ImageFile)]
+    predictions = jsonl or str(out / PREDICTIONS)
     with usage_errors():
         localizer = load(model, device=device)
-        settings = Localization(**{**localizer.card.localization.model_dump(), **changes})
-        results = localizer.locate_all(
-            [file.path for file in files], classes=wanted, localization=settings, batch_size=batch_size
-        )
-    predictions = jsonl or str(out / PREDICTIONS)
+        results = localizer.locate_all([file.path for file in files], classes=wanted, batch_size=batch_size, **rules)
+        _make_room(out / OVERLAYS, predictions)
     start = time.perf_counter()
     failed = 0
     for error in chain(
@@ -109,23 +106,44 @@ def _save_all(
     targets = (overlays / name for name in _overlay_names(files))
     console = Console(stderr=True)
     with ThreadPoolExecutor(max_workers=1) as writer, _lines_to(predictions) as lines:
-        saved = ahead(writer, _save, zip(results, targets, strict=True), depth=4)
-        for result in track(saved, "locating", len(files), console=console, disable=not console.is_terminal):
-            if isinstance(result, ImageError):
-                yield result
-            else:
+        saved = ahead(writer, _save, zip(results, targets, strict=True), depth=2)
+        for result, error in track(saved, "locating", len(files), console=console, disable=not console.is_terminal):
+            if not isinstance(result, ImageError):
                 print(json.dumps(result.to_json()), file=lines, flush=True)
+            if error is not None:
+                yield error
 
 
-def _save(located: "tuple[Located | ImageError, Path]") -> "Located | ImageError":
+def _save(located: "tuple[Located | ImageError, Path]") -> "tuple[Located | ImageError, ImageError | None]":
+    """Write the overlay, if there is one to write; say what went wrong, if anything did."""
     from mldfr.files import replacing
     from mldfr.images import ImageError
 
     result, path = located
-    if not isinstance(result, ImageError):
+    if isinstance(result, ImageError):
+        return result, result
+    try:
         with replacing(path) as temporary:
             result.draw().save(temporary, quality=90)
-    return result
+    except OSError as error:
+        return result, ImageError(result.image, f"its overlay {path} cannot be written ({error.strerror or error})")
+    return result, None
+
+
+def _make_room(overlays: Path, predictions: str) -> None:
+    """Make the folders of the results.
+
+    Raises:
+        ValueError: They cannot be made, or a folder stands where the predictions shall go.
+    """
+    folders = [overlays] if predictions == "-" else [overlays, Path(predictions).parent]
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"nothing can be written to {folder} ({error.strerror})") from error
+    if predictions != "-" and Path(predictions).is_dir():
+        raise ValueError(f"--jsonl {predictions} is a folder, not a file")
 
 
 def _overlay_names(files: "Sequence[ImageFile]") -> list[Path]:
@@ -147,9 +165,13 @@ def _overlay_names(files: "Sequence[ImageFile]") -> list[Path]:
 
 @contextmanager
 def _lines_to(name: str) -> Iterator[TextIO]:
-    """Standard output for "-"; else a file that has its name only when it is whole."""
+    """Standard output for "-"; a pipe or a device as it is; else a file that has its name only when it is whole."""
     if name == "-":
         yield sys.stdout
+        return
+    if Path(name).exists() and not Path(name).is_file():
+        with Path(name).open("w", encoding="utf-8") as lines:
+            yield lines
         return
     from mldfr.files import replacing
 
