@@ -93,7 +93,7 @@ def compare(runs: dict[str, Callable[[], None]], rounds: int, count: int) -> Non
 
 
 def same_network(peer: nn.Module) -> Localizer:
-    """torchvision's dilated ResNet50 as a localizer: the same weights, the same maps."""
+    """Make a localizer of torchvision's dilated ResNet50: the same weights, the same maps."""
     return Localizer.create(
         "resnet50",
         last_downsampling="dilate",

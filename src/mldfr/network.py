@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from mldfr.backbones import BACKBONES
-from mldfr.backbones.base import Backbone, LastDownsampling, StateDict, describe_mismatch, pointwise
+from mldfr.backbones.base import Backbone, LastDownsampling, StateDict, mismatch, pointwise
 from mldfr.config import Architecture, Card, Preprocessing, explain
 from mldfr.recalibration import CONVOLUTION, KERNEL_SIZES, POOLING
 from mldfr.recalibration.normalization import fold_batch_norms, normalize_convolutions
@@ -67,7 +67,7 @@ class LocalizationNetwork(nn.Module):
     def fused(self) -> Self:
         """A copy for inference that computes the same faster: BatchNorms folded away, channels last, eval mode.
 
-        What is not folded shares its memory with the original, so a copy costs milliseconds; it is meant to be used
+        What stays as it is shares its memory with the original, so a copy costs milliseconds; it is meant to be used
         and dropped, not kept while the original is trained.
         """
         copy = _twin(self).eval()
@@ -99,7 +99,7 @@ class LocalizationNetwork(nn.Module):
 
         Args:
             backbone: A name of `mldfr list backbones`.
-            num_classes: K; may be left out where `class_names` are given, and is 1000 if both are.
+            num_classes: K; may be left out where `class_names` are given, and is 1000 without either.
             class_names: K names; "0", "1", ... when left out.
             last_downsampling: `transition` (the paper) or `dilate`; the backbone's own default when left out.
             recalibration: The module behind the downsamplings ("S"), or `none`.
@@ -203,12 +203,9 @@ class LocalizationNetwork(nn.Module):
         except ValueError as error:
             raise WeightsError(f"{file}: its card cannot be followed: {error}") from error
         own = network.state_dict()
-        missing, unexpected = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
-        shapes = sorted(key for key in own.keys() & tensors.keys() if own[key].shape != tensors[key].shape)
-        if missing or unexpected or shapes:
-            raise WeightsError(f"{file}: does not fit its card: {describe_mismatch(missing, unexpected, shapes)}")
-        own_types = {key: value.to(own[key].dtype) for key, value in tensors.items()}
-        network.load_state_dict(own_types, assign=True)
+        if difference := mismatch(own, tensors):
+            raise WeightsError(f"{file}: does not fit its card: {difference}")
+        network.load_state_dict({key: value.to(own[key].dtype) for key, value in tensors.items()}, assign=True)
         return network.requires_grad_(True).to(device).eval()
 
 

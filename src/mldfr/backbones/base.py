@@ -141,19 +141,22 @@ def dense_pool_2x2(pool: type[nn.MaxPool2d] | type[nn.AvgPool2d]) -> nn.Module:
 def _load_trunk(trunk: nn.Module, spec: BackboneSpec, weights: StateDict) -> None:
     own = {key: value for key, value in trunk.state_dict().items() if not key.startswith(spec.heads)}
     given = {key: value for key, value in spec.rename(weights).items() if not key.startswith(spec.heads)}
-    counters = {key for key in own if key.endswith("num_batches_tracked")}
-    missing = sorted(own.keys() - given.keys() - counters)
-    unexpected = sorted(given.keys() - own.keys())
-    shapes = sorted(key for key in own.keys() & given.keys() if own[key].shape != given[key].shape)
-    if missing or unexpected or shapes:
-        raise ValueError(describe_mismatch(missing, unexpected, shapes))
-    trunk.load_state_dict({key: given[key] for key in own if key in given}, strict=False)
+    # Old and converted files lack the counters, which only matter to BatchNorms without momentum.
+    counters = {key: value for key, value in own.items() if key.endswith("num_batches_tracked")}
+    if difference := mismatch(own, {**counters, **given}):
+        raise ValueError(difference)
+    trunk.load_state_dict(given, strict=False)
 
 
-def describe_mismatch(missing: list[str], unexpected: list[str], shapes: list[str]) -> str:
-    """One sentence that names the keys which differ, at most eight of each sort."""
+def mismatch(own: StateDict, given: StateDict) -> str:
+    """Name the keys in which two state dicts differ, at most eight of each sort; "" if they fit."""
+    differences = {
+        "missing": sorted(own.keys() - given.keys()),
+        "not expected": sorted(given.keys() - own.keys()),
+        "of another shape": sorted(key for key in own.keys() & given.keys() if own[key].shape != given[key].shape),
+    }
     parts = []
-    for what, keys in (("missing", missing), ("not expected", unexpected), ("of another shape", shapes)):
+    for what, keys in differences.items():
         if keys:
             more = f" and {len(keys) - 8} more" if len(keys) > 8 else ""
             parts.append(f"{what}: {', '.join(keys[:8])}{more}")
