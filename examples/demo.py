@@ -57,7 +57,7 @@ def main() -> None:
         title="Where things are, from image labels alone",
         introduction="EfficientNet-Lite0 learned ImageNet's classes from labels and was never shown a box. The heat is "
         "the activation of the named class; a box goes round each region hotter than a fifth of the way from the "
-        "coldest to the hottest point. Left one scale of the photograph, right the sum of three.",
+        "coldest to the hottest point. First one scale of the photograph, then the sum of three.",
         rows=rows,
     )
     print(f"\nOpen {out / 'index.html'} in a browser; overlays and predictions.jsonl are beside it.")

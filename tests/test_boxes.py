@@ -24,7 +24,7 @@ def test_activations_are_between_zero_and_one(normalizer, score_map):
     assert activation.dtype == np.float32
     assert activation.min() >= 0
     assert activation.max() in (0, 1)
-    assert activation.argmax() == score_map.argmax() or activation.max() == 0
+    assert activation.flat[score_map.argmax()] == activation.max()  # rounding may tie others with it
 
 
 @EVERY_NORMALIZER
