@@ -99,7 +99,7 @@ class Localizer(LocalizationNetwork):
     ) -> Iterator[Located | ImageError]:
         """Locate in many pictures, one after the other, while the next ones are read in the background.
 
-        Memory does not grow with the number of pictures.
+        Nothing of a picture is kept once its result has been given.
 
         Args:
             images: What `locate` takes.

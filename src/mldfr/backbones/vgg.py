@@ -13,9 +13,9 @@ def _trunk() -> nn.Module:
     # Only the features: torchvision's whole network would fill 123 million classifier weights to throw them away.
     features = make_layers(cfgs["D"], batch_norm=True)
     for conv in features.modules():
-        if isinstance(conv, nn.Conv2d):  # as torchvision's whole network starts
+        if isinstance(conv, nn.Conv2d) and conv.bias is not None:  # as torchvision's whole network starts
             nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+            nn.init.zeros_(conv.bias)
     return named(features=features)
 
 
