@@ -10,6 +10,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -133,3 +134,38 @@ class Prediction:
             "width": self.width,
             "labels": [label.to_json() for label in self.labels],
         }
+
+
+class GroundTruth(NamedTuple):
+    """One annotated object.
+
+    Attributes:
+        label: Its class, 0 to K - 1.
+        xyxy: Its box, pixels of the image, half-open.
+        difficult: Whether metrics shall ignore it, as VOC has it.
+    """
+
+    label: int
+    xyxy: tuple[float, float, float, float]
+    difficult: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A picture of a data set and what is known of it.
+
+    Attributes:
+        id: Its name in the set, unlike any other in its split: a path with `/`, relative to the images' folder.
+        path: The picture's file.
+        labels: Classes of the image, each once, ascending; several only in multi-label sets, none where none is known.
+        objects: The boxes that the set has for evaluation. Training never sees them.
+        masks: Files of binary masks (anything but 0 is the object), one for each annotated object or group.
+        ignore: A mask file of pixels that metrics leave out.
+    """
+
+    id: str
+    path: Path
+    labels: tuple[int, ...]
+    objects: tuple[GroundTruth, ...] = ()
+    masks: tuple[Path, ...] = ()
+    ignore: Path | None = None

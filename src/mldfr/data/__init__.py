@@ -1,0 +1,56 @@
+"""Readers of data sets: they parse what lies in a folder or file into samples, and nothing else.
+
+A reader is a function from a path to a `DataSet`: one file, and one line here.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mldfr.data.base import DataError, DataSet
+from mldfr.registry import Registry
+
+__all__ = ["READERS", "DataError", "DataSet", "open_data", "parse_source"]
+
+READERS: Registry[Callable[[Path], DataSet]] = Registry(
+    "kind of data",
+    {
+        "folder": "mldfr.data.folder:read",
+        "csv": "mldfr.data.table:read",
+        "coco": "mldfr.data.coco:read",
+        "cub": "mldfr.data.cub:read",
+        "ilsvrc": "mldfr.data.ilsvrc:read",
+        "voc2007": "mldfr.data.voc2007:read",
+        "wsol": "mldfr.data.wsol:read",
+        "pets": "mldfr.data.pets:read",
+        "creatures": "mldfr.data.creatures:read",
+    },
+)
+
+
+def parse_source(source: str) -> tuple[str, Path]:
+    """Split `KIND:PATH`.
+
+    Raises:
+        DataError: No colon, an unknown kind, or nothing at the path.
+    """
+    kind, colon, path = source.partition(":")
+    if not colon or not path:
+        raise DataError(f"data is named as KIND:PATH, such as folder:photos; got {source!r}")
+    try:
+        READERS.check(kind)
+    except ValueError as error:
+        raise DataError(f"{source}: {error}") from error
+    if not Path(path).exists():
+        raise DataError(f"{source}: no such file or folder")
+    return kind, Path(path)
+
+
+def open_data(source: str) -> DataSet:
+    """Read the data set that `KIND:PATH` names.
+
+    Raises:
+        DataError: It is not there, or not in the layout of its kind; the message names file, value and what was
+            expected.
+    """
+    kind, path = parse_source(source)
+    return READERS[kind](path)
