@@ -1,0 +1,103 @@
+"""The Oxford-IIIT Pet data set in its official layout."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PIL import Image
+
+from mldfr.data.base import DataError, DataSet, read_lines
+from mldfr.types import GroundTruth, Sample
+
+PET, BACKGROUND, BORDER = 1, 2, 3
+LISTS = ("trainval", "test")
+OF_PET = [255 if value in (PET, BORDER) else 0 for value in range(256)]
+
+Corners = tuple[float, float, float, float]
+
+
+def read(root: Path) -> DataSet:
+    """Read `images/*.jpg` with the trimaps in `annotations/trimaps`.
+
+    The splits are those of `annotations/trainval.txt` and `test.txt` that are there; without them all images are
+    `train`. Classes are the breeds, which are the files' names without their numbers, in alphabetical order (capitals
+    first). The box of an image is the tightest one around all pixels of its trimap that are not background, the border
+    included; an image without a trimap has none. The trimaps themselves are no masks, for in them the background is not
+    0.
+
+    Raises:
+        DataError: No images, a name without a number, a line that is not what was expected, or a trimap that is none.
+    """
+    names = _names(root)
+    classes = sorted({_breed(root, name) for members in names.values() for name in members})
+    index = {name: position for position, name in enumerate(classes)}
+    listed = {name: None for members in names.values() for name in members}
+    boxes = _boxes(root / "annotations" / "trimaps", listed)
+    splits = {
+        split: tuple(_sample(root, name, index[_breed(root, name)], boxes.get(name)) for name in members)
+        for split, members in names.items()
+    }
+    return DataSet(tuple(classes), splits, problems=_problems(root, boxes, set(listed)))
+
+
+def _names(root: Path) -> dict[str, list[str]]:
+    """The images of each split, without their suffix."""
+    lists = {split: root / "annotations" / f"{split}.txt" for split in LISTS}
+    lists = {split: path for split, path in lists.items() if path.is_file()}
+    if not lists:
+        found = sorted(path.stem for path in (root / "images").glob("*.jpg") if not path.name.startswith("."))
+        if not found:
+            raise DataError(f"{root}: expected images/*.jpg; found none")
+        return {"train": found}
+    names: dict[str, list[str]] = {}
+    for split, path in lists.items():
+        names[split] = []
+        for line, text in read_lines(path):
+            if text.startswith("#"):
+                continue
+            if len(text.split()) != 4:
+                raise DataError(f"{path}:{line}: expected name, class, species and breed; got {text!r}")
+            names[split].append(text.split()[0])
+    return names
+
+
+def _breed(root: Path, name: str) -> str:
+    breed, _, number = name.rpartition("_")
+    if not breed or not number.isdecimal():
+        raise DataError(f"{root / 'images' / name}.jpg: expected a name such as Abyssinian_1.jpg")
+    return breed
+
+
+def _sample(root: Path, name: str, label: int, box: Corners | None) -> Sample:
+    objects = (GroundTruth(label, box),) if box else ()
+    return Sample(id=f"{name}.jpg", path=root / "images" / f"{name}.jpg", labels=(label,), objects=objects)
+
+
+def _boxes(folder: Path, names: Iterable[str]) -> dict[str, Corners | None]:
+    """The box of each trimap that is there; None for one that is background only."""
+    there = [name for name in names if (folder / f"{name}.png").is_file()]
+    with ThreadPoolExecutor() as workers:
+        return dict(zip(there, workers.map(_box, (folder / f"{name}.png" for name in there)), strict=True))
+
+
+def _box(path: Path) -> Corners | None:
+    try:
+        with Image.open(path) as picture:
+            values = picture if picture.mode in ("L", "P") else picture.convert("L")
+            counts = values.histogram()
+            box = values.point(OF_PET, "L").getbbox()
+    except Exception as error:  # Pillow's decoders raise anything at all when a file is broken
+        raise DataError(f"{path}: no trimap ({error})") from error
+    other = next(
+        (value for value, count in enumerate(counts) if count and value not in (PET, BACKGROUND, BORDER)), None
+    )
+    if other is not None:
+        raise DataError(f"{path}: expected pixels of 1 (pet), 2 (background) and 3 (border); got {other}")
+    return (float(box[0]), float(box[1]), float(box[2]), float(box[3])) if box else None
+
+
+def _problems(root: Path, boxes: dict[str, Corners | None], listed: set[str]) -> tuple[str, ...]:
+    folder = root / "annotations" / "trimaps"
+    empty = [f"{folder / name}.png: only background" for name, box in boxes.items() if box is None]
+    unlisted = [f"{path}: in no split" for path in sorted((root / "images").glob("*.jpg")) if path.stem not in listed]
+    return (*empty, *unlisted)
