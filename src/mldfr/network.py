@@ -14,7 +14,7 @@ from mldfr.backbones.base import Backbone, LastDownsampling, StateDict, mismatch
 from mldfr.config import Architecture, Card, Preprocessing, explain
 from mldfr.recalibration import CONVOLUTION, KERNEL_SIZES, POOLING
 from mldfr.recalibration.normalization import fold_batch_norms, normalize_convolutions
-from mldfr.weights import WeightsError, pretrained, read, write
+from mldfr.weights import WeightsError, is_model, pretrained, read, write
 
 MODEL_FILE = "model.safetensors"
 
@@ -107,8 +107,9 @@ class LocalizationNetwork(nn.Module):
             convolution: The normalisation behind the convolutions ("B"), or `none`; the backbone's own default
                 when left out, which is `batch_norm` but for resnet50x.
             classifier_bias: Whether Conv-Cls has a bias. The paper's has none; Table V counts one.
-            weights: ImageNet weights of the trunk: a state dict, `torchvision`, one of torchvision's names, a file
-                with torchvision's key names; None starts at random.
+            weights: ImageNet weights of the trunk: a state dict, `torchvision`, `embedded`, one of torchvision's names,
+                a file with torchvision's key names; or a saved model or run folder of the same architecture, of which
+                all but Conv-Cls is taken (the paper pretrains its networks on ILSVRC that way). None starts at random.
             pretrained_classifier: Also take Conv-Cls from the classifier in `weights`, with its bias.
             multi_label: Whether an image may have several classes.
 
@@ -139,6 +140,10 @@ class LocalizationNetwork(nn.Module):
             )
         except ValidationError as error:
             raise ValueError(explain(error)) from error
+        if isinstance(weights, str | Path) and is_model(model := _model_file(weights)):
+            network = cls._build(card)
+            network._continue_from(model)
+            return network
         state = pretrained(weights, default=spec.pretrained) if isinstance(weights, str | Path) else weights
         network = cls._build(card, state)
         if pretrained_classifier:
@@ -163,6 +168,15 @@ class LocalizationNetwork(nn.Module):
             raise ValueError(f"recalibration_options {options} of {wanted.recalibration}: {error}") from error
         head = pointwise(spec.channels[-1], wanted.num_classes, bias=wanted.classifier_bias)
         return cls(backbone, modules, head, card=card)
+
+    def _continue_from(self, model: Path) -> None:
+        """Take everything but Conv-Cls from a saved model."""
+        tensors, _ = read(model)
+        own = {key: value for key, value in self.state_dict().items() if not key.startswith("head.")}
+        given = {key: value for key, value in tensors.items() if not key.startswith("head.")}
+        if difference := mismatch(own, given):
+            raise WeightsError(f"{model}: of another architecture: {difference}")
+        self.load_state_dict(given, strict=False)
 
     def _take_classifier(self, state: StateDict, name: str | None) -> None:
         weight, bias = state.get(f"{name}.weight"), state.get(f"{name}.bias")
@@ -191,7 +205,7 @@ class LocalizationNetwork(nn.Module):
         Raises:
             WeightsError: Not a model file, or its tensors do not fit its card; the message names those that differ.
         """
-        file = Path(path) / MODEL_FILE if Path(path).is_dir() else Path(path)
+        file = _model_file(path)
         tensors, raw_card = read(file)
         try:
             card = Card.model_validate(raw_card)
@@ -207,6 +221,10 @@ class LocalizationNetwork(nn.Module):
             raise WeightsError(f"{file}: does not fit its card: {difference}")
         network.load_state_dict({key: value.to(own[key].dtype) for key, value in tensors.items()}, assign=True)
         return network.requires_grad_(True).to(device).eval()
+
+
+def _model_file(path: str | Path) -> Path:
+    return Path(path) / MODEL_FILE if Path(path).is_dir() else Path(path)
 
 
 M = TypeVar("M", bound=nn.Module)

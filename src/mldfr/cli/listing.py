@@ -14,6 +14,8 @@ class Kind(StrEnum):
     normalizers = "normalizers"
     box_rules = "box-rules"
     models = "models"
+    recipes = "recipes"
+    data = "data"
 
 
 def list_names(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
@@ -42,6 +44,14 @@ def _lines(kind: Kind) -> list[str]:
         from mldfr.boxes import BOX_RULES
 
         return list(BOX_RULES)
+    if kind is Kind.recipes:
+        from mldfr.training.recipe import names
+
+        return names()
+    if kind is Kind.data:
+        from mldfr.data import READERS
+
+        return list(READERS)
     from mldfr.models import MODELS
 
     return list(MODELS)

@@ -5,8 +5,11 @@ from typing import Annotated
 import typer
 
 from mldfr.cli.complexity import complexity
+from mldfr.cli.data import data
 from mldfr.cli.listing import list_names
 from mldfr.cli.locate import locate
+from mldfr.cli.recipe import recipe
+from mldfr.cli.train import train
 
 app = typer.Typer(
     name="mldfr",
@@ -16,8 +19,11 @@ app = typer.Typer(
     help="Weakly supervised object localization: from image labels to boxes.",
 )
 app.command()(locate)
+app.command()(train)
+app.command()(recipe)
 app.command(name="list")(list_names)
 app.command()(complexity)
+app.command()(data)
 
 
 def _print_version(wanted: bool) -> None:

@@ -22,9 +22,11 @@ class SelfAttention(nn.Module):
         gate: `sigmoid` is the paper's. `identity` is twice the sigmoid of something that starts at zero, so that at
             the first step the module changes nothing: for trunks that were pretrained without it.
         norm: `batch_norm`, or None for Eq. 5 and 6 to the letter.
+        momentum: Of the BatchNorms' running statistics. The published code's 0.01 wants a thousand steps to forget
+            where they started: a short training evaluates with statistics that are not its own.
 
     Raises:
-        ValueError: An unknown gate or norm.
+        ValueError: An unknown gate or norm, or a momentum outside (0, 1].
     """
 
     def __init__(
@@ -34,12 +36,15 @@ class SelfAttention(nn.Module):
         *,
         gate: Gate = "sigmoid",
         norm: Literal["batch_norm"] | None = "batch_norm",
+        momentum: float = 0.01,
     ) -> None:
         super().__init__()
         if gate not in ("sigmoid", "identity"):
             raise ValueError(f"unknown gate {gate!r} of self_attention; known: sigmoid, identity")
         if norm not in ("batch_norm", None):
             raise ValueError(f"unknown norm {norm!r} of self_attention; known: batch_norm, None")
+        if not 0 < momentum <= 1:
+            raise ValueError(f"momentum of self_attention must be in (0, 1]; got {momentum}")
         self.gain = 2.0 if gate == "identity" else 1.0
         channel = nn.Conv2d(channels, channels, kernel_size=1, bias=False)
         spatial = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
@@ -48,7 +53,7 @@ class SelfAttention(nn.Module):
             last: nn.Conv2d | PooledBatchNorm = conv
             nn.init.xavier_normal_(conv.weight)
             if norm is not None:
-                last = PooledBatchNorm(conv.out_channels, momentum=0.01)
+                last = PooledBatchNorm(conv.out_channels, momentum=momentum)
                 branch.append(last)
             if gate == "identity":
                 nn.init.zeros_(last.weight)

@@ -1,0 +1,72 @@
+"""`mldfr train`: from pictures with labels to a localizer."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mldfr.cli.usage import usage_errors
+
+
+def train(
+    out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder, made if it is not there.")],
+    data: Annotated[
+        str | None, typer.Option(metavar="KIND:PATH", help="What to learn from; see `mldfr list data`.")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="See `mldfr list recipes`.", show_default="finetune")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="a.b=c", help="Change a value of the recipe; repeatable.")
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE", help="What the network starts from: torchvision, embedded, a weights file, a run."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in RUN.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+) -> None:
+    """Train a localizer from image labels; boxes, where the data has them, are not looked at.
+
+    A run that was stopped, in whatever way, goes on with `mldfr train --resume --out RUN`. Several processes work
+    together when started by `torchrun --nproc-per-node N -m mldfr train ...`.
+    """
+    from mldfr.training.recipe import DEFAULT, load_recipe
+    from mldfr.training.run_folder import RUN, RunError, read_run
+
+    with usage_errors():
+        if resume and (out / RUN).exists():
+            known, facts, _ = read_run(out)
+            asked = recipe or settings or weights
+            chosen = load_recipe(recipe or DEFAULT, settings or (), weights=weights) if asked else known
+            source = data or str(facts["data"])
+        elif data is None:
+            raise RunError("--data KIND:PATH says what to learn from, such as --data folder:photos")
+        else:
+            chosen, source = load_recipe(recipe or DEFAULT, settings or (), weights=weights), data
+            if (out / RUN).exists() and not dry_run:
+                raise RunError(f"{out}: already holds a run; go on with --resume, or name another folder")
+        from mldfr.data import open_data, parse_source
+
+        parse_source(source)  # before PyTorch is loaded
+        from mldfr.training.prepare import prepare
+
+        material = prepare(open_data(source), chosen)
+        if dry_run:
+            from mldfr.training.plan import make_plan
+
+            plan = make_plan(chosen, material, device=device)
+            typer.echo(plan.to_text())
+            return
+        from mldfr.training.course import TrainingError
+        from mldfr.training.fit import fit
+
+        try:
+            fit(chosen, material, out, source=source, device=device, resume=resume)
+        except TrainingError as error:
+            typer.echo(f"mldfr: {error}", err=True)
+            raise typer.Exit(1) from error
+    typer.echo(f"{out / 'model.safetensors'}: use it with `mldfr locate PICTURES --model {out}`", err=True)

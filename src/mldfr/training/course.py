@@ -1,0 +1,167 @@
+"""Where a run stands: counted as it goes, saved and taken up again."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from mldfr.training import checkpoint
+from mldfr.training.examples import Batch, Example
+from mldfr.training.run_folder import Epoch
+from mldfr.training.schedule import Schedule
+
+
+class TrainingError(RuntimeError):
+    """A run that cannot go on; the message names the pictures."""
+
+
+class Outcome:
+    """What a step of one or more parts came to."""
+
+    def __init__(self) -> None:
+        self.losses: list[Tensor] = []
+        self.right: list[Tensor] = []
+        self.indices: list[int] = []
+
+    def add(self, loss: Tensor, right: Tensor, indices: Tensor) -> None:
+        """Add a part: its mean loss, how many pictures were right, and which pictures these were."""
+        self.losses.append(loss)
+        self.right.append(right)
+        self.indices += indices.tolist()
+
+
+class Course:
+    """The state of a run and the sums of its current epoch.
+
+    A step's loss is looked at when the next step has been started, so that a GPU need not wait for it.
+
+    Args:
+        fabric: Device and processes.
+        network, optimizer, schedule: What a checkpoint has to hold.
+    """
+
+    def __init__(
+        self, fabric: Fabric, network: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule
+    ) -> None:
+        self.fabric, self.network, self.optimizer, self.schedule = fabric, network, optimizer, schedule
+        self.epoch = self.step = 0
+        self.history: list[Epoch] = []
+        self._new_epoch()
+
+    def _new_epoch(self) -> None:
+        self.loss = self.right = self.seen = 0.0
+        self.waited = self.before = 0.0
+        self.seen_before = 0.0
+        self.started = time.perf_counter()
+        self._pending: tuple[Outcome, Sequence[Example]] | None = None
+
+    @property
+    def lr(self) -> float:
+        """The learning rate now."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def wait_for(self, batches: Iterator[Batch]) -> Batch:
+        """The next batch; the time that it takes to come is counted as waiting."""
+        start = time.perf_counter()
+        batch = next(batches)
+        self.waited += time.perf_counter() - start
+        return batch
+
+    def after_step(self, outcome: Outcome, examples: Sequence[Example]) -> None:
+        """Count a step.
+
+        Raises:
+            TrainingError: The loss of the step before was not finite; the message names its pictures.
+        """
+        self._settle()
+        self._pending = outcome, examples
+        self.step += 1
+        self.schedule.after_step()
+
+    def _settle(self) -> None:
+        if self._pending is None:
+            return
+        outcome, examples = self._pending
+        self._pending = None
+        loss = torch.stack(outcome.losses).mean().item()
+        if not math.isfinite(loss):
+            names = "\n  ".join(str(examples[index].path) for index in outcome.indices)
+            raise TrainingError(
+                f"the loss became {loss} in epoch {self.epoch + 1}; a smaller training.lr may help. "
+                f"The pictures of that step:\n  {names}"
+            )
+        self.loss += loss * len(outcome.indices)
+        self.right += torch.stack(outcome.right).sum().item()
+        self.seen += len(outcome.indices)
+
+    def so_far(self) -> dict[str, float]:
+        """Loss, top-1, learning rate and speed of this process in this epoch, up to the last step but one."""
+        seconds = time.perf_counter() - self.started
+        return {
+            "loss": self.loss / max(1, self.seen),
+            "top1": self.right / max(1, self.seen),
+            "lr": self.lr,
+            "images_per_second": (self.seen - self.seen_before) * self.fabric.world_size / seconds,
+        }
+
+    def end_epoch(self) -> Epoch:
+        """Sum the epoch up over all processes, let the schedule know, and begin the next.
+
+        Raises:
+            TrainingError: The loss of its last step was not finite.
+        """
+        self._settle()
+        now = time.perf_counter() - self.started
+        sums = torch.tensor([self.loss, self.right, self.seen, self.seen_before], dtype=torch.float64)
+        reduced = self.fabric.all_reduce(sums, reduce_op="sum")
+        assert isinstance(reduced, Tensor)
+        loss, right, seen, before = reduced.tolist()
+        lr = self.lr
+        self.schedule.after_epoch(loss / seen)
+        self.epoch, self.step = self.epoch + 1, 0
+        self.history.append(
+            Epoch(
+                epoch=self.epoch,
+                loss=loss / seen,
+                top1=right / seen,
+                lr=lr,
+                images_per_second=(seen - before) / now,
+                waiting=self.waited / now,
+                seconds=self.before + now,
+            )
+        )
+        self._new_epoch()
+        return self.history[-1]
+
+    def state(self) -> checkpoint.State:
+        """All that is needed to go on from here."""
+        self._settle()
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "sums": [self.loss, self.right, self.seen],
+            "seconds": self.before + time.perf_counter() - self.started,
+            "history": [asdict(epoch) for epoch in self.history],
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
+            "random": checkpoint.random_state(),
+        }
+
+    def load(self, state: checkpoint.State) -> None:
+        """Go on from what `state` gave; speed and waiting are those since then."""
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.loss, self.right, self.seen = state["sums"]
+        self.seen_before, self.before = self.seen, state["seconds"]
+        self.history = [Epoch(**row) for row in state["history"]]
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
+        checkpoint.set_random_state(state["random"])
+        self.started = time.perf_counter()

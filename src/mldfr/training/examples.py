@@ -1,0 +1,167 @@
+"""Pictures with labels to batches: seeded by place, so that a run can be cut anywhere and go on the same."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.transforms import v2
+
+from mldfr.images import ImageError, read_image
+from mldfr.training.recipe import Augmentation
+from mldfr.types import Sample
+
+
+class Example(NamedTuple):
+    """All that training knows of a picture: no box or mask has a place here."""
+
+    id: str
+    path: Path
+    labels: tuple[int, ...]
+
+
+class Key(NamedTuple):
+    """Which example, and in which epoch: together with the seed that fixes its crop."""
+
+    epoch: int
+    example: int
+
+
+class Batch(NamedTuple):
+    """Examples of one step.
+
+    Attributes:
+        images: (B, 3, S, S) uint8.
+        indices: (B,), which examples they are.
+        unreadable: Path and reason of pictures in whose place the next readable one of the list stands.
+    """
+
+    images: Tensor
+    indices: Tensor
+    unreadable: list[tuple[str, str]]
+
+
+def hold_out(samples: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
+    """Split samples into those to learn from and those to choose by, at random but for the seed the same.
+
+    Both keep the order of `samples`. At least one is held out, unless `share` is 0 or there is only one.
+    """
+    count = 0 if share == 0 or len(samples) < 2 else max(1, round(share * len(samples)))
+    chosen = set(np.random.default_rng(seed).permutation(len(samples))[:count].tolist())
+    kept = [sample for index, sample in enumerate(samples) if index not in chosen]
+    return kept, [sample for index, sample in enumerate(samples) if index in chosen]
+
+
+class Pictures(Dataset[tuple[Tensor, int, list[tuple[str, str]]]]):
+    """Augmented pictures by key.
+
+    Args:
+        examples: What there is to learn from.
+        augmentation: How a picture becomes an example.
+        size: Side of an example in pixels.
+        seed: Of the crops.
+    """
+
+    def __init__(self, examples: Sequence[Example], augmentation: Augmentation, *, size: int, seed: int) -> None:
+        self.paths = [str(example.path) for example in examples]
+        self.seed = seed
+        # A crop is at least as large as the example in a picture whose short side is this, whatever its shape.
+        self.least = round(2 * size)
+        self.transform = _transform(augmentation, size)
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, int, list[tuple[str, str]]]:
+        """(3, S, S) uint8, the index of the example it shows, and what could not be read before it was found."""
+        unreadable = []
+        for offset in range(len(self.paths)):
+            index = (key.example + offset) % len(self.paths)
+            try:
+                pixels = read_image(self.paths[index], least=self.least)
+            except ImageError as error:
+                unreadable.append((error.path, error.reason))
+                continue
+            with torch.random.fork_rng(devices=[]):
+                (entropy,) = np.random.SeedSequence([self.seed, key.epoch, key.example]).generate_state(1, np.uint64)
+                torch.default_generator.manual_seed(int(entropy))
+                return self.transform(torch.from_numpy(pixels).permute(2, 0, 1)), index, unreadable
+        raise ImageError(self.paths[key.example], "no picture of the training set can be read")
+
+
+def _transform(augmentation: Augmentation, size: int) -> v2.Transform:
+    if augmentation.multi_scale:
+        scale, ratio = augmentation.crop_scale, augmentation.crop_ratio
+        crop: v2.Transform = v2.RandomResizedCrop(size, scale=scale, ratio=ratio, antialias=True)
+    else:
+        crop = v2.Resize((size, size), antialias=True)
+    return v2.Compose([crop, v2.RandomHorizontalFlip(augmentation.flip)])
+
+
+@dataclass(frozen=True)
+class Order(Sampler[list[Key]]):
+    """In which order examples are learned from: every epoch a new shuffle, the rest that fills no batch left out.
+
+    A batch is cut into equal parts, a part into equal shares, one for each process. So the batches of one process
+    and those of several together are the same.
+
+    Attributes:
+        count: How many examples there are.
+        batch_size: How many are in a batch.
+        parts: Into how many parts a batch is cut.
+        epochs: How many epochs there are.
+        seed: Of the shuffles.
+        first_epoch, first_step: Where to begin.
+        rank, world: Which process of how many.
+    """
+
+    count: int
+    batch_size: int
+    parts: int
+    epochs: int
+    seed: int
+    first_epoch: int = 0
+    first_step: int = 0
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return self.count // self.batch_size
+
+    @property
+    def share(self) -> int:
+        """Examples that one process sees at once."""
+        return self.batch_size // (self.parts * self.world)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        """The shares of this process, from the first step on to the end of the last epoch."""
+        for epoch in range(self.first_epoch, self.epochs):
+            shuffled = np.random.default_rng([self.seed, epoch]).permutation(self.count).tolist()
+            first = self.first_step if epoch == self.first_epoch else 0
+            for start in range(first * self.batch_size, self.steps * self.batch_size, self.share * self.world):
+                begin = start + self.rank * self.share
+                yield [Key(epoch, index) for index in shuffled[begin : begin + self.share]]
+
+
+def load_batches(pictures: Pictures, order: Order, *, workers: int | None, pin: bool) -> Iterator[Batch]:
+    """Batches in the order given, read by other processes while the network works."""
+    count = min(16, max(1, (os.cpu_count() or 2) - 1)) if workers is None else workers
+    return iter(
+        DataLoader(
+            pictures,
+            batch_sampler=order,
+            num_workers=count,
+            collate_fn=_collate,
+            pin_memory=pin,
+            prefetch_factor=4 if count else None,
+        )
+    )
+
+
+def _collate(items: list[tuple[Tensor, int, list[tuple[str, str]]]]) -> Batch:
+    images, indices, unreadable = zip(*items, strict=True)
+    return Batch(torch.stack(images), torch.tensor(indices), [entry for entries in unreadable for entry in entries])

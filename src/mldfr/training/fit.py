@@ -1,0 +1,234 @@
+"""The training loop."""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from mldfr.network import MODEL_FILE, LocalizationNetwork
+from mldfr.predict import choose_device
+from mldfr.pyramid import normalize
+from mldfr.training import checkpoint, run_folder
+from mldfr.training.course import Course, Outcome
+from mldfr.training.examples import Batch, Order, Pictures, load_batches
+from mldfr.training.log import Log
+from mldfr.training.prepare import Material, create_network
+from mldfr.training.recipe import Recipe, RecipeError, Training, differences
+from mldfr.training.run_folder import RunError
+from mldfr.training.schedule import Schedule
+from mldfr.training.synchronized import synchronize_batch_norms
+
+SMALL_BATCH = 32
+"""Under so many pictures for each statistic of BatchNorm, Table XII has nothing good to say."""
+
+
+class Classifier(nn.Module):
+    """The network as training sees it: pictures to logits. Pooling first (Eq. 1) spares the maps of all classes."""
+
+    def __init__(self, network: LocalizationNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 images (B, 3, S, S) to logits (B, K)."""
+        return self.network.logits(self.network.features(normalize(self.network, images))).float()
+
+
+def fit(
+    recipe: Recipe, material: Material, run: Path, *, source: str = "", device: str = "auto", resume: bool = False
+) -> LocalizationNetwork:
+    """Train by a recipe, and write the run folder.
+
+    Under `torchrun` each process trains on its share of every batch. On a CPU the same recipe, seed, number of threads
+    and versions give the same weights to the bit, also when the run was killed and resumed.
+
+    Args:
+        recipe: What to do.
+        material: What to learn from.
+        run: The run folder.
+        source: Where the material comes from, to be written down.
+        device: `auto`, `cpu`, `cuda`, ...
+        resume: Go on with the run that is in the folder.
+
+    Returns:
+        The trained network, in eval mode.
+
+    Raises:
+        ValueError: A recipe, weights or a folder that cannot be used.
+        TrainingError: The loss is not finite any more.
+    """
+    training = recipe.training
+    fabric = make_fabric(training, device)
+    torch.manual_seed(training.seed)
+    network = create_network(recipe, material)
+    order = make_order(training, len(material.train), rank=fabric.global_rank, world=fabric.world_size)
+    if fabric.is_global_zero:
+        _enter(run, recipe, material, _facts(source, fabric), resume=resume)
+    fabric.barrier()
+    if training.sync_batch_norm and fabric.world_size > 1:
+        synchronize_batch_norms(network, fabric.device)
+    network.to(memory_format=torch.channels_last).train()
+    sgd = torch.optim.SGD(
+        network.parameters(), lr=training.lr, momentum=training.momentum, weight_decay=training.weight_decay
+    )
+    model, optimizer = fabric.setup(Classifier(network), sgd)
+    course = Course(fabric, network, sgd, Schedule(sgd, training, steps=order.epochs * order.steps))
+    if resume and (state := checkpoint.load(run)):
+        course.load(state)
+    order = replace(order, first_epoch=course.epoch, first_step=course.step)
+    batches, targets = make_batches(recipe, material, order, network, fabric), material.targets()
+    with Log(run, order, course.history, show=fabric.is_global_zero) as log:
+        for warning in warnings_of(training, network, order):
+            log.say(f"warning: {warning}")
+        saved = time.monotonic()
+        while course.epoch < order.epochs:
+            outcome = Outcome()
+            for part in range(order.parts):
+                batch = course.wait_for(batches)
+                wanted = targets[batch.indices].to(fabric.device)
+                with fabric.no_backward_sync(model, enabled=part < order.parts - 1):
+                    logits = model(batch.images.to(fabric.device, non_blocking=True))
+                    loss = loss_of(logits, wanted)
+                    fabric.backward(loss / order.parts)
+                outcome.add(loss.detach(), right_ones(logits.detach(), wanted), batch.indices)
+                for path, reason in batch.unreadable:
+                    if run_folder.note_unreadable(run, path, reason):
+                        log.say(f"skipped {path}: {reason}")
+            optimizer.step()
+            optimizer.zero_grad()
+            course.after_step(outcome, material.train)
+            log.after_step(course)
+            if course.step == order.steps:
+                log.after_epoch(course.end_epoch())
+            elif time.monotonic() - saved < 60 * training.checkpoint_minutes:
+                continue
+            if fabric.is_global_zero:
+                checkpoint.save(run, course.state(), step=course.epoch * order.steps + course.step)
+            saved = time.monotonic()
+    network.eval()
+    facts = {"recipe": recipe.model_dump(mode="json"), "data": source, "last_epoch": asdict(course.history[-1])}
+    network.card = network.card.model_copy(update={"training": facts})
+    if fabric.is_global_zero:
+        network.save(run / MODEL_FILE)
+    fabric.barrier()
+    return network
+
+
+def loss_of(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy for class indices (B,); one-vs-all logistic loss, mean over classes, for zeros and ones (B, K)."""
+    if targets.ndim == 1:
+        return F.cross_entropy(logits, targets)
+    return F.multilabel_soft_margin_loss(logits, targets.float())
+
+
+def right_ones(logits: Tensor, targets: Tensor) -> Tensor:
+    """In how many pictures the most probable class is right, or is one of those that are."""
+    best = logits.argmax(dim=1)
+    if targets.ndim == 1:
+        return (best == targets).sum()
+    return targets.gather(1, best[:, None]).sum()
+
+
+def make_fabric(training: Training, device: str) -> Fabric:
+    """Device, precision and processes; under `torchrun` as many as it started.
+
+    Raises:
+        ValueError: No such device, or a precision that it does not have.
+    """
+    kind = choose_device(device)
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
+    precision = training.precision
+    if precision == "auto":
+        precision = _mixed(kind)
+    elif precision != "32-true" and kind.type == "cpu":
+        raise RecipeError(f"training.precision {precision} is for GPUs; on a CPU it is many times slower than 32-true")
+    fabric = Fabric(
+        accelerator=kind.type,
+        devices=local if world > 1 else 1 if kind.index is None else [kind.index],
+        num_nodes=world // local,
+        strategy="ddp" if world > 1 else "auto",
+        precision=precision,
+    )
+    fabric.launch()
+    return fabric
+
+
+def _mixed(device: torch.device) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
+    if device.type != "cuda":
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+
+
+def make_order(training: Training, count: int, *, rank: int = 0, world: int = 1) -> Order:
+    """The order of `count` examples; where they do not fill one batch, the batch is as large as they allow.
+
+    Raises:
+        RecipeError: A batch that cannot be shared equally, or too few examples for that.
+    """
+    shares = training.accumulate * world
+    if training.batch_size % shares:
+        raise RecipeError(
+            f"training.batch_size {training.batch_size} cannot be cut into {training.accumulate} parts for {world} "
+            f"processes; take a multiple of {shares}"
+        )
+    if count < shares:
+        raise RecipeError(f"{count} pictures cannot be cut into {training.accumulate} parts for {world} processes")
+    size = min(training.batch_size, count // shares * shares)
+    return Order(count, size, training.accumulate, training.epochs, training.seed, rank=rank, world=world)
+
+
+def make_batches(
+    recipe: Recipe, material: Material, order: Order, network: LocalizationNetwork, fabric: Fabric
+) -> Iterator[Batch]:
+    """The batches of a run, ready to be looked at."""
+    size = recipe.augmentation.input_size or network.card.preprocessing.input_size
+    pictures = Pictures(material.train, recipe.augmentation, size=size, seed=recipe.training.seed)
+    return load_batches(pictures, order, workers=recipe.data.workers, pin=fabric.device.type == "cuda")
+
+
+def warnings_of(training: Training, network: nn.Module, order: Order) -> Iterator[str]:
+    """What a user should know before hours pass."""
+    together = order.share * (order.world if training.sync_batch_norm else 1)
+    if together < SMALL_BATCH and any(isinstance(part, nn.BatchNorm2d) for part in network.modules()):
+        yield (
+            f"BatchNorm takes its statistics from {together} pictures at a time. In the paper's Table XII VGG16's "
+            "CorLoc on CUB is 75.04 % with batches of 256, 73.99 % with 64, 62.98 % with 32, and with 16 it does not "
+            "learn"
+        )
+
+
+def _facts(source: str, fabric: Fabric) -> dict[str, Any]:
+    packages = ("mldfr", "torch", "torchvision", "timm", "lightning-fabric", "numpy", "pillow")
+    return {
+        "data": source,
+        "device": fabric.device.type,
+        "processes": fabric.world_size,
+        "threads": torch.get_num_threads(),
+        "versions": {package: version(package) for package in packages},
+    }
+
+
+def _enter(run: Path, recipe: Recipe, material: Material, facts: dict[str, Any], *, resume: bool) -> None:
+    """Begin a run folder, or make sure that the run in it is this one."""
+    split = {
+        "train": [example.id for example in material.train],
+        "held_out": [sample.id for sample in material.held_out],
+    }
+    if not resume or not (run / run_folder.RUN).exists():
+        run_folder.begin(run, recipe, facts, split)
+        return
+    known_recipe, _, known_split = run_folder.read_run(run)
+    if known_recipe != recipe:
+        differing = ", ".join(differences(known_recipe, recipe))
+        raise RunError(f"{run}: was begun with another recipe; then and now differ in {differing}")
+    if known_split != split:
+        raise RunError(f"{run}: was begun with other pictures or another split of them")

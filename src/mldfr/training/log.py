@@ -1,0 +1,84 @@
+"""How a run goes, for people to watch: a progress bar, a line for each epoch, CSV and TensorBoard."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from mldfr.training.course import Course
+from mldfr.training.examples import Order
+from mldfr.training.run_folder import Epoch, write_metrics
+
+
+class Log:
+    """What is shown and written while a run goes.
+
+    Args:
+        run: The run folder.
+        order: Where the run begins, and where it ends.
+        history: Epochs that were done before.
+        show: Whether this process is the one that speaks.
+    """
+
+    def __init__(self, run: Path, order: Order, history: Sequence[Epoch], *, show: bool = True) -> None:
+        self.run, self.order, self.history = run, order, list(history)
+        done = order.first_epoch * order.steps + order.first_step
+        self.console = Console(stderr=True, quiet=not show)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not (show and self.console.is_terminal),
+        )
+        self.task: TaskID = self.progress.add_task("", total=order.epochs * order.steps, completed=done, numbers="")
+        # Steps after the checkpoint that a killed process still wrote are written again.
+        self.board = SummaryWriter(str(run / "tensorboard"), purge_step=done + 1) if show else None
+
+    def __enter__(self) -> Self:
+        """Show the bar."""
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Take the bar away and close the files."""
+        self.progress.stop()
+        if self.board:
+            self.board.close()
+
+    def after_step(self, course: Course) -> None:
+        """Show how the current epoch goes so far."""
+        numbers = course.so_far()
+        text = "loss {loss:.3f}  top-1 {top1:.1%}  lr {lr:.2g}  {images_per_second:.1f} images/s".format(**numbers)
+        self.progress.update(
+            self.task, advance=1, description=f"epoch {course.epoch + 1}/{self.order.epochs}", numbers=text
+        )
+        if self.board:
+            step = course.epoch * self.order.steps + course.step
+            self.board.add_scalar("step/loss", numbers["loss"], step)
+
+    def after_epoch(self, epoch: Epoch) -> None:
+        """Write how an epoch went, and say it."""
+        self.history.append(epoch)
+        if self.board is None:
+            return
+        write_metrics(self.run, self.history)
+        for name in ("loss", "top1", "lr", "images_per_second", "waiting"):
+            self.board.add_scalar(f"epoch/{name}", getattr(epoch, name), epoch.epoch * self.order.steps)
+        self.board.flush()
+        self.say(
+            f"epoch {epoch.epoch}/{self.order.epochs}: loss {epoch.loss:.4f}, top-1 {epoch.top1:.1%}, "
+            f"lr {epoch.lr:.2g}, {epoch.images_per_second:.1f} images/s ({epoch.waiting:.0%} waiting), "
+            f"{epoch.seconds:.0f} s"
+        )
+
+    def say(self, text: str) -> None:
+        """One line that stays."""
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,256 @@
+"""A recipe: everything that a training run is told, as YAML files that share what they share.
+
+A file may name others that it `extends`, later ones over earlier ones and its own keys over all of them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from mldfr.backbones import BACKBONES
+from mldfr.config import Localization, Strict, explain
+from mldfr.recalibration import CONVOLUTION, POOLING
+from mldfr.registry import Registry
+
+DEFAULT = "finetune"
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be followed; the message names the key and its allowed values."""
+
+
+class ModelChoice(Strict):
+    """The network; what is null is the backbone's own default."""
+
+    backbone: str
+    last_downsampling: Literal["transition", "dilate"] | None = None
+    recalibration: str = "self_attention"
+    recalibration_options: dict[str, Any] = Field(default_factory=dict)
+    convolution: str | None = None
+    classifier_bias: bool = False
+    weights: str | None = "torchvision"
+    """What the network starts from: `torchvision`, `embedded`, a name of torchvision's weights, a file or a run folder;
+    null starts at random."""
+
+    @field_validator("backbone", "recalibration", "convolution")
+    @classmethod
+    def _known(cls, name: str | None, info: Any) -> str | None:
+        registries: dict[str, Registry[Any]] = {
+            "backbone": BACKBONES,
+            "recalibration": POOLING,
+            "convolution": CONVOLUTION,
+        }
+        return name if name is None else registries[info.field_name].check(name)
+
+
+class DataChoice(Strict):
+    """Which pictures are learned from."""
+
+    split: str = "train"
+    classes: tuple[str, ...] = ()
+    """Only these classes; all when empty."""
+    held_out: float = Field(default=0.1, ge=0, le=0.5)
+    """Share of the pictures that is kept out of training, to choose pyramid and threshold (paper, Section IV-B)."""
+    held_out_seed: int = Field(default=0, ge=0)
+    workers: int | None = Field(default=None, ge=0)
+    """Processes that read pictures; null is one for each core but one, at most 16."""
+
+
+class Augmentation(Strict):
+    """How a picture becomes a training example (paper, Section IV-B, Training)."""
+
+    multi_scale: bool = True
+    """Crops of changing size and shape (Table XI, w/); otherwise the whole picture, squeezed into the square (w/o)."""
+    crop_scale: tuple[float, float] = (0.8, 1.0)
+    """Share of the picture's area that a crop has."""
+    crop_ratio: tuple[float, float] = (0.75, 1.33)
+    """Width over height of a crop."""
+    flip: float = Field(default=0.5, ge=0, le=1)
+    """Probability of a mirror image."""
+    input_size: int | None = Field(default=None, ge=64, le=4096)
+    """Side of an example in pixels; null is the backbone's default."""
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        if not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
+            raise ValueError(f"crop_scale is a range from 0 to 1; got {list(self.crop_scale)}")
+        if not 0 < self.crop_ratio[0] <= self.crop_ratio[1]:
+            raise ValueError(f"crop_ratio is a range over 0; got {list(self.crop_ratio)}")
+        return self
+
+
+class Training(Strict):
+    """The optimisation (paper, Section IV-B, Training): SGD with momentum on the loss of the image labels."""
+
+    epochs: int = Field(default=50, ge=1)
+    batch_size: int = Field(default=256, ge=1)
+    """Pictures in one step of the optimizer, over all processes and accumulated parts."""
+    accumulate: int = Field(default=1, ge=1)
+    """Into how many parts a batch is cut that does not fit into memory; BatchNorm sees one part at a time."""
+    lr: float = Field(default=0.03, gt=0, allow_inf_nan=False)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=1e-4, ge=0, allow_inf_nan=False)
+    schedule: Literal["plateau", "cosine", "constant"] = "plateau"
+    """`plateau`: times `factor` when the training loss has not improved for `patience` epochs. `cosine`: from a warm-up
+    over the first tenth of the steps down to zero."""
+    patience: int = Field(default=3, ge=1)
+    factor: float = Field(default=0.1, gt=0, lt=1)
+    precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed"] = "auto"
+    """`auto` is mixed precision where the device has it and 32 bits elsewhere."""
+    sync_batch_norm: bool = True
+    """Whether the statistics of BatchNorm are those of all processes together."""
+    seed: int = Field(default=0, ge=0)
+    checkpoint_minutes: float = Field(default=10.0, gt=0)
+    """How often, besides the end of each epoch, the state is saved."""
+
+    @model_validator(mode="after")
+    def _parts(self) -> Self:
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"batch_size {self.batch_size} cannot be cut into {self.accumulate} equal parts")
+        return self
+
+
+class Recipe(Strict):
+    """A whole recipe."""
+
+    model: ModelChoice
+    data: DataChoice = DataChoice()
+    augmentation: Augmentation = Augmentation()
+    training: Training = Training()
+    localization: Localization = Localization()
+    """Goes into the model's card; `select` replaces it by what it chooses."""
+
+    def to_yaml(self) -> str:
+        """The recipe with every key, as a file that gives the same recipe when it is read."""
+        text: str = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        return text
+
+
+def names() -> list[str]:
+    """The recipes in the package."""
+    found = (Path(file.name) for file in _package().iterdir() if file.name.endswith(".yaml"))
+    return sorted(path.stem for path in found if not path.stem.startswith("_"))
+
+
+def load_recipe(name_or_file: str | Path, settings: Sequence[str] = (), *, weights: str | None = None) -> Recipe:
+    """Read a recipe and change some of its values.
+
+    Args:
+        name_or_file: A name of `names()`, or a YAML file.
+        settings: Changes as `a.b=c`, the value in YAML.
+        weights: Replaces `model.weights`.
+
+    Raises:
+        RecipeError: No such recipe, a key that does not exist, or a value that is not possible.
+    """
+    source = str(name_or_file)
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        changes = _merge(changes, _parse(setting))
+    if weights is not None:
+        changes = _merge(changes, {"model": {"weights": weights}})
+    return parse(_merge(_read(source, seen=()), changes), source)
+
+
+def parse(values: Mapping[str, Any], source: str) -> Recipe:
+    """Plain values to a recipe.
+
+    Raises:
+        RecipeError: A key that does not exist, or a value that is not possible.
+    """
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(f"recipe {source}: {'; '.join(_explain(error))}") from error
+
+
+def differences(one: Recipe, other: Recipe) -> list[str]:
+    """The keys in which two recipes differ, each as `key (this, that)`."""
+    these, those = one.model_dump(mode="json"), other.model_dump(mode="json")
+    pairs = ((f"{part}.{key}", value, those[part][key]) for part in these for key, value in these[part].items())
+    return [f"{key} ({this}, {that})" for key, this, that in pairs if this != that]
+
+
+def _package() -> Traversable:
+    return files("mldfr.training") / "recipes"
+
+
+def _read(source: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
+    if source in seen:
+        raise RecipeError(f"recipe {source} extends itself: {' > '.join((*seen, source))}")
+    embedded = _package() / f"{source}.yaml"
+    if "/" not in source and embedded.is_file():
+        text = embedded.read_text(encoding="utf-8")
+    elif Path(source).is_file():
+        text = Path(source).read_text(encoding="utf-8")
+    else:
+        near = get_close_matches(source, names(), n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise RecipeError(f"no recipe or recipe file {source!r}{hint}; known: {', '.join(names())}")
+    try:
+        values = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise RecipeError(f"recipe {source}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"recipe {source}: expected keys and values; got {type(values).__name__}")
+    merged: dict[str, Any] = {}
+    bases = values.pop("extends", [])
+    for base in [bases] if isinstance(bases, str) else bases:
+        merged = _merge(merged, _read(str(base), seen=(*seen, source)))
+    return _merge(merged, values)
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of `above` over those of `below`, key by key; another recalibration has its own options."""
+    merged = dict(below)
+    if "recalibration" in above and merged.get("recalibration", above["recalibration"]) != above["recalibration"]:
+        merged.pop("recalibration_options", None)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _parse(setting: str) -> dict[str, Any]:
+    path, equals, text = setting.partition("=")
+    if not equals or not all(path.split(".")):
+        raise RecipeError(f"a setting is written as a.b=value, such as training.epochs=10; got {setting!r}")
+    try:
+        value: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"setting {setting!r}: the value is not YAML") from error
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    nested: dict[str, Any] = value
+    return nested
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    """One sentence for each mistake, with the known keys where a key is unknown."""
+    rest = []
+    for item in error.errors(include_url=False):
+        if item["type"] != "extra_forbidden":
+            rest.append(item)
+            continue
+        *parents, key = (str(part) for part in item["loc"])
+        known = _keys(parents)
+        near = get_close_matches(key, known, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        yield f"unknown key {'.'.join((*parents, key))!r}{hint}; known: {', '.join(known)}"
+    if rest:
+        yield explain(error, only=rest)
+
+
+def _keys(parents: Sequence[str]) -> list[str]:
+    model: type[BaseModel] = Recipe
+    for name in parents:
+        annotation = model.model_fields[name].annotation
+        assert isinstance(annotation, type)
+        model = annotation
+    return list(model.model_fields)

@@ -1,0 +1,112 @@
+"""The folder of a run: what it was told, what it learned from, how it went, and what came out.
+
+| file | content |
+|---|---|
+| `recipe.yaml` | the recipe with every key; `--recipe` takes it again |
+| `run.json` | data, seed, number of processes and threads, device, versions |
+| `split.json` | ids of the pictures that were trained on and held out |
+| `metrics.csv`, `tensorboard/` | loss, top-1, learning rate, speed of each epoch |
+| `unreadable.txt` | pictures that could not be read |
+| `checkpoints/` | the last two states |
+| `model.safetensors` | the final model; `mldfr.load` takes the folder |
+"""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mldfr.files import replacing
+from mldfr.training.recipe import Recipe, parse
+
+RECIPE = "recipe.yaml"
+RUN = "run.json"
+SPLIT = "split.json"
+METRICS = "metrics.csv"
+UNREADABLE = "unreadable.txt"
+
+
+class RunError(ValueError):
+    """A run folder that cannot be used as asked."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """How an epoch went.
+
+    Attributes:
+        epoch: From 1.
+        loss: Mean over the pictures.
+        top1: Share of the pictures whose most probable class is right, or one of those that are.
+        lr: Learning rate at its end.
+        images_per_second: Of all processes together.
+        waiting: Share of the time in which the network waited for pictures.
+        seconds: How long it took.
+    """
+
+    epoch: int
+    loss: float
+    top1: float
+    lr: float
+    images_per_second: float
+    waiting: float
+    seconds: float
+
+
+def begin(folder: Path, recipe: Recipe, run: dict[str, Any], split: dict[str, list[str]]) -> None:
+    """Write what a run starts from.
+
+    Raises:
+        RunError: The folder already holds a run.
+    """
+    if (folder / RUN).exists():
+        raise RunError(f"{folder}: already holds a run; go on with --resume, or name another folder")
+    _write(folder / RECIPE, recipe.to_yaml())
+    _write(folder / SPLIT, json.dumps(split, indent=0))
+    _write(folder / RUN, json.dumps(run, indent=2) + "\n")
+
+
+def read_run(folder: Path) -> tuple[Recipe, dict[str, Any], dict[str, list[str]]]:
+    """What `begin` wrote: recipe, run and split.
+
+    Raises:
+        RunError: There is no run, or one of its files is damaged.
+    """
+    if not (folder / RUN).is_file():
+        raise RunError(f"{folder}: holds no run (no {RUN})")
+    try:
+        values = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
+        run: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        split: dict[str, list[str]] = json.loads((folder / SPLIT).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise RunError(f"{folder}: not a whole run ({error})") from error
+    return parse(values, str(folder / RECIPE)), run, split
+
+
+def write_metrics(folder: Path, epochs: Sequence[Epoch]) -> None:
+    """Write the table of all epochs so far."""
+    with replacing(folder / METRICS) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Epoch)])
+        writer.writeheader()
+        writer.writerows(asdict(epoch) for epoch in epochs)
+
+
+def note_unreadable(folder: Path, path: str, reason: str) -> bool:
+    """Note a picture that could not be read; False if it stands there already."""
+    file = folder / UNREADABLE
+    known = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    line = f"{path}: {reason}"
+    if line in known:
+        return False
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(line + "\n")
+    return True
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
