@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from mldfr.registry import Registry
 from mldfr.score_maps import Normalizer, check
-from mldfr.types import Boxes, Float32Array
+from mldfr.types import Boxes, Float32Array, Float64Array
 
 BoxRule = Callable[[Float32Array, Normalizer, float], Boxes]
 """(summed score map (H, W), normalizer, threshold) to boxes whose scores are mean activations in [0, 1]."""
@@ -65,3 +66,13 @@ def union(score_map: Float32Array, normalize: Normalizer, threshold: float) -> B
     rows, columns = np.flatnonzero(kept.any(axis=1)), np.flatnonzero(kept.any(axis=0))
     box = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
     return Boxes.make([box], [min(1.0, float(activation[kept].mean()))], [int(kept.sum())])
+
+
+def iou(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> Float64Array:
+    """Intersection over union of half-open boxes (..., 4), broadcast; 0 where one is NaN or empty."""
+    lower, upper = np.maximum(one[..., :2], other[..., :2]), np.minimum(one[..., 2:], other[..., 2:])
+    common = np.prod(np.clip(upper - lower, 0, None), axis=-1)
+    areas = [np.prod(np.clip(box[..., 2:] - box[..., :2], 0, None), axis=-1) for box in (one, other)]
+    union = areas[0] + areas[1] - common
+    shares: Float64Array = np.divide(common, union, out=np.zeros(common.shape), where=union > 0)
+    return np.nan_to_num(shares)

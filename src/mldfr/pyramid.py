@@ -59,31 +59,31 @@ def mscam(
     Raises:
         ValueError: A scale at which the short side has under 64 pixels, or classes that do not exist.
     """
-    if not scales:
-        raise ValueError("the pyramid needs at least one scale")
-    given = _check_classes(classes, len(images), network.card.architecture.num_classes)
-    device = network.head.weight.device
-    images = [image.to(device) for image in images]
-    logits: list[Tensor] = [torch.empty(0)] * len(images)
-    sums: list[Tensor | None] = [None] * len(images)
-    # Scale 1 comes first: it says which classes are the most probable.
-    order = sorted({1.0, *scales}, key=lambda scale: scale != 1)
-    half = torch.autocast(device.type, dtype=torch.float16, enabled=device.type == "cuda")
-    with torch.inference_mode(), evaluating(network), half:
-        for scale in order:
-            for index, features in _features(network, images, scale):
-                if scale == 1:
-                    logits[index] = network.logits(features[None])[0].float()
-                    given[index] = given[index] or _most_probable(logits[index], classes)
-                if times := list(scales).count(scale):
-                    maps = times * network.score_maps(features, given[index]).float()
-                    resized = _resize_to(maps, images[index])
-                    sums[index] = resized if (total := sums[index]) is None else total.add_(resized)
-    return [
-        Activation(scores, tuple(chosen), total)
-        for scores, chosen, total in zip(logits, given, sums, strict=True)
-        if total is not None
-    ]
+    sums: dict[int, Tensor] = {}
+    logits, given = _start(network, images, scales, classes)
+    for scale, index, maps in _passes(network, images, scales, classes, logits, given):
+        if times := list(scales).count(scale):
+            resized = _resize_to(times * maps, images[index])
+            sums[index] = sums[index].add_(resized) if index in sums else resized
+    return [Activation(logits[index], tuple(given[index]), sums[index]) for index in range(len(images))]
+
+
+def scale_maps(
+    network: LocalizationNetwork, image: Tensor, *, scales: Sequence[float], classes: Sequence[int]
+) -> dict[float, Tensor]:
+    """What `mscam` would sum, one by one: for each scale the maps (k, H, W) of the classes at image resolution.
+
+    Takes and raises what `mscam` does; the image is one, uint8 (3, H, W).
+    """
+    logits, given = _start(network, [image], scales, [classes])
+    passes = _passes(network, [image], scales, [classes], logits, given)
+    return {scale: _resize_to(maps, image) for scale, _, maps in passes if scale in scales}
+
+
+def scaled_features(network: LocalizationNetwork, image: Tensor, scale: float) -> Tensor:
+    """The features (C, h, w) of one image, uint8 (3, H, W), at one scale."""
+    ((_, features),) = _features(network, [image.to(network.head.weight.device)], scale)
+    return features
 
 
 def short_side(network: LocalizationNetwork, scale: float) -> int:
@@ -115,6 +115,39 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for part, training in modes:
             part.training = training
+
+
+def _start(
+    network: LocalizationNetwork, images: Sequence[Tensor], scales: Sequence[float], classes: Classes
+) -> tuple[list[Tensor], list[Sequence[int]]]:
+    """Room for the logits of each image, and the classes given for it."""
+    if not scales:
+        raise ValueError("the pyramid needs at least one scale")
+    given = _check_classes(classes, len(images), network.card.architecture.num_classes)
+    return [torch.empty(0)] * len(images), given
+
+
+def _passes(
+    network: LocalizationNetwork,
+    images: Sequence[Tensor],
+    scales: Sequence[float],
+    classes: Classes,
+    logits: list[Tensor],
+    given: list[Sequence[int]],
+) -> Iterator[tuple[float, int, Tensor]]:
+    """For each scale and image the maps (k, h, w) of its classes; fills in logits, and classes that they tell."""
+    device = network.head.weight.device
+    images = [image.to(device) for image in images]
+    # Scale 1 comes first: it says which classes are the most probable.
+    order = sorted({1.0, *scales}, key=lambda scale: scale != 1)
+    half = torch.autocast(device.type, dtype=torch.float16, enabled=device.type == "cuda")
+    with torch.inference_mode(), evaluating(network), half:
+        for scale in order:
+            for index, features in _features(network, images, scale):
+                if scale == 1:
+                    logits[index] = network.logits(features[None])[0].float()
+                    given[index] = given[index] or _most_probable(logits[index], classes)
+                yield scale, index, network.score_maps(features, given[index]).float()
 
 
 def _check_classes(classes: Classes, count: int, num_classes: int) -> list[Sequence[int]]:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
 
 
 class Box(NamedTuple):

@@ -9,6 +9,7 @@ from mldfr.cli.data import data
 from mldfr.cli.listing import list_names
 from mldfr.cli.locate import locate
 from mldfr.cli.recipe import recipe
+from mldfr.cli.select import select
 from mldfr.cli.train import train
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 app.command()(locate)
 app.command()(train)
+app.command()(select)
 app.command()(recipe)
 app.command(name="list")(list_names)
 app.command()(complexity)

@@ -64,6 +64,8 @@ class DataSet:
         unknown = [name for name in names if name not in self.classes]
         if unknown:
             raise DataError(f"no class {unknown[0]!r}; the data has: {_some(self.classes)}")
+        if tuple(names) == self.classes:
+            return self
         number = {self.classes.index(name): index for index, name in enumerate(names)}
         splits = {split: tuple(_renumbered(samples, number)) for split, samples in self.splits.items()}
         return replace(self, classes=tuple(names), splits=splits)

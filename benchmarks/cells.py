@@ -1,0 +1,84 @@
+"""Classification error and CorLoc of trained runs, at one scale and at three.
+
+    python benchmarks/cells.py DATA RUN... [--split test]
+
+The threshold of each pyramid and normaliser is the best on the pictures that the run held out; the test pictures are
+looked at once, with that threshold. The box is that of the region with the most pixels (rule `regions`), for the given
+class; a picture counts when its IoU with an annotated box is over 0.5. One line of JSON for each run.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import mldfr
+from mldfr.data import open_data
+from mldfr.images import read_image
+from mldfr.pyramid import mscam
+from mldfr.selection import Trial, corloc, try_rules
+from mldfr.training.run_folder import read_run
+
+PYRAMIDS = ((1.0,), (1.0, 1.5, 2.0))
+
+
+def main() -> None:
+    """Print a line for each run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("--split", default="test")
+    arguments = parser.parse_args()
+    for run in arguments.runs:
+        recipe, _, ids = read_run(run)
+        localizer = mldfr.load(run, device="cpu").fused()
+        data = open_data(arguments.data).of_classes(localizer.card.class_names)
+        held_out = [sample for sample in data.split(recipe.data.split) if sample.id in set(ids["held_out"])]
+        test = data.split(arguments.split)
+        right = 0
+        for sample in test:
+            image = torch.from_numpy(read_image(sample.path)).permute(2, 0, 1)
+            (activation,) = mscam(localizer, [image], scales=(1.0,))
+            right += activation.classes[0] in sample.labels
+        print(
+            json.dumps(
+                {
+                    "run": run.name,
+                    "cls_error": round(100 * (1 - right / len(test)), 2),
+                    "corloc": dict(
+                        results(
+                            try_rules(localizer, held_out, views=False, pyramids=PYRAMIDS),
+                            try_rules(localizer, test, views=False, pyramids=PYRAMIDS),
+                        )
+                    ),
+                    "held_out": len(held_out),
+                    "test": len(test),
+                }
+            ),
+            flush=True,
+        )
+
+
+def results(held_out: Trial, test: Trial) -> Iterator[tuple[str, dict[str, float]]]:
+    """CorLoc on the test pictures with the threshold chosen on the others, and with the paper's 0.2."""
+    chosen, measured = corloc(held_out), 100 * corloc(test)
+    papers = test.thresholds.index(0.2)
+    for p, pyramid in enumerate(test.pyramids):
+        for m, normalizer in enumerate(test.normalizers):
+            t = int(np.argmax(chosen[p, m]))
+            yield (
+                f"{len(pyramid)} {normalizer}",
+                {
+                    "threshold": test.thresholds[t],
+                    "held_out": round(100 * chosen[p, m, t], 2),
+                    "test": round(measured[p, m, t], 2),
+                    "test_at_0.2": round(measured[p, m, papers], 2),
+                },
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""`mldfr select`: pyramid, normaliser and threshold, chosen on held-out pictures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mldfr.cli.usage import usage_errors
+
+if TYPE_CHECKING:
+    from mldfr.selection import Choice, Trial
+    from mldfr.types import Float64Array, Sample
+
+SELECTION = "selection"
+
+
+def select(
+    model: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run folder, or a model file with --data.")],
+    data: Annotated[
+        str | None, typer.Option(metavar="KIND:PATH", help="Other pictures than those the run held out.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which split of --data.")] = "train",
+    criterion: Annotated[
+        str | None,
+        typer.Option(
+            help="corloc, which needs boxes, or repeated_contrast, which needs none.",
+            show_default="corloc where there are boxes",
+        ),
+    ] = None,
+    images: Annotated[int, typer.Option(min=1, help="At most so many pictures, drawn at random.")] = 500,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+) -> None:
+    """Choose pyramid, normaliser and threshold, write them into the model's card, and draw the curve.
+
+    `mldfr locate` uses them from then on. `selection.json` and `selection.png` are written beside the model.
+    """
+    from mldfr.network import MODEL_FILE
+
+    folder = Path(model) if Path(model).is_dir() else Path(model).parent
+    file = folder / MODEL_FILE if Path(model).is_dir() else Path(model)
+    with usage_errors():
+        if not file.is_file():
+            raise ValueError(f"{file}: no such model; training writes it when it is done")
+        samples = _pictures(folder, file, data, split)
+        from mldfr.selection import CRITERIA, draw_sample, has_boxes
+
+        name = CRITERIA.check(criterion or ("corloc" if has_boxes(samples) else "repeated_contrast"))
+        if name == "corloc" and not has_boxes(samples):
+            raise ValueError("criterion corloc needs boxes, and the pictures have none; take repeated_contrast")
+        from mldfr.predict import load
+        from mldfr.selection import choose, try_rules
+
+        localizer = load(file, device=device)
+        trial = try_rules(
+            localizer.fused(),
+            draw_sample(samples, images),
+            views=name != "corloc",
+            report=lambda error: typer.echo(f"mldfr: {error}", err=True),
+        )
+    choice, values = choose(trial, name), CRITERIA[name](trial)
+    _write(folder, trial, choice, values)
+    rules = localizer.card.localization.changed(
+        scales=choice.scales, threshold=choice.threshold, normalizer=choice.normalizer
+    )
+    localizer.card = localizer.card.model_copy(update={"localization": rules})
+    localizer.save(file)
+    scales = ", ".join(f"{scale:g}" for scale in choice.scales)
+    typer.echo(
+        f"{name} on {choice.pictures} pictures: {choice.value:.3f} with scales {scales}, normalizer "
+        f"{choice.normalizer}, threshold {choice.threshold:g}; written into {file}"
+    )
+    typer.echo(f"all values in {folder / SELECTION}.json, drawn in {folder / SELECTION}.png", err=True)
+
+
+def _pictures(folder: Path, file: Path, data: str | None, split: str) -> "list[Sample]":
+    """The pictures that the run held out, or the split of the data that was named; labels in the model's numbers."""
+    from mldfr.config import Card
+    from mldfr.data import DataError, open_data
+    from mldfr.training.run_folder import RUN, read_run
+    from mldfr.weights import read
+
+    names = Card.model_validate(read(file)[1]).class_names
+    if data is not None:
+        return list(open_data(data).of_classes(names).split(split))
+    if not (folder / RUN).exists():
+        raise ValueError(f"{folder} is no run folder; --data KIND:PATH says which pictures to choose by")
+    recipe, run, ids = read_run(folder)
+    known = {sample.id: sample for sample in open_data(run["data"]).of_classes(names).split(recipe.data.split)}
+    lost = [name for name in ids["held_out"] if name not in known]
+    if lost:
+        raise DataError(f"{run['data']}: {len(lost)} held-out pictures are not there any more, such as {lost[0]}")
+    if not ids["held_out"]:
+        raise ValueError(f"{folder}: the run held nothing out; --data KIND:PATH says which pictures to choose by")
+    return [known[name] for name in ids["held_out"]]
+
+
+def _write(folder: Path, trial: "Trial", choice: "Choice", values: "Float64Array") -> None:
+    import json
+    from dataclasses import asdict
+
+    from mldfr.files import replacing
+    from mldfr.report.curves import draw_curves
+
+    pyramids = [", ".join(f"{scale:g}" for scale in pyramid) for pyramid in trial.pyramids]
+    panels = {
+        name: {f"scales {pyramid}": values[p, m].tolist() for p, pyramid in enumerate(pyramids)}
+        for m, name in enumerate(trial.normalizers)
+    }
+    content = {**asdict(choice), "thresholds": trial.thresholds, "values": panels}
+    with replacing(folder / f"{SELECTION}.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    draw_curves(
+        folder / f"{SELECTION}.png",
+        panels,
+        trial.thresholds,
+        title=f"{choice.criterion} on {choice.pictures} held-out pictures",
+        x_label="threshold",
+        y_label=choice.criterion,
+        mark=(choice.normalizer, choice.threshold, choice.value),
+    )
