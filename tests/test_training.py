@@ -27,7 +27,7 @@ import mldfr
 from mldfr.cli.main import app
 from mldfr.data import open_data
 from mldfr.images import read_image
-from mldfr.training import checkpoint
+from mldfr.training import checkpoint, memory
 from mldfr.training.course import TrainingError
 from mldfr.training.examples import Example, Key, Order, Pictures, hold_out
 from mldfr.training.fit import fit, loss_of, make_order, right_ones
@@ -100,7 +100,7 @@ def test_a_run_folder_holds_all_of_the_run(finished, pictures):
     assert {*split["train"], *split["held_out"]} == {
         path.relative_to(pictures).as_posix() for path in pictures.rglob("*.png")
     }
-    assert load_recipe(finished / "recipe.yaml") == small()
+    assert load_recipe(finished / "recipe.yaml") == small("training.accumulate=1")
     facts = json.loads((finished / "run.json").read_text())
     assert facts["data"] == f"folder:{pictures}"
     assert facts["versions"]["torch"].startswith(torch.__version__.split("+")[0])
@@ -315,6 +315,38 @@ def test_accumulated_parts_give_the_gradient_of_the_whole_batch(pictures, tmp_pa
     torch.manual_seed(whole.training.seed)
     start = create_network(whole, material(pictures, whole)).state_dict()
     assert update_error(weights(tmp_path / "whole"), weights(tmp_path / "parts"), start) < 1e-3
+
+
+def test_a_batch_is_cut_into_as_few_parts_as_memory_allows(pictures, tmp_path, monkeypatch):
+    network = create_network(small(), material(pictures, small()))
+    whole, half = memory.needed(network, 24, 64), memory.needed(network, 12, 64)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    assert whole - half == pytest.approx(half - 16 * parameters)
+    for fitting, expected in ((whole, 1), (whole - 1, 2), (half, 2), (half - 1, 3), (0, 24)):
+        monkeypatch.setattr(memory, "usable", lambda device, fitting=fitting: fitting)
+        assert memory.parts(network, 24, 64, torch.device("cpu")) == expected
+    monkeypatch.setattr(memory, "usable", lambda device: half)
+    recipe = small("training.batch_size=24", "training.epochs=1")
+    fit(recipe, material(pictures, recipe), tmp_path / "run", device="cpu")
+    assert load_recipe(tmp_path / "run" / "recipe.yaml").training.accumulate == 2
+    monkeypatch.setattr(memory, "usable", lambda device: whole)
+    fit(recipe, material(pictures, recipe), tmp_path / "run", device="cpu", resume=True)
+    assert load_recipe(tmp_path / "run" / "recipe.yaml").training.accumulate == 2
+
+
+def test_what_a_step_needs_is_counted_as_on_a_real_device():
+    network = mldfr.Localizer.create("mobilenet_v2", num_classes=3).train()
+    kept = {}
+
+    def note(tensor):
+        if not isinstance(tensor, torch.nn.Parameter):
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        network.logits(network.features(torch.randn(4, 3, 96, 96)))
+    counted = memory.needed(network, 4, 96) - memory.needed(network, 0, 96)
+    assert counted == pytest.approx(sum(storage.nbytes() for storage in kept.values()), rel=0.02)
 
 
 def test_several_labels_per_picture(pictures, tmp_path):

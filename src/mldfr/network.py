@@ -169,6 +169,11 @@ class LocalizationNetwork(nn.Module):
         head = pointwise(spec.channels[-1], wanted.num_classes, bias=wanted.classifier_bias)
         return cls(backbone, modules, head, card=card)
 
+    @classmethod
+    def from_card(cls, card: Card) -> Self:
+        """The network that a card describes, at random."""
+        return cls._build(card)
+
     def _continue_from(self, model: Path) -> None:
         """Take everything but Conv-Cls from a saved model."""
         tensors, _ = read(model)

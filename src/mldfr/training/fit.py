@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mldfr.network import MODEL_FILE, LocalizationNetwork
 from mldfr.predict import choose_device
 from mldfr.pyramid import normalize
-from mldfr.training import checkpoint, run_folder
+from mldfr.training import checkpoint, memory, run_folder
 from mldfr.training.course import Course, Outcome
 from mldfr.training.examples import Batch, Order, Pictures, load_batches
 from mldfr.training.log import Log
@@ -69,6 +69,10 @@ def fit(
     fabric = make_fabric(training, device)
     torch.manual_seed(training.seed)
     network = create_network(recipe, material)
+    if resume and (run / run_folder.RUN).exists():
+        recipe = run_folder.with_known_parts(recipe, run)
+    recipe = with_parts(recipe, network, len(material.train), fabric.device, world=fabric.world_size)
+    training = recipe.training
     order = make_order(training, len(material.train), rank=fabric.global_rank, world=fabric.world_size)
     if fabric.is_global_zero:
         _enter(run, recipe, material, _facts(source, fabric), resume=resume)
@@ -174,16 +178,28 @@ def make_order(training: Training, count: int, *, rank: int = 0, world: int = 1)
     Raises:
         RecipeError: A batch that cannot be shared equally, or too few examples for that.
     """
-    shares = training.accumulate * world
+    parts = training.accumulate or 1
+    shares = parts * world
     if training.batch_size % shares:
         raise RecipeError(
-            f"training.batch_size {training.batch_size} cannot be cut into {training.accumulate} parts for {world} "
-            f"processes; take a multiple of {shares}"
+            f"training.batch_size {training.batch_size} cannot be cut into {parts} parts for {world} processes; take a "
+            f"multiple of {shares}"
         )
     if count < shares:
-        raise RecipeError(f"{count} pictures cannot be cut into {training.accumulate} parts for {world} processes")
+        raise RecipeError(f"{count} pictures cannot be cut into {parts} parts for {world} processes")
     size = min(training.batch_size, count // shares * shares)
-    return Order(count, size, training.accumulate, training.epochs, training.seed, rank=rank, world=world)
+    return Order(count, size, parts, training.epochs, training.seed, rank=rank, world=world)
+
+
+def with_parts(recipe: Recipe, network: LocalizationNetwork, count: int, device: torch.device, *, world: int) -> Recipe:
+    """The recipe with `training.accumulate` decided, if it was left to the machine."""
+    if recipe.training.accumulate is not None:
+        return recipe
+    size = recipe.augmentation.input_size or network.card.preprocessing.input_size
+    whole = make_order(recipe.training, count, world=world).batch_size
+    needed = memory.parts(network, whole, size, device, world=world)
+    training = {"batch_size": recipe.training.batch_size if needed == 1 else whole, "accumulate": needed}
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update=training)})
 
 
 def make_batches(
@@ -197,6 +213,8 @@ def make_batches(
 
 def warnings_of(training: Training, network: nn.Module, order: Order) -> Iterator[str]:
     """What a user should know before hours pass."""
+    if order.parts > 1:
+        yield f"each batch of {order.batch_size} is cut into {order.parts} parts, one after the other in memory"
     together = order.share * (order.world if training.sync_batch_norm else 1)
     if together < SMALL_BATCH and any(isinstance(part, nn.BatchNorm2d) for part in network.modules()):
         yield (

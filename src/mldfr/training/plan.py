@@ -4,19 +4,16 @@ import time
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
 
 from mldfr.predict import choose_device
-from mldfr.training.fit import Classifier, loss_of, make_order
+from mldfr.training.fit import Classifier, loss_of, make_order, with_parts
+from mldfr.training.memory import needed
 from mldfr.training.prepare import Material, create_network
 from mldfr.training.recipe import Recipe
 
 MEASURED = 8
 MEASURED_STEPS = 2
 """How many pictures in how many steps are timed."""
-STATES = 4
-"""Numbers kept for each parameter: itself, its gradient, the momentum, and the checkpoint being written."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +23,8 @@ class Plan:
     Attributes:
         recipe, material: What was planned for.
         parameters: Of the network.
-        memory: Bytes for parameters, gradients, momentum and the activations of one part of a batch, without those of
-            PyTorch itself.
+        memory: Bytes for parameters, gradients, momentum and the activations of one part of a batch, in 32 bits and
+            without those of PyTorch itself.
         images_per_second: Measured on this device, in a few steps on random pictures.
     """
 
@@ -50,6 +47,7 @@ class Plan:
         counts = material.per_class()
         listed = "\n".join(f"  {name}: {count}" for name, count in zip(material.classes, counts, strict=True))
         left_out = f", {material.unlabelled} left out without a label" if material.unlabelled else ""
+        cut = f"each batch in {order.parts} parts, as memory allows\n" if order.parts > 1 else ""
         hours, minutes = divmod(round(self.seconds / 60), 60)
         length = f"{hours} h {minutes} min" if hours else f"{self.seconds / 60:.1f} min"
         return (
@@ -58,7 +56,7 @@ class Plan:
             f"network: {self.recipe.model.backbone}, {self.parameters:,} parameters\n"
             f"training: {order.epochs} epochs of {order.steps} steps with {order.batch_size} pictures, "
             f"loss {'MultiLabelSoftMargin' if material.multi_label else 'cross-entropy'}\n"
-            f"memory: about {self.memory / 2**30:.1f} GiB for weights and activations\n"
+            f"{cut}memory: about {self.memory / 2**30:.1f} GiB for weights and activations\n"
             f"time: about {length} at {self.images_per_second:.1f} pictures/s, measured now without reading them"
         )
 
@@ -70,9 +68,11 @@ def make_plan(recipe: Recipe, material: Material, *, device: str = "auto") -> Pl
         ValueError: A recipe, weights or a device that cannot be used.
     """
     where = choose_device(device)
-    order = make_order(recipe.training, len(material.train))
     network = create_network(recipe, material)
+    recipe = with_parts(recipe, network, len(material.train), where, world=1)
+    order = make_order(recipe.training, len(material.train))
     size = recipe.augmentation.input_size or network.card.preprocessing.input_size
+    memory = needed(network, order.share, size)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     model = Classifier(network.to(where).to(memory_format=torch.channels_last).train())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
@@ -80,29 +80,13 @@ def make_plan(recipe: Recipe, material: Material, *, device: str = "auto") -> Pl
     images = torch.randint(256, (count, 3, size, size), dtype=torch.uint8, device=where)
     shape = (count, len(material.classes)) if material.multi_label else (count,)
     targets = torch.zeros(shape, dtype=torch.long, device=where)
-    saved = _saved_bytes(model, images, targets)  # also the warm-up
-    started = time.perf_counter()
-    for _ in range(MEASURED_STEPS):
+    for step in range(1 + MEASURED_STEPS):
+        if step == 1:  # the first is the warm-up
+            started = time.perf_counter()
         torch.autograd.backward(loss_of(model(images), targets))
         optimizer.step()
         optimizer.zero_grad()
     if where.type == "cuda":
         torch.cuda.synchronize()
     speed = MEASURED_STEPS * count / (time.perf_counter() - started)
-    return Plan(recipe, material, parameters, STATES * 4 * parameters + saved * order.share // count, speed)
-
-
-def _saved_bytes(model: nn.Module, images: Tensor, targets: Tensor) -> int:
-    """What a forward pass keeps for the backward pass, each tensor once and without the parameters."""
-    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    kept: dict[int, int] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with saved_tensors_hooks(note, lambda tensor: tensor):
-        torch.autograd.backward(loss_of(model(images), targets))
-    return sum(kept.values())
+    return Plan(recipe, material, parameters, memory, speed)

@@ -91,8 +91,9 @@ class Training(Strict):
     epochs: int = Field(default=50, ge=1)
     batch_size: int = Field(default=256, ge=1)
     """Pictures in one step of the optimizer, over all processes and accumulated parts."""
-    accumulate: int = Field(default=1, ge=1)
-    """Into how many parts a batch is cut that does not fit into memory; BatchNorm sees one part at a time."""
+    accumulate: int | None = Field(default=None, ge=1)
+    """Into how many parts a batch is cut that does not fit into memory; BatchNorm sees one part at a time. null is as
+    few as the machine allows, and the run's own recipe says how many that were."""
     lr: float = Field(default=0.03, gt=0, allow_inf_nan=False)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-4, ge=0, allow_inf_nan=False)
@@ -111,7 +112,7 @@ class Training(Strict):
 
     @model_validator(mode="after")
     def _parts(self) -> Self:
-        if self.batch_size % self.accumulate:
+        if self.accumulate and self.batch_size % self.accumulate:
             raise ValueError(f"batch_size {self.batch_size} cannot be cut into {self.accumulate} equal parts")
         return self
 
