@@ -35,9 +35,9 @@ def main() -> None:
     for run in arguments.runs:
         recipe, _, ids = read_run(run)
         localizer = mldfr.load(run, device="cpu").fused()
-        data = open_data(arguments.data).of_classes(localizer.card.class_names)
-        held_out = [sample for sample in data.split(recipe.data.split) if sample.id in set(ids["held_out"])]
-        test = data.split(arguments.split)
+        data, names = open_data(arguments.data), localizer.card.class_names
+        held_out = [item for item in data.split_for(recipe.data.split, names) if item.id in set(ids["held_out"])]
+        test = data.split_for(arguments.split, names)
         right = 0
         for sample in test:
             image = torch.from_numpy(read_image(sample.path)).permute(2, 0, 1)

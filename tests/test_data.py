@@ -688,3 +688,15 @@ def test_real_pets(real):
     assert len(data.classes) == 3
     assert all(sample.objects for sample in data.split("train"))
     assert survey(data, thorough=True).problems == ()
+
+
+def test_samples_come_under_the_labels_of_a_model(tmp_path):
+    samples = (Sample("a", tmp_path, (0,), (GroundTruth(0, (0, 0, 1, 1)),)), Sample("b", tmp_path, (1,)))
+    named = DataSet(("ant", "bee"), {"test": samples})
+    renumbered = named.split_for("test", ["bee", "cow", "ant"])
+    assert [sample.labels for sample in renumbered] == [(2,), (0,)]
+    assert renumbered[0].objects[0].label == 2
+    unnamed = DataSet(("0", "1"), {"test": samples})
+    assert unnamed.split_for("test", ["ant", "bee", "bee"]) == samples
+    with pytest.raises(DataError, match="the model has no class 'ant'; it has: bee, cow"):
+        named.split_for("test", ["bee", "cow"])

@@ -5,7 +5,7 @@ import shlex
 import shutil
 from pathlib import Path
 
-import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from mldfr.cli.main import app
@@ -32,13 +32,21 @@ def test_python(photo, monkeypatch, capsys):
     assert "Egyptian cat" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", commands(), ids=" ".join)
-def test_commands(command, photo, monkeypatch):
+def test_commands(photo, photos, monkeypatch):
+    """All commands, in their order, in a folder with `photos` and pictures `sorted` into classes."""
     monkeypatch.chdir(photo.parent)
     (photo.parent / "photos").mkdir()
     shutil.copy(photo, photo.parent / "photos" / "cat.jpg")
-    result = CliRunner().invoke(app, command[1:])
-    assert result.exit_code == 0, result.output
+    for name in ("chelsea.png", "coffee.png"):
+        folder = photo.parent / "sorted" / name.removesuffix(".png")
+        folder.mkdir(parents=True)
+        with Image.open(photos[name]) as picture:
+            for number in range(3):
+                picture.crop((10 * number, 0, 300, 200)).save(folder / f"{number}.jpg")
+    assert len(commands()) > 10
+    for command in commands():
+        result = CliRunner().invoke(app, command[1:])
+        assert result.exit_code == 0, f"{' '.join(command)}\n{result.output}"
 
 
 def test_every_local_link_exists():

@@ -120,6 +120,7 @@ def test_tensorboard_reads_the_same_numbers(finished):
 def test_the_model_of_a_run_locates(finished, photo):
     localizer = mldfr.load(finished, device="cpu")
     assert localizer.card.class_names == ("blue", "green", "red")
+    assert localizer.card.preprocessing.input_size == 64
     assert localizer.card.training["recipe"]["training"]["lr"] == 0.01
     assert localizer.locate(photo, classes=["red"], scales=(1,)).labels[0].class_name == "red"
 

@@ -81,11 +81,14 @@ def _pictures(folder: Path, file: Path, data: str | None, split: str) -> "list[S
 
     names = Card.model_validate(read(file)[1]).class_names
     if data is not None:
-        return list(open_data(data).of_classes(names).split(split))
+        return list(open_data(data).split_for(split, names))
     if not (folder / RUN).exists():
         raise ValueError(f"{folder} is no run folder; --data KIND:PATH says which pictures to choose by")
     recipe, run, ids = read_run(folder)
-    known = {sample.id: sample for sample in open_data(run["data"]).of_classes(names).split(recipe.data.split)}
+    data_set = open_data(run["data"])
+    if recipe.data.classes:
+        data_set = data_set.of_classes(recipe.data.classes)
+    known = {sample.id: sample for sample in data_set.split_for(recipe.data.split, names)}
     lost = [name for name in ids["held_out"] if name not in known]
     if lost:
         raise DataError(f"{run['data']}: {len(lost)} held-out pictures are not there any more, such as {lost[0]}")

@@ -64,11 +64,28 @@ class DataSet:
         unknown = [name for name in names if name not in self.classes]
         if unknown:
             raise DataError(f"no class {unknown[0]!r}; the data has: {_some(self.classes)}")
-        if tuple(names) == self.classes:
-            return self
         number = {self.classes.index(name): index for index, name in enumerate(names)}
         splits = {split: tuple(_renumbered(samples, number)) for split, samples in self.splits.items()}
         return replace(self, classes=tuple(names), splits=splits)
+
+    def split_for(self, name: str, classes: Sequence[str]) -> tuple[Sample, ...]:
+        """The samples of a split under the labels of a model: by class name, or by number where the set has no names.
+
+        Args:
+            name: The split.
+            classes: The model's class names; the set's must be among them.
+
+        Raises:
+            DataError: No such split, or a class that the model does not have.
+        """
+        samples = self.split(name)
+        unnamed = all(own == str(index) for index, own in enumerate(self.classes))
+        if self.classes == tuple(classes) or (unnamed and len(self.classes) <= len(classes)):
+            return samples
+        unknown = [own for own in self.classes if own not in classes]
+        if unknown:
+            raise DataError(f"the model has no class {unknown[0]!r}; it has: {_some(classes)}")
+        return tuple(_renumbered(samples, {index: classes.index(own) for index, own in enumerate(self.classes)}))
 
 
 def _renumbered(samples: Iterable[Sample], number: Mapping[int, int]) -> Iterator[Sample]:

@@ -22,7 +22,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mldfr.data.base import DataError, DataSet, group_by_split, read_text
-from mldfr.data.creature_drawing import BACKGROUNDS, PALETTES, PATTERNS, Sprite, draw_background, draw_creature
+from mldfr.data.creature_backgrounds import BACKGROUNDS, draw_background
+from mldfr.data.creature_drawing import PALETTES, PATTERNS, Sprite, draw_creature
 from mldfr.files import replacing
 from mldfr.types import Float32Array, GroundTruth, Sample, UInt8Array
 

@@ -195,7 +195,7 @@ def with_parts(recipe: Recipe, network: LocalizationNetwork, count: int, device:
     """The recipe with `training.accumulate` decided, if it was left to the machine."""
     if recipe.training.accumulate is not None:
         return recipe
-    size = recipe.augmentation.input_size or network.card.preprocessing.input_size
+    size = network.card.preprocessing.input_size
     whole = make_order(recipe.training, count, world=world).batch_size
     needed = memory.parts(network, whole, size, device, world=world)
     training = {"batch_size": recipe.training.batch_size if needed == 1 else whole, "accumulate": needed}
@@ -206,7 +206,7 @@ def make_batches(
     recipe: Recipe, material: Material, order: Order, network: LocalizationNetwork, fabric: Fabric
 ) -> Iterator[Batch]:
     """The batches of a run, ready to be looked at."""
-    size = recipe.augmentation.input_size or network.card.preprocessing.input_size
+    size = network.card.preprocessing.input_size
     pictures = Pictures(material.train, recipe.augmentation, size=size, seed=recipe.training.seed)
     return load_batches(pictures, order, workers=recipe.data.workers, pin=fabric.device.type == "cuda")
 

@@ -71,7 +71,7 @@ def make_plan(recipe: Recipe, material: Material, *, device: str = "auto") -> Pl
     network = create_network(recipe, material)
     recipe = with_parts(recipe, network, len(material.train), where, world=1)
     order = make_order(recipe.training, len(material.train))
-    size = recipe.augmentation.input_size or network.card.preprocessing.input_size
+    size = network.card.preprocessing.input_size
     memory = needed(network, order.share, size)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     model = Classifier(network.to(where).to(memory_format=torch.channels_last).train())

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,5 +93,8 @@ def create_network(recipe: Recipe, material: Material) -> LocalizationNetwork:
         weights=model.weights,
         multi_label=material.multi_label,
     )
-    network.card = network.card.model_copy(update={"localization": recipe.localization})
+    update: dict[str, Any] = {"localization": recipe.localization}
+    if size := recipe.augmentation.input_size:  # scale 1 is the size that was trained
+        update["preprocessing"] = network.card.preprocessing.model_copy(update={"input_size": size})
+    network.card = network.card.model_copy(update=update)
     return network
