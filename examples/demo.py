@@ -120,12 +120,12 @@ def table_viii(out: Path) -> None:
     write_gallery(
         out / "creatures.html",
         title="Parts that do not tell the class",
-        introduction="The class of these animals shows in the head's pattern; body, size, number and background are the "
-        f"same for all. Two networks learned it from {len(material.train)} image labels, one without recalibration and "
-        "one with self-attention behind its downsamplings (both keep BatchNorm). CorLoc is the share of "
+        introduction="The class of these animals shows in the head's pattern; body, size, number and background are "
+        f"the same for all. Two networks learned it from {len(material.train)} image labels, one without "
+        "recalibration, one with self-attention behind its downsamplings (both keep BatchNorm). CorLoc is the share of "
         f"{len(test)} other pictures whose largest region overlaps an animal with an IoU over 0.5, with the threshold "
         "chosen on the pictures that training held out.",
-        rows=[Row(sample.id, [panels[sample.id][index] for index in order]) for sample in shown],
+        rows=[Row(data.classes[sample.labels[0]], [panels[sample.id][index] for index in order]) for sample in shown],
     )
 
 

@@ -490,7 +490,7 @@ def test_the_plan_counts_and_writes_nothing(pictures, tmp_path):
     assert plan.images_per_second > 0
     assert plan.seconds == pytest.approx(2 * 24 / plan.images_per_second)
     text = plan.to_text()
-    assert "24 pictures to train on, 3 held out" in text
+    assert "splits: train 27\n24 pictures to train on, 3 held out" in text
     assert "2 epochs of 3 steps with 8 pictures" in text
     result = CliRunner().invoke(app, command(pictures, tmp_path / "run", "--dry-run")[2:])
     assert result.exit_code == 0, result.output

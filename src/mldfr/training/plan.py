@@ -48,9 +48,11 @@ class Plan:
         listed = "\n".join(f"  {name}: {count}" for name, count in zip(material.classes, counts, strict=True))
         left_out = f", {material.unlabelled} left out without a label" if material.unlabelled else ""
         cut = f"each batch in {order.parts} parts, as memory allows\n" if order.parts > 1 else ""
+        splits = ", ".join(f"{name} {count}" for name, count in material.splits.items())
         hours, minutes = divmod(round(self.seconds / 60), 60)
         length = f"{hours} h {minutes} min" if hours else f"{self.seconds / 60:.1f} min"
         return (
+            f"splits: {splits}\n"
             f"{len(material.train)} pictures to train on, {len(material.held_out)} held out{left_out}\n"
             f"{len(material.classes)} classes, {'several' if material.multi_label else 'one'} per picture:\n{listed}\n"
             f"network: {self.recipe.model.backbone}, {self.parameters:,} parameters\n"

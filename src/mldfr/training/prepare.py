@@ -1,6 +1,7 @@
 """From a data set and a recipe to what is trained, on what."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ class Material:
         train: What is learned from: names, paths and labels, and nothing that says where.
         held_out: What is kept to choose pyramid and threshold by.
         unlabelled: How many pictures were left out because they have no label.
+        splits: How many pictures each split of the set has.
     """
 
     classes: tuple[str, ...]
@@ -31,6 +33,7 @@ class Material:
     train: tuple[Example, ...]
     held_out: tuple[Sample, ...]
     unlabelled: int
+    splits: Mapping[str, int]
 
     def targets(self) -> Tensor:
         """(n,) class indices; (n, K) zeros and ones, uint8, where an image may have several classes."""
@@ -71,6 +74,7 @@ def prepare(data: DataSet, recipe: Recipe) -> Material:
         train=tuple(Example(sample.id, sample.path, sample.labels) for sample in kept),
         held_out=tuple(held_out),
         unlabelled=len(samples) - len(usable),
+        splits={name: len(members) for name, members in data.splits.items()},
     )
 
 

@@ -1,0 +1,49 @@
+"""How well the choice without boxes agrees with the choice by boxes.
+
+    python benchmarks/choose.py MODEL DATA --split SPLIT [--images 120]
+
+All pyramids, normalisers and thresholds of `mldfr select` are tried on the same pictures. Printed are the rank
+correlation of `repeated_contrast` and of its two parts with CorLoc over all rules, and the CorLoc of the rule that each
+would choose, beside the best of all rules and the paper's own (three scales, min-max, threshold 0.2).
+"""
+
+import argparse
+
+import numpy as np
+from scipy.stats import spearmanr
+
+import mldfr
+from mldfr.data import open_data
+from mldfr.selection import agreement, corloc, draw_sample, repeated_contrast, try_rules
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("data")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--images", type=int, default=120)
+    arguments = parser.parse_args()
+    localizer = mldfr.load(arguments.model)
+    samples = open_data(arguments.data).split_for(arguments.split, localizer.card.class_names)
+    trial = try_rules(localizer.fused(), draw_sample(samples, arguments.images), views=True)
+    worth = corloc(trial)
+    paper = worth[
+        trial.pyramids.index((1.0, 1.5, 2.0)), trial.normalizers.index("min_max"), trial.thresholds.index(0.2)
+    ]
+    print(f"{arguments.model} on {len(trial.truth)} pictures: best rule {worth.max():.1%}, the paper's {paper:.1%}")
+    criteria = {
+        "repeated_contrast": repeated_contrast(trial),
+        "agreement alone": agreement(trial),
+        "contrast alone": trial.contrast.mean(axis=-1),
+    }
+    for name, values in criteria.items():
+        p, m, t = np.unravel_index(values.argmax(), values.shape)
+        rule = f"{len(trial.pyramids[p])} scales, {trial.normalizers[m]}, {trial.thresholds[t]:g}"
+        correlation = spearmanr(worth.ravel(), values.ravel()).statistic
+        print(f"  {name:18} rank correlation {correlation:5.2f}, CorLoc of its choice {worth[p, m, t]:.1%} ({rule})")
+
+
+if __name__ == "__main__":
+    main()
