@@ -19,7 +19,7 @@ from mldfr.data import open_data
 from mldfr.images import read_image
 from mldfr.pyramid import mscam
 from mldfr.selection import corloc, try_rules
-from mldfr.training.run_folder import read_run
+from mldfr.training.prepare import held_out_samples
 from mldfr.types import Sample
 
 PYRAMIDS = ((1.0,), (1.0, 1.5, 2.0))
@@ -34,11 +34,9 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     arguments = parser.parse_args()
     for run in arguments.runs:
-        recipe, _, ids = read_run(run)
         localizer = mldfr.load(run, device="cpu").fused()
-        data, names = open_data(arguments.data), localizer.card.class_names
-        held_out = [item for item in data.split_for(recipe.data.split, names) if item.id in set(ids["held_out"])]
-        test = data.split_for(arguments.split, names)
+        held_out = held_out_samples(run)
+        test = open_data(arguments.data).split_for(arguments.split, localizer.card.class_names)
         right = 0
         for sample in test:
             image = torch.from_numpy(read_image(sample.path)).permute(2, 0, 1)

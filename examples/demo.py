@@ -8,6 +8,7 @@ scale and three they are the four cells of the paper's Table VIII. No network ha
 
 import argparse
 import json
+import shutil
 from importlib.resources import files
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from mldfr.selection import corloc, try_rules
 from mldfr.training.fit import fit
 from mldfr.training.prepare import prepare
 from mldfr.training.recipe import load_recipe
+from mldfr.training.run_folder import RunError
 
 # What to look for: None is what the network finds most probable by itself.
 PHOTOGRAPHS = {
@@ -82,7 +84,8 @@ def photographs(out: Path) -> None:
 def table_viii(out: Path) -> None:
     """Train with and without recalibration, measure both at one scale and at three, and show the same pictures."""
     folder = out / "creatures"
-    if not (folder / "creatures.json").exists():
+    if not (folder / creatures.FILE).exists():
+        shutil.rmtree(folder, ignore_errors=True)  # half of one, from a demo that was stopped
         creatures.write(folder, images=CREATURES)
     data = open_data(f"creatures:{folder}")
     test = data.split("test")
@@ -97,8 +100,13 @@ def table_viii(out: Path) -> None:
         recipe = load_recipe("creatures", settings)
         material = prepare(data, recipe)
         print(f"\n{name}: learning {len(data.classes)} classes from {len(material.train)} labelled pictures")
-        fit(recipe, material, out / "runs" / name, source=f"creatures:{folder}", resume=True)
-        localizer = mldfr.load(out / "runs" / name)
+        run = out / "runs" / name
+        try:
+            fit(recipe, material, run, source=f"creatures:{folder.resolve()}", resume=True)
+        except RunError:  # of a demo with another recipe
+            shutil.rmtree(run)
+            fit(recipe, material, run, source=f"creatures:{folder.resolve()}")
+        localizer = mldfr.load(run)
         held_out = try_rules(localizer, material.held_out, views=False, pyramids=(ONE, THREE), normalizers=["min_max"])
         measured = try_rules(localizer, test, views=False, pyramids=(ONE, THREE), normalizers=["min_max"])
         for p, scales in enumerate((ONE, THREE)):

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from mldfr.cli.main import app
 from mldfr.data import READERS, DataError, DataSet, open_data, parse_source
 from mldfr.data import wsol as wsol_reader
+from mldfr.data.base import is_multi_label
 from mldfr.data.survey import KINDS, survey
 from mldfr.report.contact_sheet import choose, contact_sheet
 from mldfr.types import GroundTruth, Sample
@@ -700,3 +701,18 @@ def test_samples_come_under_the_labels_of_a_model(tmp_path):
     assert unnamed.split_for("test", ["ant", "bee", "bee"]) == samples
     with pytest.raises(DataError, match="the model has no class 'ant'; it has: bee, cow"):
         named.split_for("test", ["bee", "cow"])
+
+
+def test_splits_beside_other_folders_are_no_classes(tmp_path):
+    for name in ("train", "test", "annotations"):
+        (tmp_path / name / "ant").mkdir(parents=True)
+    with pytest.raises(DataError, match="has splits and also annotations"):
+        open_data(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "several"), [(2, [1, 1, 0], False), (2, [1, 2], True), (1, [1, 0], True)]
+)
+def test_a_background_picture_makes_no_set_multi_label(tmp_path, classes, labels, several):
+    samples = [Sample(str(n), tmp_path, tuple(range(count))) for n, count in enumerate(labels)]
+    assert is_multi_label([str(n) for n in range(classes)], samples) == several

@@ -33,6 +33,7 @@ def test_the_papers_recipes_say_what_the_paper_says(name):
     assert BACKBONES[backbone].last_downsampling == "transition"
     assert recipe.localization.scales == ((0.5, 1, 1.5, 2, 2.5) if data == "voc2007" else (1, 1.5, 2))
     assert recipe.localization.threshold == 0.2
+    assert recipe.data.split == ("trainval" if data == "voc2007" else None)
 
 
 @pytest.mark.parametrize("name", names())
@@ -42,6 +43,11 @@ def test_a_printed_recipe_gives_the_same_recipe(name, tmp_path):
     file.write_text(recipe.to_yaml())
     assert load_recipe(file) == recipe
     assert parse(yaml.safe_load(recipe.to_yaml()), "text") == recipe
+
+
+def test_scales_and_input_size_belong_together():
+    with pytest.raises(RecipeError, match=r"at scale 0.5 of augmentation.input_size 96 the short side has under 64"):
+        load_recipe("vgg16-voc2007", ["augmentation.input_size=96"])
 
 
 def test_settings_and_weights_go_over_the_recipe():
@@ -94,6 +100,7 @@ def test_a_file_extends_recipes_of_the_package(tmp_path):
         ("localization.normalizer=minmax", "did you mean 'min_max'?"),
         ("augmentation.crop_scale=[1, 0.5]", "crop_scale is a range from 0 to 1; got [1.0, 0.5]"),
         ("augmentation.crop_ratio=[0, 1]", "crop_ratio is a range over 0"),
+        ("augmentation.input_size=63", "augmentation.input_size"),
         ("data.held_out=0.9", "data.held_out: Input should be less than or equal to 0.5; got 0.9"),
         ("training", "a setting is written as a.b=value"),
         ("training..epochs=1", "a setting is written as a.b=value"),

@@ -48,6 +48,7 @@ def made_trial(boxes, *, views=None, contrast=None, truth=None):
     boxes = np.asarray(boxes, dtype=np.float32)[None, None]
     n = boxes.shape[3]
     return Trial(
+        pictures=n,
         pyramids=((1.0,),),
         normalizers=("min_max",),
         thresholds=tuple(0.1 * (t + 1) for t in range(boxes.shape[2])),

@@ -5,6 +5,8 @@ import json
 import math
 import os
 import random
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,22 +23,23 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torchvision.models import mobilenet_v2
 from typer.testing import CliRunner
 
 import mldfr
 from mldfr.cli.main import app
-from mldfr.data import open_data
+from mldfr.data import DataSet, creatures, open_data
 from mldfr.images import read_image
 from mldfr.training import checkpoint, memory
-from mldfr.training.course import TrainingError
+from mldfr.training.course import Course, Outcome, TrainingError
 from mldfr.training.examples import Example, Key, Order, Pictures, hold_out
-from mldfr.training.fit import fit, loss_of, make_order, right_ones
+from mldfr.training.fit import begin, fit, loss_of, make_fabric, make_order, right_ones, warnings_of
 from mldfr.training.plan import make_plan
 from mldfr.training.prepare import create_network, prepare
 from mldfr.training.recipe import Augmentation, RecipeError, Training, load_recipe
 from mldfr.training.run_folder import RunError
 from mldfr.training.schedule import Schedule
-from mldfr.training.synchronized import SynchronizedBatchNorm
+from mldfr.training.synchronized import SynchronizedBatchNorm, synchronize_batch_norms
 from mldfr.types import GroundTruth, Sample
 
 SMALL = [
@@ -320,19 +323,26 @@ def test_accumulated_parts_give_the_gradient_of_the_whole_batch(pictures, tmp_pa
 
 def test_a_batch_is_cut_into_as_few_parts_as_memory_allows(pictures, tmp_path, monkeypatch):
     network = create_network(small(), material(pictures, small()))
-    whole, half = memory.needed(network, 24, 64), memory.needed(network, 12, 64)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    assert whole - half == pytest.approx(half - 16 * parameters)
-    for fitting, expected in ((whole, 1), (whole - 1, 2), (half, 2), (half - 1, 3), (0, 24)):
+    holds = {count: memory.needed(network, count, 64) for count in (0, 3, 8, 12, 24)}
+    assert holds[24] - holds[12] == pytest.approx(holds[12] - holds[0])
+    for fitting, count, expected in (
+        (holds[24], 24, 1),
+        (holds[24] - 1, 24, 2),
+        (holds[12], 24, 2),
+        (holds[12] - 1, 24, 3),
+        (holds[8], 23, 3),  # 23 is prime: three parts of 7, not 23 of 1
+        (0, 24, 24),
+    ):
         monkeypatch.setattr(memory, "usable", lambda device, fitting=fitting: fitting)
-        assert memory.parts(network, 24, 64, torch.device("cpu")) == expected
-    monkeypatch.setattr(memory, "usable", lambda device: half)
-    recipe = small("training.batch_size=24", "training.epochs=1")
+        assert memory.parts(network, count, 64, torch.device("cpu")) == expected
+    monkeypatch.setattr(memory, "usable", lambda device: holds[3])
+    recipe = small("training.batch_size=23", "training.epochs=1")
     fit(recipe, material(pictures, recipe), tmp_path / "run", device="cpu")
-    assert load_recipe(tmp_path / "run" / "recipe.yaml").training.accumulate == 2
-    monkeypatch.setattr(memory, "usable", lambda device: whole)
+    taken = load_recipe(tmp_path / "run" / "recipe.yaml").training
+    assert (taken.batch_size, taken.accumulate) == (16, 8)
+    monkeypatch.setattr(memory, "usable", lambda device: holds[24])
     fit(recipe, material(pictures, recipe), tmp_path / "run", device="cpu", resume=True)
-    assert load_recipe(tmp_path / "run" / "recipe.yaml").training.accumulate == 2
+    assert load_recipe(tmp_path / "run" / "recipe.yaml").training == taken
 
 
 def test_what_a_step_needs_is_counted_as_on_a_real_device():
@@ -490,7 +500,8 @@ def test_the_plan_counts_and_writes_nothing(pictures, tmp_path):
     assert plan.images_per_second > 0
     assert plan.seconds == pytest.approx(2 * 24 / plan.images_per_second)
     text = plan.to_text()
-    assert "splits: train 27\n24 pictures to train on, 3 held out" in text
+    assert "24 pictures to train on, 3 held out" in text
+    assert re.search(r"green: \d to train on, \d held out, of train 9", text)
     assert "2 epochs of 3 steps with 8 pictures" in text
     result = CliRunner().invoke(app, command(pictures, tmp_path / "run", "--dry-run")[2:])
     assert result.exit_code == 0, result.output
@@ -532,6 +543,161 @@ def test_data_that_is_not_there_is_answered_with_exit_code_2(tmp_path, source, s
     assert says in result.output
 
 
+def test_what_select_chose_outlives_a_resume_of_a_finished_run(finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    model = mldfr.load(run, device="cpu")
+    model.card = model.card.model_copy(update={"localization": model.card.localization.changed(threshold=0.45)})
+    model.save(run / "model.safetensors")
+    result = CliRunner().invoke(app, ["train", "--resume", "--out", str(run), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert mldfr.load(run, device="cpu").card.localization.threshold == 0.45
+
+
+def test_a_run_goes_on_elsewhere_without_its_weights_and_with_other_workers(pictures, tmp_path, monkeypatch):
+    torch.save(mobilenet_v2().state_dict(), tmp_path / "weights.pth")
+    monkeypatch.chdir(pictures.parent)
+    options = ["--set", "training.checkpoint_minutes=0.00001", "--set", "model.last_downsampling=dilate"]
+    arguments = command(pictures.name, tmp_path / "run", *options, "--weights", str(tmp_path / "weights.pth"))[2:]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    whole = weights(tmp_path / "run")
+    (tmp_path / "run" / "model.safetensors").unlink()
+    sorted((tmp_path / "run" / "checkpoints").iterdir())[-1].unlink()
+    (tmp_path / "weights.pth").unlink()
+    monkeypatch.chdir(tmp_path)
+    again = ["train", "--resume", "--out", "run", "--device", "cpu", "--set", "data.workers=1"]
+    result = CliRunner().invoke(app, again)
+    assert result.exit_code == 0, result.output
+    assert_same(weights(tmp_path / "run"), whole)
+
+
+def test_plateau_and_its_losses_survive_a_cut_of_two_processes(pictures, tmp_path):
+    options = ["training.schedule=plateau", "training.epochs=3", "training.checkpoint_minutes=0.00001"]
+    settings = [part for option in options for part in ("--set", option)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def run(name):
+        torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
+        program = [sys.executable, *torchrun, *command(pictures, tmp_path / name, *settings, "--resume")]
+        return subprocess.run(program, env=environment, check=False).returncode
+
+    assert run("whole") == 0
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    (tmp_path / "cut" / "model.safetensors").unlink()
+    sorted((tmp_path / "cut" / "checkpoints").iterdir())[-1].unlink()
+    assert run("cut") == 0
+    losses = [
+        [row["loss"] for row in csv.DictReader((tmp_path / name / "metrics.csv").open())] for name in ("whole", "cut")
+    ]
+    assert losses[0] == losses[1]
+    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+
+
+def test_the_sums_of_an_epoch_are_those_of_all_processes_once(tmp_path):
+    torch.multiprocessing.spawn(_save_and_load_sums, (free_port(),), nprocs=2)
+
+
+def _save_and_load_sums(rank, port):
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2", GROUP_RANK="0")
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, TORCHELASTIC_RUN_ID="x", ROLE_RANK=str(rank))
+    fabric = make_fabric(Training(), "cpu")
+    network = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    courses = [Course(fabric, network, optimizer, Schedule(optimizer, Training(), steps=9)) for _ in range(2)]
+    outcome = Outcome()
+    outcome.add(torch.tensor(1.0 + rank), torch.tensor(rank), torch.arange(4))
+    courses[0].after_step(outcome, [Example("", Path(), ())] * 4)
+    courses[1].load(courses[0].state())
+    ends = [course.end_epoch() for course in courses]
+    assert ends[0].loss == ends[1].loss == 1.5
+    assert ends[0].top1 == ends[1].top1 == 1 / 8
+    torch.distributed.destroy_process_group()
+
+
+def test_a_weight_that_is_not_finite_is_never_saved(pictures, tmp_path):
+    recipe = small()
+    run = begin(recipe, material(pictures, recipe), tmp_path / "run", device="cpu")
+    outcome = Outcome()
+    outcome.add(torch.tensor(1.0), torch.tensor(0), torch.arange(2))
+    run.optimizer.step()
+    run.course.after_step(outcome, run.material.train)
+    with torch.no_grad():
+        run.network.head.weight[0, 0] = float("nan")
+    with pytest.raises(TrainingError) as caught:
+        run.course.state()
+    assert str(run.material.train[1].path) in str(caught.value)
+
+
+def test_small_shares_and_empty_classes_are_warned_of_before_anything_is_converted(pictures):
+    recipe = small()
+    prepared = material(pictures, recipe)
+    alone = replace(prepared, train=tuple(example for example in prepared.train if example.labels != (1,)))
+    network = create_network(recipe, prepared)
+    order = make_order(Training(batch_size=8), 24, world=2)
+    said = list(warnings_of(recipe.training, alone, network, order))
+    assert any("nothing to learn these classes from: green" in line for line in said)
+    assert any("from 8 pictures at a time" in line for line in said)
+    apart = recipe.training.model_copy(update={"sync_batch_norm": False})
+    assert any("from 4 pictures at a time" in line for line in warnings_of(apart, prepared, network, order))
+
+
+def test_batch_norms_become_pytorchs_own_on_a_gpu_with_the_same_state():
+    network = mldfr.Localizer.create("efficientnet_lite0", num_classes=2)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    synchronize_batch_norms(network, torch.device("cuda"))
+    kinds = {
+        type(part).__name__ for part in network.modules() if isinstance(part, torch.nn.modules.batchnorm._BatchNorm)
+    }
+    assert kinds == {"SyncBatchNorm", "SyncBatchNormAct"}
+    assert_same(before, network.state_dict())
+
+
+def test_pictures_that_are_not_there_are_said_at_once(tmp_path):
+    lines = ["path,label", *(f"{n}.jpg,{'ab'[n % 2]}" for n in range(40))]
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    result = CliRunner().invoke(
+        app, ["train", "--data", f"csv:{tmp_path / 'labels.csv'}", "--out", str(tmp_path / "run")]
+    )
+    assert result.exit_code == 2
+    assert "no such picture, and none of a hundred others" in result.output
+
+
+def test_without_a_name_the_split_is_train_or_trainval():
+    samples = tuple(Sample(str(n), Path(__file__), (n % 2,)) for n in range(20))
+    for splits, size in (({"train": samples[:10], "trainval": samples}, 10), ({"trainval": samples, "test": ()}, 20)):
+        prepared = prepare(DataSet(("a", "b"), splits), load_recipe("finetune", ["data.held_out=0"]))
+        assert len(prepared.train) == size
+    named = load_recipe("finetune", ["data.held_out=0", "data.split=trainval"])
+    assert len(prepare(DataSet(("a", "b"), {"train": samples[:10], "trainval": samples}), named).train) == 20
+
+
+@pytest.mark.parametrize(
+    ("source", "settings"),
+    [
+        ("cub:{shared}/data/CUB_200_2011", ["data.classes=[004.Groove_billed_Ani, 013.Bobolink]"]),
+        ("voc2007:{shared}/data/VOCdevkit", ["data.classes=[sheep, cow]", "data.split=val"]),
+        ("creatures:{made}", []),
+    ],
+)
+def test_from_data_to_boxes(source, settings, shared, tmp_path, photo):
+    if "made" in source:
+        creatures.write(tmp_path / "made", images=40, classes=2, size=96)
+    name = source.format(shared=shared, made=tmp_path / "made")
+    changes = [*SMALL[:-1], "training.epochs=1", "training.batch_size=32", "localization.scales=[1]", *settings]
+    options = [part for change in changes for part in ("--set", change)]
+    run, runner = str(tmp_path / "run"), CliRunner()
+    trained = runner.invoke(app, ["train", "--data", name, "--out", run, "--device", "cpu", *options])
+    assert trained.exit_code == 0, trained.output
+    selected = runner.invoke(app, ["select", run, "--device", "cpu", "--images", "4"])
+    assert selected.exit_code == 0, selected.output
+    assert "corloc on " in selected.output
+    chosen = json.loads((tmp_path / "run" / "selection.json").read_text())
+    assert mldfr.load(run, device="cpu").card.localization.threshold == chosen["threshold"]
+    assert min(chosen["scales"]) >= 1
+    located = runner.invoke(app, ["locate", str(photo), "--model", run, "--out", str(tmp_path / "located")])
+    assert located.exit_code == 0, located.output
+    assert mldfr.load(run, device="cpu").card.multi_label == ("voc" in source)
+
+
 def test_a_run_folder_is_not_overwritten_or_mixed(finished, pictures):
     run = CliRunner()
     again = run.invoke(app, command(pictures, finished)[2:])
@@ -540,6 +706,8 @@ def test_a_run_folder_is_not_overwritten_or_mixed(finished, pictures):
     other = run.invoke(app, command(pictures, finished, "--resume", "--set", "training.epochs=3")[2:])
     assert other.exit_code == 2
     assert "training.epochs (2, 3)" in other.output
+    again = run.invoke(app, ["train", "--resume", "--out", str(finished), "--set", "training.epochs=3"])
+    assert "differ in training.epochs (2, 3)\n" in again.output
     fewer = small("data.held_out=0")
     with pytest.raises(RunError, match="another recipe"):
         fit(fewer, material(pictures, fewer), finished, device="cpu", resume=True)

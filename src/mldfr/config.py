@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypedDict, Unpack
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from mldfr.backbones import BACKBONES
+from mldfr.backbones import BACKBONES, MIN_INPUT_SIZE
 from mldfr.boxes import BOX_RULES
 from mldfr.recalibration import CONVOLUTION, POOLING
 from mldfr.registry import Registry
@@ -23,6 +23,22 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def check_name(name: str | None, info: ValidationInfo) -> str | None:
+    """A validator: the name, if the registry of its field has it or it is left open.
+
+    Raises:
+        UnknownNameError: It has not.
+    """
+    registries: dict[str, Registry[Any]] = {
+        "backbone": BACKBONES,
+        "recalibration": POOLING,
+        "convolution": CONVOLUTION,
+        "normalizer": NORMALIZERS,
+        "box_rule": BOX_RULES,
+    }
+    return name if name is None else registries[str(info.field_name)].check(name)
+
+
 class Architecture(Strict):
     """The network, as nothing but names and numbers."""
 
@@ -34,21 +50,13 @@ class Architecture(Strict):
     convolution: str
     classifier_bias: bool
 
-    @field_validator("backbone", "recalibration", "convolution")
-    @classmethod
-    def _known(cls, name: str, info: Any) -> str:
-        registries: dict[str, Registry[Any]] = {
-            "backbone": BACKBONES,
-            "recalibration": POOLING,
-            "convolution": CONVOLUTION,
-        }
-        return registries[info.field_name].check(name)
+    _known = field_validator("backbone", "recalibration", "convolution")(check_name)
 
 
 class Preprocessing(Strict):
     """How a picture becomes the network's input."""
 
-    input_size: int = Field(ge=64)
+    input_size: int = Field(ge=MIN_INPUT_SIZE)
     """Short side at scale 1, in pixels."""
     mean: Triple
     std: Triple
@@ -77,10 +85,7 @@ class Localization(Strict):
         except ValidationError as error:
             raise ValueError(explain(error)) from error
 
-    @field_validator("normalizer", "box_rule")
-    @classmethod
-    def _known(cls, name: str, info: Any) -> str:
-        return (NORMALIZERS if info.field_name == "normalizer" else BOX_RULES).check(name)
+    _known = field_validator("normalizer", "box_rule")(check_name)
 
 
 class Rules(TypedDict, total=False):

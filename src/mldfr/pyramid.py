@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as transforms
 
-from mldfr.backbones.base import MIN_INPUT_SIZE
+from mldfr.backbones import MIN_INPUT_SIZE
+from mldfr.config import Preprocessing
 from mldfr.network import LocalizationNetwork
 
 Classes = int | Literal["all"] | Sequence[Sequence[int]]
@@ -185,9 +186,18 @@ def _features(network: LocalizationNetwork, images: Sequence[Tensor], scale: flo
 
 def normalize(network: LocalizationNetwork, images: Tensor) -> Tensor:
     """uint8 images (B, 3, H, W) to the network's input: float32, normalised, channels last."""
-    preprocessing = network.card.preprocessing
-    mean = torch.tensor(preprocessing.mean, device=images.device)[:, None, None] * 255
-    std = torch.tensor(preprocessing.std, device=images.device)[:, None, None] * 255
+    mean, std = channel_statistics(network.card.preprocessing)
+    return standardize(images, mean.to(images.device), std.to(images.device))
+
+
+def channel_statistics(preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the channels, (3, 1, 1) each, on the 0-255 scale."""
+    mean, std = (torch.tensor(values)[:, None, None] * 255 for values in (preprocessing.mean, preprocessing.std))
+    return mean, std
+
+
+def standardize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """uint8 images (B, 3, H, W) to float32, normalised, channels last."""
     return ((images.float() - mean) / std).contiguous(memory_format=torch.channels_last)
 
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mldfr.backbones import MIN_INPUT_SIZE
 from mldfr.boxes import BOX_RULES, iou
 from mldfr.images import ImageError, read_image
 from mldfr.network import LocalizationNetwork
@@ -27,14 +28,11 @@ HIT = 0.5
 VIEW = 0.8
 """Share of each side that a view has."""
 
-Criterion = Callable[["Trial"], Float64Array]
-"""A trial to the worth of each rule, (P, M, T), at most 1, higher is better."""
-
-CRITERIA: Registry[Criterion] = Registry(
+CRITERIA: Registry["Criterion"] = Registry(
     "criterion",
     {
-        "corloc": "mldfr.selection:corloc",
-        "repeated_contrast": "mldfr.selection:repeated_contrast",
+        "corloc": "mldfr.selection:CORLOC",
+        "repeated_contrast": "mldfr.selection:REPEATED_CONTRAST",
     },
 )
 
@@ -44,6 +42,7 @@ class Trial:
     """Boxes of every rule in every picture. N counts pairs of a picture and one of its classes.
 
     Attributes:
+        pictures: How many there were.
         pyramids, normalizers, thresholds: The rules, P x M x T.
         boxes: (P, M, T, N, 4), the largest region's box in the picture, as shares of its sides; NaN for none.
         views: (P, M, T, N, 4), the same from the view, in the picture's coordinates.
@@ -53,6 +52,7 @@ class Trial:
         shapes: (N, 2), width and height of the pictures.
     """
 
+    pictures: int
     pyramids: Sequence[tuple[float, ...]]
     normalizers: Sequence[str]
     thresholds: Sequence[float]
@@ -62,6 +62,21 @@ class Trial:
     contrast: Float32Array
     truth: Sequence[Float32Array]
     shapes: Float32Array
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What makes a rule good.
+
+    Attributes:
+        worth: A trial to the worth of each rule, (P, M, T), at most 1, higher is better.
+        needs_boxes: Whether it compares with annotated boxes.
+        needs_views: Whether it looks at views and features.
+    """
+
+    worth: Callable[[Trial], Float64Array]
+    needs_boxes: bool
+    needs_views: bool
 
 
 @dataclass(frozen=True)
@@ -107,18 +122,20 @@ def try_rules(
         ValueError: No picture could be read.
     """
     names = tuple(normalizers or NORMALIZERS)
-    rows = []
+    rows, pictures = [], 0
     for number, sample in enumerate(samples):
         try:
             pixels = torch.from_numpy(read_image(sample.path)).permute(2, 0, 1)
         except ImageError as error:
             report(error)
             continue
+        pictures += 1
         rows += list(_rows(network, pixels, sample, number if views else None, pyramids, names, thresholds))
     if not rows:
         raise ValueError("there is no picture to choose by")
     boxes, seen, windows, contrast, truth, shapes = zip(*rows, strict=True)
     return Trial(
+        pictures,
         pyramids,
         names,
         thresholds,
@@ -285,9 +302,19 @@ def draw_sample(samples: Sequence[Sample], most: int) -> list[Sample]:
     return [labelled[index] for index in sorted(chosen.tolist())]
 
 
+CORLOC = Criterion(corloc, needs_boxes=True, needs_views=False)
+REPEATED_CONTRAST = Criterion(repeated_contrast, needs_boxes=False, needs_views=True)
+
+
+def possible_pyramids(network: LocalizationNetwork) -> list[tuple[float, ...]]:
+    """Those of `PYRAMIDS` at whose scales the network's input is not too small."""
+    smallest = MIN_INPUT_SIZE / network.card.preprocessing.input_size
+    return [pyramid for pyramid in PYRAMIDS if min(pyramid) >= smallest]
+
+
 def choose(trial: Trial, criterion: str) -> Choice:
     """The best rule; among equals the smaller pyramid, the earlier normaliser and the threshold next to the paper's."""
-    values = CRITERIA[criterion](trial)
+    values = CRITERIA[criterion].worth(trial)
     best = np.argwhere(values >= values.max() - 1e-9)
     p, m, t = min(best.tolist(), key=lambda i: (i[0], i[1], abs(trial.thresholds[i[2]] - PREFERRED_THRESHOLD)))
     return Choice(
@@ -296,5 +323,5 @@ def choose(trial: Trial, criterion: str) -> Choice:
         trial.normalizers[m],
         trial.thresholds[t],
         float(values[p, m, t]),
-        len(trial.truth),
+        trial.pictures,
     )

@@ -23,3 +23,6 @@ BACKBONES: Registry["BackboneSpec"] = Registry(
         "efficientnet_lite0": "mldfr.backbones.efficientnet:EFFICIENTNET_LITE0",
     },
 )
+
+MIN_INPUT_SIZE = 64
+"""Pixels that a side of an input needs at least, so that every backbone has a feature map."""

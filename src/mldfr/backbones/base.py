@@ -18,7 +18,6 @@ StateDict = Mapping[str, Tensor]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-MIN_INPUT_SIZE = 64
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     models = "models"
     recipes = "recipes"
     data = "data"
+    criteria = "criteria"
 
 
 def list_names(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
@@ -52,6 +53,10 @@ def _lines(kind: Kind) -> list[str]:
         from mldfr.data import READERS
 
         return list(READERS)
+    if kind is Kind.criteria:
+        from mldfr.selection import CRITERIA
+
+        return list(CRITERIA)
     from mldfr.models import MODELS
 
     return list(MODELS)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mldfr.types import Float64Array, Sample
 
 SELECTION = "selection"
+FEW = 30
 
 
 def select(
@@ -23,7 +24,7 @@ def select(
     criterion: Annotated[
         str | None,
         typer.Option(
-            help="corloc, which needs boxes, or repeated_contrast, which needs none.",
+            help="A name of `mldfr list criteria`; corloc needs boxes, repeated_contrast none.",
             show_default="corloc where there are boxes",
         ),
     ] = None,
@@ -42,22 +43,24 @@ def select(
         if not file.is_file():
             raise ValueError(f"{file}: no such model; training writes it when it is done")
         samples = _pictures(folder, file, data, split)
-        from mldfr.selection import CRITERIA, draw_sample, has_boxes
+        from mldfr.selection import CRITERIA, choose, draw_sample, has_boxes, possible_pyramids, try_rules
 
         name = CRITERIA.check(criterion or ("corloc" if has_boxes(samples) else "repeated_contrast"))
-        if name == "corloc" and not has_boxes(samples):
-            raise ValueError("criterion corloc needs boxes, and the pictures have none; take repeated_contrast")
+        if CRITERIA[name].needs_boxes and not has_boxes(samples):
+            raise ValueError(f"criterion {name} needs boxes, and the pictures have none; take repeated_contrast")
         from mldfr.predict import load
-        from mldfr.selection import choose, try_rules
 
         localizer = load(file, device=device)
         trial = try_rules(
             localizer.fused(),
             draw_sample(samples, images),
-            views=name != "corloc",
+            views=CRITERIA[name].needs_views,
+            pyramids=possible_pyramids(localizer),
             report=lambda error: typer.echo(f"mldfr: {error}", err=True),
         )
-    choice, values = choose(trial, name), CRITERIA[name](trial)
+    if trial.pictures < FEW:
+        typer.echo(f"mldfr: warning: {trial.pictures} pictures are few to choose by; chance has a large part", err=True)
+    choice, values = choose(trial, name), CRITERIA[name].worth(trial)
     _write(folder, trial, choice, values)
     rules = localizer.card.localization.changed(
         scales=choice.scales, threshold=choice.threshold, normalizer=choice.normalizer
@@ -75,8 +78,8 @@ def select(
 def _pictures(folder: Path, file: Path, data: str | None, split: str) -> "list[Sample]":
     """The pictures that the run held out, or the split of the data that was named; labels in the model's numbers."""
     from mldfr.config import Card
-    from mldfr.data import DataError, open_data
-    from mldfr.training.run_folder import RUN, read_run
+    from mldfr.data import open_data
+    from mldfr.training.run_folder import RUN
     from mldfr.weights import read
 
     names = Card.model_validate(read(file)[1]).class_names
@@ -84,17 +87,9 @@ def _pictures(folder: Path, file: Path, data: str | None, split: str) -> "list[S
         return list(open_data(data).split_for(split, names))
     if not (folder / RUN).exists():
         raise ValueError(f"{folder} is no run folder; --data KIND:PATH says which pictures to choose by")
-    recipe, run, ids = read_run(folder)
-    data_set = open_data(run["data"])
-    if recipe.data.classes:
-        data_set = data_set.of_classes(recipe.data.classes)
-    known = {sample.id: sample for sample in data_set.split_for(recipe.data.split, names)}
-    lost = [name for name in ids["held_out"] if name not in known]
-    if lost:
-        raise DataError(f"{run['data']}: {len(lost)} held-out pictures are not there any more, such as {lost[0]}")
-    if not ids["held_out"]:
-        raise ValueError(f"{folder}: the run held nothing out; --data KIND:PATH says which pictures to choose by")
-    return [known[name] for name in ids["held_out"]]
+    from mldfr.training.prepare import held_out_samples
+
+    return held_out_samples(folder)
 
 
 def _write(folder: Path, trial: "Trial", choice: "Choice", values: "Float64Array") -> None:

@@ -35,38 +35,38 @@ def train(
     together when started by `torchrun --nproc-per-node N -m mldfr train ...`.
     """
     from mldfr.training.recipe import DEFAULT, load_recipe
-    from mldfr.training.run_folder import RUN, RunError, read_run
+    from mldfr.training.run_folder import RECIPE, RUN, RunError, read_run
 
     with usage_errors():
-        if resume and (out / RUN).exists():
-            known, facts, _ = read_run(out)
-            asked = recipe or settings or weights
-            chosen = load_recipe(recipe or DEFAULT, settings or (), weights=weights) if asked else known
-            source = data or str(facts["data"])
-        elif data is None:
+        going_on = resume and (out / RUN).exists()
+        if data is None and not going_on:
             raise RunError("--data KIND:PATH says what to learn from, such as --data folder:photos")
-        else:
-            chosen, source = load_recipe(recipe or DEFAULT, settings or (), weights=weights), data
-            if (out / RUN).exists() and not dry_run:
-                raise RunError(f"{out}: already holds a run; go on with --resume, or name another folder")
+        if (out / RUN).exists() and not resume and not dry_run:
+            raise RunError(f"{out}: already holds a run; go on with --resume, or name another folder")
+        chosen = load_recipe(recipe or (out / RECIPE if going_on else DEFAULT), settings or (), weights=weights)
+        source = data or str(read_run(out)[1]["data"])
         from mldfr.data import open_data, parse_source
 
-        parse_source(source)  # before PyTorch is loaded
+        kind, path = parse_source(source)  # before PyTorch is loaded
+        source = f"{kind}:{path.resolve()}"
         from mldfr.training.prepare import prepare
 
         material = prepare(open_data(source), chosen)
         if dry_run:
             from mldfr.training.plan import make_plan
 
-            plan = make_plan(chosen, material, device=device)
-            typer.echo(plan.to_text())
+            typer.echo(make_plan(chosen, material, device=device).to_text())
             return
-        from mldfr.training.course import TrainingError
-        from mldfr.training.fit import fit
+        from mldfr.training.fit import begin
 
-        try:
-            fit(chosen, material, out, source=source, device=device, resume=resume)
-        except TrainingError as error:
-            typer.echo(f"mldfr: {error}", err=True)
-            raise typer.Exit(1) from error
+        run = begin(chosen, material, out, source=source, device=device, resume=resume)
+    from mldfr.training.course import TrainingError
+
+    try:
+        run.train()
+    except TrainingError as error:
+        typer.echo(f"mldfr: {error}", err=True)
+        raise typer.Exit(1) from error
+    if not run.fabric.is_global_zero:
+        return
     typer.echo(f"{out / 'model.safetensors'}: use it with `mldfr locate PICTURES --model {out}`", err=True)

@@ -96,6 +96,12 @@ def _renumbered(samples: Iterable[Sample], number: Mapping[int, int]) -> Iterato
             yield replace(sample, labels=labels, objects=tuple(objects))
 
 
+def is_multi_label(classes: Sequence[str], samples: Iterable[Sample]) -> bool:
+    """Whether any picture has several labels; or there is one class, and pictures without it to tell it from."""
+    counts = {len(sample.labels) for sample in samples}
+    return max(counts, default=0) > 1 or (len(classes) == 1 and 0 in counts)
+
+
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a text file that are not empty, stripped, with their numbers from 1.
 

@@ -5,10 +5,11 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from mldfr.data.base import DataError, DataSet, read_text
+from mldfr.data.base import DataError, DataSet, is_multi_label, read_text
 from mldfr.data.folder import SPLITS
 from mldfr.types import GroundTruth, Sample
 
@@ -45,8 +46,9 @@ def read(path: Path) -> DataSet:
     index = {key: position for position, key in enumerate(order)}
     problems: list[str] = []
     splits = {split: tuple(_samples(file, tables[file], index, problems)) for split, file in files.items()}
-    several = any(len(sample.labels) != 1 for samples in splits.values() for sample in samples)
-    return DataSet(tuple(names[key] for key in order), splits, multi_label=several, problems=tuple(problems))
+    classes = tuple(names[key] for key in order)
+    several = is_multi_label(classes, chain.from_iterable(splits.values()))
+    return DataSet(classes, splits, multi_label=several, problems=tuple(problems))
 
 
 def _files(path: Path) -> list[Path]:

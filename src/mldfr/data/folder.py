@@ -25,10 +25,15 @@ def read(root: Path) -> DataSet:
     Classes are the folders' names in alphabetical order, over all splits.
 
     Raises:
-        DataError: No class folders, or no pictures in any of them.
+        DataError: No class folders, no pictures in any of them, or splits with other folders beside them.
     """
     folders = _folders(root)
-    is_split = bool(folders) and all(folder.name.lower() in SPLITS for folder in folders)
+    odd = [folder.name for folder in folders if folder.name.lower() not in SPLITS]
+    is_split = bool(folders) and not odd
+    if odd and {"train", "training"} & {folder.name.lower() for folder in folders}:
+        raise DataError(
+            f"{root}: has splits and also {', '.join(odd)}; move what is no split elsewhere, or name a folder"
+        )
     by_split = {SPLITS[folder.name.lower()]: _folders(folder) for folder in folders} if is_split else {"train": folders}
     if is_split and len(by_split) < len(folders):
         raise DataError(f"{root}: two folders name the same split: {', '.join(folder.name for folder in folders)}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mldfr.data.base import DataError, DataSet, group_by_split, read_text
+from mldfr.data.base import DataError, DataSet, group_by_split, is_multi_label, read_text
 from mldfr.data.folder import SPLITS
 from mldfr.types import Sample
 
@@ -53,7 +53,7 @@ def read(path: Path) -> DataSet:
         if earlier != row.line:
             raise DataError(f"{path}:{row.line}: {row.path} already stands in line {earlier}, in split {row.split}")
         items.append((row.split, sample))
-    several = any(len(sample.labels) > 1 for _, sample in items)
+    several = is_multi_label(classes, (sample for _, sample in items))
     return DataSet(classes, group_by_split(items), multi_label=several)
 
 

@@ -21,13 +21,13 @@ def save(run: Path, state: State, *, step: int) -> None:
     with replacing(run / FOLDER / f"step_{step:08d}.pt") as temporary:
         torch.save(state, temporary)
     for old in _newest_first(run)[KEPT:]:
-        old.unlink()
+        old.unlink(missing_ok=True)
 
 
 def load(run: Path) -> State | None:
     """The last state that can be read; None if there is none. What a killed process left half-written is deleted."""
     for leftover in (run / FOLDER).glob(".step_*"):
-        leftover.unlink()
+        leftover.unlink(missing_ok=True)
     for path in _newest_first(run):
         try:
             state: State = torch.load(path, map_location="cpu", weights_only=True)

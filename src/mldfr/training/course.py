@@ -50,6 +50,7 @@ class Course:
         self.fabric, self.network, self.optimizer, self.schedule = fabric, network, optimizer, schedule
         self.epoch = self.step = 0
         self.history: list[Epoch] = []
+        self._last: list[str] = []
         self._new_epoch()
 
     def _new_epoch(self) -> None:
@@ -88,15 +89,18 @@ class Course:
         outcome, examples = self._pending
         self._pending = None
         loss = torch.stack(outcome.losses).mean().item()
+        self._last = [str(examples[index].path) for index in outcome.indices]
         if not math.isfinite(loss):
-            names = "\n  ".join(str(examples[index].path) for index in outcome.indices)
-            raise TrainingError(
-                f"the loss became {loss} in epoch {self.epoch + 1}; a smaller training.lr may help. "
-                f"The pictures of that step:\n  {names}"
-            )
+            raise self._error(f"the loss became {loss}")
         self.loss += loss * len(outcome.indices)
         self.right += torch.stack(outcome.right).sum().item()
         self.seen += len(outcome.indices)
+
+    def _error(self, what: str) -> TrainingError:
+        names = "\n  ".join(self._last)
+        return TrainingError(
+            f"{what} in epoch {self.epoch + 1}; a smaller training.lr may help. The pictures of that step:\n  {names}"
+        )
 
     def so_far(self) -> dict[str, float]:
         """Loss, top-1, learning rate and speed of this process in this epoch, up to the last step but one."""
@@ -116,10 +120,7 @@ class Course:
         """
         self._settle()
         now = time.perf_counter() - self.started
-        sums = torch.tensor([self.loss, self.right, self.seen, self.seen_before], dtype=torch.float64)
-        reduced = self.fabric.all_reduce(sums, reduce_op="sum")
-        assert isinstance(reduced, Tensor)
-        loss, right, seen, before = reduced.tolist()
+        loss, right, seen, before = self._over_processes(self.loss, self.right, self.seen, self.seen_before)
         lr = self.lr
         self.schedule.after_epoch(loss / seen)
         self.epoch, self.step = self.epoch + 1, 0
@@ -137,13 +138,26 @@ class Course:
         self._new_epoch()
         return self.history[-1]
 
+    def _over_processes(self, *values: float) -> list[float]:
+        if self.fabric.world_size == 1:
+            return list(values)
+        summed = self.fabric.all_reduce(torch.tensor(values, dtype=torch.float64), reduce_op="sum")
+        assert isinstance(summed, Tensor)
+        return [float(value) for value in summed]
+
     def state(self) -> checkpoint.State:
-        """All that is needed to go on from here."""
+        """All that is needed to go on from here; all processes have to ask together.
+
+        Raises:
+            TrainingError: The loss of the last step, or a weight that it left, is not finite.
+        """
         self._settle()
+        if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
+            raise self._error("a weight is not finite")
         return {
             "epoch": self.epoch,
             "step": self.step,
-            "sums": [self.loss, self.right, self.seen],
+            "sums": self._over_processes(self.loss, self.right, self.seen),
             "seconds": self.before + time.perf_counter() - self.started,
             "history": [asdict(epoch) for epoch in self.history],
             "network": self.network.state_dict(),
@@ -156,7 +170,8 @@ class Course:
     def load(self, state: checkpoint.State) -> None:
         """Go on from what `state` gave; speed and waiting are those since then."""
         self.epoch, self.step = state["epoch"], state["step"]
-        self.loss, self.right, self.seen = state["sums"]
+        if self.fabric.is_global_zero:  # the sums are those of all processes
+            self.loss, self.right, self.seen = state["sums"]
         self.seen_before, self.before = self.seen, state["seconds"]
         self.history = [Epoch(**row) for row in state["history"]]
         self.network.load_state_dict(state["network"])

@@ -1,5 +1,6 @@
 """Pictures with labels to batches: seeded by place, so that a run can be cut anywhere and go on the same."""
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -70,8 +71,9 @@ class Pictures(Dataset[tuple[Tensor, int, list[tuple[str, str]]]]):
     def __init__(self, examples: Sequence[Example], augmentation: Augmentation, *, size: int, seed: int) -> None:
         self.paths = [str(example.path) for example in examples]
         self.seed = seed
-        # A crop is at least as large as the example in a picture whose short side is this, whatever its shape.
-        self.least = round(2 * size)
+        # So large that the smallest and longest crop still has as many pixels as the example it becomes.
+        smallest, longest = augmentation.crop_scale[0], max(augmentation.crop_ratio[1], 1 / augmentation.crop_ratio[0])
+        self.least = math.ceil(size * max(1.5, math.sqrt(longest / smallest)))
         self.transform = _transform(augmentation, size)
 
     def __getitem__(self, key: Key) -> tuple[Tensor, int, list[tuple[str, str]]]:
@@ -158,6 +160,7 @@ def load_batches(pictures: Pictures, order: Order, *, workers: int | None, pin: 
             collate_fn=_collate,
             pin_memory=pin,
             prefetch_factor=4 if count else None,
+            generator=torch.Generator(),  # else it would draw from the generator that a checkpoint restores
         )
     )
 

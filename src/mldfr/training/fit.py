@@ -1,9 +1,9 @@
-"""The training loop."""
+"""A training run: what it needs, and the loop."""
 
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -11,11 +11,12 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from torch import Tensor, nn
 
 from mldfr.network import MODEL_FILE, LocalizationNetwork
 from mldfr.predict import choose_device
-from mldfr.pyramid import normalize
+from mldfr.pyramid import channel_statistics, standardize
 from mldfr.training import checkpoint, memory, run_folder
 from mldfr.training.course import Course, Outcome
 from mldfr.training.examples import Batch, Order, Pictures, load_batches
@@ -28,24 +29,135 @@ from mldfr.training.synchronized import synchronize_batch_norms
 
 SMALL_BATCH = 32
 """Under so many pictures for each statistic of BatchNorm, Table XII has nothing good to say."""
+ASK_EVERY = 20
+"""Steps after which several processes agree whether to save."""
 
 
 class Classifier(nn.Module):
     """The network as training sees it: pictures to logits. Pooling first (Eq. 1) spares the maps of all classes."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: LocalizationNetwork) -> None:
         super().__init__()
         self.network = network
+        mean, std = channel_statistics(network.card.preprocessing)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 images (B, 3, S, S) to logits (B, K)."""
-        return self.network.logits(self.network.features(normalize(self.network, images))).float()
+        return self.network.logits(self.network.features(standardize(images, self.mean, self.std))).float()
 
 
-def fit(
-    recipe: Recipe, material: Material, run: Path, *, source: str = "", device: str = "auto", resume: bool = False
-) -> LocalizationNetwork:
-    """Train by a recipe, and write the run folder.
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run that is ready to begin or to go on; what is wrong with recipe, weights or folder has been said.
+
+    Attributes:
+        folder: The run folder.
+        recipe, material: What is done, and what is learned from.
+        source: Where the material comes from, to be written down.
+        fabric: Device, precision and processes.
+        network: What is trained.
+        model, optimizer: The same, as `fabric` wraps it.
+        course: Where the run stands.
+        order: In which order the pictures come from there on.
+        warnings: What a user should know before hours pass.
+    """
+
+    folder: Path
+    recipe: Recipe
+    material: Material
+    source: str
+    fabric: Fabric
+    network: LocalizationNetwork
+    model: _FabricModule
+    optimizer: _FabricOptimizer
+    course: Course
+    order: Order
+    warnings: tuple[str, ...]
+
+    def train(self) -> LocalizationNetwork:
+        """Train to the end, and write the model.
+
+        Returns:
+            The trained network, in eval mode.
+
+        Raises:
+            TrainingError: The loss or a weight is not finite any more.
+        """
+        fabric, course, order = self.fabric, self.course, self.order
+        if course.epoch == order.epochs and (self.folder / MODEL_FILE).exists():
+            return LocalizationNetwork.load(self.folder, device=fabric.device)  # `select` may have changed its card
+        batches, targets = self._batches(), fabric.to_device(self.material.targets())
+        with Log(self.folder, order, course.history, show=fabric.is_global_zero) as log:
+            for warning in self.warnings:
+                log.say(f"warning: {warning}")
+            saved = time.monotonic()
+            while course.epoch < order.epochs:
+                outcome = Outcome()
+                for part in range(order.parts):
+                    batch = course.wait_for(batches)
+                    wanted = targets[batch.indices.to(fabric.device, non_blocking=True)]
+                    with fabric.no_backward_sync(self.model, enabled=part < order.parts - 1):
+                        logits = self.model(batch.images.to(fabric.device, non_blocking=True))
+                        loss = loss_of(logits, wanted)
+                        fabric.backward(loss / order.parts)
+                    outcome.add(loss.detach(), right_ones(logits.detach(), wanted), batch.indices)
+                    self._report(batch, log)
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+                course.after_step(outcome, self.material.train)
+                log.after_step(course)
+                if course.step == order.steps:
+                    log.after_epoch(course.end_epoch())
+                elif not self._overdue(saved):
+                    continue
+                state = course.state()
+                if fabric.is_global_zero:
+                    checkpoint.save(self.folder, state, step=course.epoch * order.steps + course.step)
+                saved = time.monotonic()
+        return self._finish()
+
+    def _batches(self) -> Iterator[Batch]:
+        size, seed = self.network.card.preprocessing.input_size, self.recipe.training.seed
+        pictures = Pictures(self.material.train, self.recipe.augmentation, size=size, seed=seed)
+        pin = self.fabric.device.type == "cuda"
+        return load_batches(pictures, self.order, workers=self.recipe.data.workers, pin=pin)
+
+    def _report(self, batch: Batch, log: Log) -> None:
+        for path, reason in batch.unreadable:
+            if run_folder.note_unreadable(self.folder, path, reason):
+                log.say(f"skipped {path}: {reason}")
+
+    def _overdue(self, saved: float) -> bool:
+        """Whether it is time to save in the middle of an epoch; all processes get the same answer."""
+        alone = self.fabric.world_size == 1
+        if not alone and self.course.step % ASK_EVERY:
+            return False
+        overdue = time.monotonic() - saved > 60 * self.recipe.training.checkpoint_minutes
+        return overdue if alone else bool(self.fabric.broadcast(overdue))
+
+    def _finish(self) -> LocalizationNetwork:
+        self.network.eval()
+        facts = {
+            "recipe": self.recipe.model_dump(mode="json"),
+            "data": self.source,
+            "last_epoch": asdict(self.course.history[-1]),
+        }
+        self.network.card = self.network.card.model_copy(update={"training": facts})
+        if self.fabric.is_global_zero:
+            self.network.save(self.folder / MODEL_FILE)
+        self.fabric.barrier()
+        return self.network
+
+
+def begin(
+    recipe: Recipe, material: Material, folder: Path, *, source: str = "", device: str = "auto", resume: bool = False
+) -> Run:
+    """Make a run ready, or take up the one that is in the folder.
 
     Under `torchrun` each process trains on its share of every batch. On a CPU the same recipe, seed, number of threads
     and versions give the same weights to the bit, also when the run was killed and resumed.
@@ -53,30 +165,28 @@ def fit(
     Args:
         recipe: What to do.
         material: What to learn from.
-        run: The run folder.
+        folder: The run folder.
         source: Where the material comes from, to be written down.
         device: `auto`, `cpu`, `cuda`, ...
         resume: Go on with the run that is in the folder.
 
-    Returns:
-        The trained network, in eval mode.
-
     Raises:
-        ValueError: A recipe, weights or a folder that cannot be used.
-        TrainingError: The loss is not finite any more.
+        ValueError: A recipe, weights, a device or a folder that cannot be used.
     """
-    training = recipe.training
-    fabric = make_fabric(training, device)
-    torch.manual_seed(training.seed)
-    network = create_network(recipe, material)
-    if resume and (run / run_folder.RUN).exists():
-        recipe = run_folder.with_known_parts(recipe, run)
+    fabric = make_fabric(recipe.training, device)
+    going_on = resume and (folder / run_folder.RUN).exists()
+    state = checkpoint.load(folder) if going_on else None
+    torch.manual_seed(recipe.training.seed)
+    network = create_network(recipe, material, pretrained=state is None)
+    if going_on:
+        recipe = run_folder.with_known_parts(recipe, folder)
     recipe = with_parts(recipe, network, len(material.train), fabric.device, world=fabric.world_size)
     training = recipe.training
     order = make_order(training, len(material.train), rank=fabric.global_rank, world=fabric.world_size)
     if fabric.is_global_zero:
-        _enter(run, recipe, material, _facts(source, fabric), resume=resume)
+        _enter(folder, recipe, material, _facts(source, fabric), resume=resume)
     fabric.barrier()
+    warnings = tuple(warnings_of(training, material, network, order))
     if training.sync_batch_norm and fabric.world_size > 1:
         synchronize_batch_norms(network, fabric.device)
     network.to(memory_format=torch.channels_last).train()
@@ -85,45 +195,17 @@ def fit(
     )
     model, optimizer = fabric.setup(Classifier(network), sgd)
     course = Course(fabric, network, sgd, Schedule(sgd, training, steps=order.epochs * order.steps))
-    if resume and (state := checkpoint.load(run)):
+    if state:
         course.load(state)
     order = replace(order, first_epoch=course.epoch, first_step=course.step)
-    batches, targets = make_batches(recipe, material, order, network, fabric), material.targets()
-    with Log(run, order, course.history, show=fabric.is_global_zero) as log:
-        for warning in warnings_of(training, network, order):
-            log.say(f"warning: {warning}")
-        saved = time.monotonic()
-        while course.epoch < order.epochs:
-            outcome = Outcome()
-            for part in range(order.parts):
-                batch = course.wait_for(batches)
-                wanted = targets[batch.indices].to(fabric.device)
-                with fabric.no_backward_sync(model, enabled=part < order.parts - 1):
-                    logits = model(batch.images.to(fabric.device, non_blocking=True))
-                    loss = loss_of(logits, wanted)
-                    fabric.backward(loss / order.parts)
-                outcome.add(loss.detach(), right_ones(logits.detach(), wanted), batch.indices)
-                for path, reason in batch.unreadable:
-                    if run_folder.note_unreadable(run, path, reason):
-                        log.say(f"skipped {path}: {reason}")
-            optimizer.step()
-            optimizer.zero_grad()
-            course.after_step(outcome, material.train)
-            log.after_step(course)
-            if course.step == order.steps:
-                log.after_epoch(course.end_epoch())
-            elif time.monotonic() - saved < 60 * training.checkpoint_minutes:
-                continue
-            if fabric.is_global_zero:
-                checkpoint.save(run, course.state(), step=course.epoch * order.steps + course.step)
-            saved = time.monotonic()
-    network.eval()
-    facts = {"recipe": recipe.model_dump(mode="json"), "data": source, "last_epoch": asdict(course.history[-1])}
-    network.card = network.card.model_copy(update={"training": facts})
-    if fabric.is_global_zero:
-        network.save(run / MODEL_FILE)
-    fabric.barrier()
-    return network
+    return Run(folder, recipe, material, source, fabric, network, model, optimizer, course, order, warnings)
+
+
+def fit(
+    recipe: Recipe, material: Material, folder: Path, *, source: str = "", device: str = "auto", resume: bool = False
+) -> LocalizationNetwork:
+    """`begin` and `Run.train` in one: takes, returns and raises what they do."""
+    return begin(recipe, material, folder, source=source, device=device, resume=resume).train()
 
 
 def loss_of(logits: Tensor, targets: Tensor) -> Tensor:
@@ -169,7 +251,7 @@ def make_fabric(training: Training, device: str) -> Fabric:
 def _mixed(device: torch.device) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
     if device.type != "cuda":
         return "32-true"
-    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
 
 
 def make_order(training: Training, count: int, *, rank: int = 0, world: int = 1) -> Order:
@@ -197,24 +279,20 @@ def with_parts(recipe: Recipe, network: LocalizationNetwork, count: int, device:
         return recipe
     size = network.card.preprocessing.input_size
     whole = make_order(recipe.training, count, world=world).batch_size
-    needed = memory.parts(network, whole, size, device, world=world)
-    training = {"batch_size": recipe.training.batch_size if needed == 1 else whole, "accumulate": needed}
-    return recipe.model_copy(update={"training": recipe.training.model_copy(update=training)})
+    parts = memory.parts(network, whole // world, size, device)
+    batch_size = recipe.training.batch_size if parts == 1 else whole // (parts * world) * (parts * world)
+    update = {"batch_size": batch_size, "accumulate": parts}
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update=update)})
 
 
-def make_batches(
-    recipe: Recipe, material: Material, order: Order, network: LocalizationNetwork, fabric: Fabric
-) -> Iterator[Batch]:
-    """The batches of a run, ready to be looked at."""
-    size = network.card.preprocessing.input_size
-    pictures = Pictures(material.train, recipe.augmentation, size=size, seed=recipe.training.seed)
-    return load_batches(pictures, order, workers=recipe.data.workers, pin=fabric.device.type == "cuda")
-
-
-def warnings_of(training: Training, network: nn.Module, order: Order) -> Iterator[str]:
+def warnings_of(training: Training, material: Material, network: nn.Module, order: Order) -> Iterator[str]:
     """What a user should know before hours pass."""
+    empty = [name for name, count in zip(material.classes, material.per_class(), strict=True) if not count]
+    if empty:
+        more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
+        yield f"there is nothing to learn these classes from: {', '.join(empty[:5])}{more}"
     if order.parts > 1:
-        yield f"each batch of {order.batch_size} is cut into {order.parts} parts, one after the other in memory"
+        yield f"each batch of {order.batch_size} is cut into {order.parts} parts, because memory does not hold more"
     together = order.share * (order.world if training.sync_batch_norm else 1)
     if together < SMALL_BATCH and any(isinstance(part, nn.BatchNorm2d) for part in network.modules()):
         yield (
@@ -235,18 +313,17 @@ def _facts(source: str, fabric: Fabric) -> dict[str, Any]:
     }
 
 
-def _enter(run: Path, recipe: Recipe, material: Material, facts: dict[str, Any], *, resume: bool) -> None:
+def _enter(folder: Path, recipe: Recipe, material: Material, facts: dict[str, Any], *, resume: bool) -> None:
     """Begin a run folder, or make sure that the run in it is this one."""
     split = {
         "train": [example.id for example in material.train],
         "held_out": [sample.id for sample in material.held_out],
     }
-    if not resume or not (run / run_folder.RUN).exists():
-        run_folder.begin(run, recipe, facts, split)
+    if not resume or not (folder / run_folder.RUN).exists():
+        run_folder.begin(folder, recipe, facts, split)
         return
-    known_recipe, _, known_split = run_folder.read_run(run)
-    if known_recipe != recipe:
-        differing = ", ".join(differences(known_recipe, recipe))
-        raise RunError(f"{run}: was begun with another recipe; then and now differ in {differing}")
+    known_recipe, _, known_split = run_folder.read_run(folder)
+    if differing := differences(known_recipe, recipe):
+        raise RunError(f"{folder}: was begun with another recipe; then and now differ in {', '.join(differing)}")
     if known_split != split:
-        raise RunError(f"{run}: was begun with other pictures or another split of them")
+        raise RunError(f"{folder}: was begun with other pictures or another split of them")

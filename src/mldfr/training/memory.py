@@ -1,5 +1,6 @@
 """How much memory a training step needs, and into how many parts a batch must be cut to fit."""
 
+import math
 import os
 
 import psutil
@@ -59,15 +60,14 @@ def _machine() -> int:
     return min(total, int(limit)) if limit.isdecimal() else total
 
 
-def parts(network: LocalizationNetwork, batch_size: int, size: int, device: torch.device, *, world: int = 1) -> int:
-    """The fewest equal parts of a batch of which each fits into memory.
+def parts(network: LocalizationNetwork, count: int, size: int, device: torch.device) -> int:
+    """Into how many parts a process has to cut its `count` pictures of a batch so that each fits into memory.
 
-    Mixed precision on a GPU needs about half; it is planned with as if it did not.
+    As few as possible; up to twice as many where these cut the batch evenly, so that it need not be made smaller. Mixed
+    precision on a GPU needs about half, and is planned with as if it did not.
     """
-    fitting = usable(device)
-    choices = [n for n in range(1, batch_size // world + 1) if batch_size % (n * world) == 0]
-    whole, one = needed(network, batch_size // world, size), needed(network, 1, size)
-    for n in choices:
-        if one + (whole - one) * (batch_size // (n * world) - 1) // max(1, batch_size // world - 1) <= fitting:
-            return n
-    return choices[-1]
+    fixed, whole = needed(network, 0, size), needed(network, count, size)
+    capacity = max(1, int((usable(device) - fixed) * count / max(1, whole - fixed)))
+    fewest = math.ceil(count / capacity)
+    even = (number for number in range(fewest, min(2 * fewest, count) + 1) if count % number == 0)
+    return next(even, fewest)

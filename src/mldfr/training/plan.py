@@ -1,13 +1,13 @@
 """What a training run would do and need, before it is begun."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
 
-from mldfr.predict import choose_device
-from mldfr.training.fit import Classifier, loss_of, make_order, with_parts
-from mldfr.training.memory import needed
+from mldfr.training import memory
+from mldfr.training.fit import Classifier, loss_of, make_fabric, make_order, warnings_of, with_parts
 from mldfr.training.prepare import Material, create_network
 from mldfr.training.recipe import Recipe
 
@@ -26,6 +26,7 @@ class Plan:
         memory: Bytes for parameters, gradients, momentum and the activations of one part of a batch, in 32 bits and
             without those of PyTorch itself.
         images_per_second: Measured on this device, in a few steps on random pictures.
+        warnings: What a user should know before hours pass.
     """
 
     recipe: Recipe
@@ -33,6 +34,7 @@ class Plan:
     parameters: int
     memory: int
     images_per_second: float
+    warnings: tuple[str, ...]
 
     @property
     def seconds(self) -> float:
@@ -45,21 +47,25 @@ class Plan:
         material, training = self.material, self.recipe.training
         order = make_order(training, len(material.train))
         counts = material.per_class()
-        listed = "\n".join(f"  {name}: {count}" for name, count in zip(material.classes, counts, strict=True))
+        held_out = Counter(label for sample in material.held_out for label in sample.labels)
+        listed = "\n".join(
+            f"  {name}: {count} to train on, {held_out[label]} held out, of "
+            + ", ".join(f"{split} {members[label]}" for split, members in material.splits.items())
+            for label, (name, count) in enumerate(zip(material.classes, counts, strict=True))
+        )
         left_out = f", {material.unlabelled} left out without a label" if material.unlabelled else ""
-        cut = f"each batch in {order.parts} parts, as memory allows\n" if order.parts > 1 else ""
-        splits = ", ".join(f"{name} {count}" for name, count in material.splits.items())
+        warned = "".join(f"\nwarning: {warning}" for warning in self.warnings)
         hours, minutes = divmod(round(self.seconds / 60), 60)
         length = f"{hours} h {minutes} min" if hours else f"{self.seconds / 60:.1f} min"
         return (
-            f"splits: {splits}\n"
             f"{len(material.train)} pictures to train on, {len(material.held_out)} held out{left_out}\n"
             f"{len(material.classes)} classes, {'several' if material.multi_label else 'one'} per picture:\n{listed}\n"
             f"network: {self.recipe.model.backbone}, {self.parameters:,} parameters\n"
             f"training: {order.epochs} epochs of {order.steps} steps with {order.batch_size} pictures, "
             f"loss {'MultiLabelSoftMargin' if material.multi_label else 'cross-entropy'}\n"
-            f"{cut}memory: about {self.memory / 2**30:.1f} GiB for weights and activations\n"
+            f"memory: about {self.memory / 2**30:.1f} GiB for weights and activations\n"
             f"time: about {length} at {self.images_per_second:.1f} pictures/s, measured now without reading them"
+            f"{warned}"
         )
 
 
@@ -69,26 +75,32 @@ def make_plan(recipe: Recipe, material: Material, *, device: str = "auto") -> Pl
     Raises:
         ValueError: A recipe, weights or a device that cannot be used.
     """
-    where = choose_device(device)
+    fabric = make_fabric(recipe.training, device)
     network = create_network(recipe, material)
-    recipe = with_parts(recipe, network, len(material.train), where, world=1)
-    order = make_order(recipe.training, len(material.train))
+    recipe = with_parts(recipe, network, len(material.train), fabric.device, world=fabric.world_size)
+    order = make_order(recipe.training, len(material.train), world=fabric.world_size)
     size = network.card.preprocessing.input_size
-    memory = needed(network, order.share, size)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    model = Classifier(network.to(where).to(memory_format=torch.channels_last).train())
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    count = min(MEASURED, order.share)
-    images = torch.randint(256, (count, 3, size, size), dtype=torch.uint8, device=where)
+    parameters, needed = sum(value.numel() for value in network.parameters()), memory.needed(network, order.share, size)
+    network.to(memory_format=torch.channels_last).train()
+    model, optimizer = fabric.setup(Classifier(network), torch.optim.SGD(network.parameters(), lr=0.0))
+    count = order.share if fabric.device.type == "cuda" else min(MEASURED, order.share)
+    images = torch.randint(256, (count, 3, size, size), dtype=torch.uint8, device=fabric.device)
     shape = (count, len(material.classes)) if material.multi_label else (count,)
-    targets = torch.zeros(shape, dtype=torch.long, device=where)
+    targets = torch.zeros(shape, dtype=torch.long, device=fabric.device)
     for step in range(1 + MEASURED_STEPS):
         if step == 1:  # the first is the warm-up
-            started = time.perf_counter()
-        torch.autograd.backward(loss_of(model(images), targets))
+            started = _now(fabric.device)
+        fabric.backward(loss_of(model(images), targets))
         optimizer.step()
         optimizer.zero_grad()
-    if where.type == "cuda":
+    speed = MEASURED_STEPS * count * fabric.world_size / (_now(fabric.device) - started)
+    return Plan(
+        recipe, material, parameters, needed, speed, tuple(warnings_of(recipe.training, material, network, order))
+    )
+
+
+def _now(device: torch.device) -> float:
+    """The time when all that was asked of the device is done."""
+    if device.type == "cuda":
         torch.cuda.synchronize()
-    speed = MEASURED_STEPS * count / (time.perf_counter() - started)
-    return Plan(recipe, material, parameters, memory, speed)
+    return time.perf_counter()

@@ -1,17 +1,19 @@
 """From a data set and a recipe to what is trained, on what."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mldfr.data.base import DataError, DataSet
+from mldfr.data import DataError, DataSet, open_data
 from mldfr.network import LocalizationNetwork
 from mldfr.training.examples import Example, hold_out
 from mldfr.training.recipe import Recipe
+from mldfr.training.run_folder import RunError, read_run
 from mldfr.types import Sample
 
 
@@ -25,7 +27,7 @@ class Material:
         train: What is learned from: names, paths and labels, and nothing that says where.
         held_out: What is kept to choose pyramid and threshold by.
         unlabelled: How many pictures were left out because they have no label.
-        splits: How many pictures each split of the set has.
+        splits: How many pictures of each class each split of the set has.
     """
 
     classes: tuple[str, ...]
@@ -33,7 +35,7 @@ class Material:
     train: tuple[Example, ...]
     held_out: tuple[Sample, ...]
     unlabelled: int
-    splits: Mapping[str, int]
+    splits: Mapping[str, list[int]]
 
     def targets(self) -> Tensor:
         """(n,) class indices; (n, K) zeros and ones, uint8, where an image may have several classes."""
@@ -46,8 +48,12 @@ class Material:
 
     def per_class(self) -> list[int]:
         """Training pictures of each class."""
-        counted = Counter(label for example in self.train for label in example.labels)
-        return [counted[label] for label in range(len(self.classes))]
+        return _per_class(self.train, len(self.classes))
+
+
+def _per_class(items: Iterable[Example | Sample], classes: int) -> list[int]:
+    counted = Counter(label for item in items for label in item.labels)
+    return [counted[label] for label in range(classes)]
 
 
 def prepare(data: DataSet, recipe: Recipe) -> Material:
@@ -59,27 +65,55 @@ def prepare(data: DataSet, recipe: Recipe) -> Material:
     Raises:
         DataError: No such class or split, fewer than two classes, or nothing to learn from.
     """
-    if recipe.data.classes:
-        data = data.of_classes(recipe.data.classes)
-    samples = data.split(recipe.data.split)
+    data, samples = _chosen(data, recipe)
     usable = [sample for sample in samples if sample.labels or data.multi_label]
     if len(data.classes) < 2 and not data.multi_label:
         raise DataError(f"training needs at least two classes; the data has {', '.join(data.classes) or 'none'}")
     kept, held_out = hold_out(usable, recipe.data.held_out, recipe.data.held_out_seed)
     if not kept:
-        raise DataError(f"split {recipe.data.split!r} has no labelled pictures to learn from")
+        raise DataError("there are no labelled pictures to learn from")
+    if not any(sample.path.exists() for sample in kept[:: max(1, len(kept) // 100)]):
+        raise DataError(f"{kept[0].path}: no such picture, and none of a hundred others")
     return Material(
         classes=data.classes,
         multi_label=data.multi_label,
         train=tuple(Example(sample.id, sample.path, sample.labels) for sample in kept),
         held_out=tuple(held_out),
         unlabelled=len(samples) - len(usable),
-        splits={name: len(members) for name, members in data.splits.items()},
+        splits={name: _per_class(members, len(data.classes)) for name, members in data.splits.items()},
     )
 
 
-def create_network(recipe: Recipe, material: Material) -> LocalizationNetwork:
+def _chosen(data: DataSet, recipe: Recipe) -> tuple[DataSet, tuple[Sample, ...]]:
+    """The classes and the split that the recipe names; without a name, `train` or else `trainval`."""
+    if recipe.data.classes:
+        data = data.of_classes(recipe.data.classes)
+    usual = "trainval" if "train" not in data.splits and "trainval" in data.splits else "train"
+    return data, data.split(recipe.data.split or usual)
+
+
+def held_out_samples(run: Path) -> list[Sample]:
+    """The pictures that a run held out, with what their data set knows of them.
+
+    Raises:
+        ValueError: No run, data that is not there any more, or nothing held out.
+    """
+    recipe, facts, split = read_run(run)
+    if not split["held_out"]:
+        raise RunError(f"{run}: the run held nothing out")
+    known = {sample.id: sample for sample in _chosen(open_data(facts["data"]), recipe)[1]}
+    if lost := [name for name in split["held_out"] if name not in known]:
+        raise DataError(f"{facts['data']}: {len(lost)} held-out pictures are not there any more, such as {lost[0]}")
+    return [known[name] for name in split["held_out"]]
+
+
+def create_network(recipe: Recipe, material: Material, *, pretrained: bool = True) -> LocalizationNetwork:
     """The network at its start, its card saying how it is going to be used.
+
+    Args:
+        recipe: What it is.
+        material: Which classes it has.
+        pretrained: False leaves it at random, where a checkpoint will replace its weights.
 
     Raises:
         ValueError: Options that the recalibration does not have.
@@ -94,7 +128,7 @@ def create_network(recipe: Recipe, material: Material) -> LocalizationNetwork:
         recalibration_options=model.recalibration_options,
         convolution=model.convolution,
         classifier_bias=model.classifier_bias,
-        weights=model.weights,
+        weights=model.weights if pretrained else None,
         multi_label=material.multi_label,
     )
     update: dict[str, Any] = {"localization": recipe.localization}

@@ -13,12 +13,12 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from mldfr.backbones import BACKBONES
-from mldfr.config import Localization, Strict, explain
-from mldfr.recalibration import CONVOLUTION, POOLING
-from mldfr.registry import Registry
+from mldfr.backbones import MIN_INPUT_SIZE
+from mldfr.config import Localization, Strict, check_name, explain
 
 DEFAULT = "finetune"
+WITHOUT_EFFECT = ("data.workers", "training.checkpoint_minutes")
+"""Keys that do not change what comes out."""
 
 
 class RecipeError(ValueError):
@@ -38,21 +38,14 @@ class ModelChoice(Strict):
     """What the network starts from: `torchvision`, `embedded`, a name of torchvision's weights, a file or a run folder;
     null starts at random."""
 
-    @field_validator("backbone", "recalibration", "convolution")
-    @classmethod
-    def _known(cls, name: str | None, info: Any) -> str | None:
-        registries: dict[str, Registry[Any]] = {
-            "backbone": BACKBONES,
-            "recalibration": POOLING,
-            "convolution": CONVOLUTION,
-        }
-        return name if name is None else registries[info.field_name].check(name)
+    _known = field_validator("backbone", "recalibration", "convolution")(check_name)
 
 
 class DataChoice(Strict):
     """Which pictures are learned from."""
 
-    split: str = "train"
+    split: str | None = None
+    """null is `train`, or `trainval` where the data has no `train`."""
     classes: tuple[str, ...] = ()
     """Only these classes; all when empty."""
     held_out: float = Field(default=0.1, ge=0, le=0.5)
@@ -73,7 +66,7 @@ class Augmentation(Strict):
     """Width over height of a crop."""
     flip: float = Field(default=0.5, ge=0, le=1)
     """Probability of a mirror image."""
-    input_size: int | None = Field(default=None, ge=64, le=4096)
+    input_size: int | None = Field(default=None, ge=MIN_INPUT_SIZE, le=4096)
     """Side of an example in pixels; null is the backbone's default."""
 
     @model_validator(mode="after")
@@ -127,6 +120,16 @@ class Recipe(Strict):
     localization: Localization = Localization()
     """Goes into the model's card; `select` replaces it by what it chooses."""
 
+    @model_validator(mode="after")
+    def _large_enough(self) -> Self:
+        size, smallest = self.augmentation.input_size, min(self.localization.scales)
+        if size and size * smallest < MIN_INPUT_SIZE:
+            raise ValueError(
+                f"localization.scales: at scale {smallest:g} of augmentation.input_size {size} the short side has "
+                f"under {MIN_INPUT_SIZE} pixels"
+            )
+        return self
+
     def to_yaml(self) -> str:
         """The recipe with every key, as a file that gives the same recipe when it is read."""
         text: str = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
@@ -172,10 +175,10 @@ def parse(values: Mapping[str, Any], source: str) -> Recipe:
 
 
 def differences(one: Recipe, other: Recipe) -> list[str]:
-    """The keys in which two recipes differ, each as `key (this, that)`."""
+    """The keys in which two recipes differ so that their results do, each as `key (this, that)`."""
     these, those = one.model_dump(mode="json"), other.model_dump(mode="json")
     pairs = ((f"{part}.{key}", value, those[part][key]) for part in these for key, value in these[part].items())
-    return [f"{key} ({this}, {that})" for key, this, that in pairs if this != that]
+    return [f"{key} ({this}, {that})" for key, this, that in pairs if this != that and key not in WITHOUT_EFFECT]
 
 
 def _package() -> Traversable:

@@ -3,7 +3,7 @@
 | file | content |
 |---|---|
 | `recipe.yaml` | the recipe with every key; `--recipe` takes it again |
-| `run.json` | data, seed, number of processes and threads, device, versions |
+| `run.json` | data, number of processes and threads, device, versions |
 | `split.json` | ids of the pictures that were trained on and held out |
 | `metrics.csv`, `tensorboard/` | loss, top-1, learning rate, speed of each epoch |
 | `unreadable.txt` | pictures that could not be read |
