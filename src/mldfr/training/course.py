@@ -37,7 +37,7 @@ class Outcome:
 class Course:
     """The state of a run and the sums of its current epoch.
 
-    A step's loss is looked at when the next step has been started, so that a GPU need not wait for it.
+    On a GPU a step's loss is looked at when the next step has been started, so that it need not wait.
 
     Args:
         fabric: Device and processes.
@@ -76,10 +76,12 @@ class Course:
         """Count a step.
 
         Raises:
-            TrainingError: The loss of the step before was not finite; the message names its pictures.
+            TrainingError: A loss was not finite, on a GPU that of the step before; the message names its pictures.
         """
         self._settle()
         self._pending = outcome, examples
+        if self.fabric.device.type == "cpu":
+            self._settle()
         self.step += 1
         self.schedule.after_step()
 

@@ -55,6 +55,9 @@ class Log:
 
     def after_step(self, course: Course) -> None:
         """Show how the current epoch goes so far."""
+        if not course.seen:  # a GPU's first step, not looked at yet
+            self.progress.advance(self.task)
+            return
         numbers = course.so_far()
         text = "loss {loss:.3f}  top-1 {top1:.1%}  lr {lr:.2g}  {images_per_second:.1f} images/s".format(**numbers)
         self.progress.update(
