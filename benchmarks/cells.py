@@ -10,6 +10,7 @@ class; a picture counts when its IoU with an annotated box is over 0.5. One line
 import argparse
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ import mldfr
 from mldfr.data import open_data
 from mldfr.images import read_image
 from mldfr.pyramid import mscam
-from mldfr.selection import corloc, try_rules
+from mldfr.selection import Rules, corloc, try_rules
 from mldfr.training.prepare import held_out_samples
 from mldfr.types import Sample
 
@@ -60,14 +61,15 @@ def results(
     localizer: mldfr.Localizer, held_out: Sequence[Sample], test: Sequence[Sample]
 ) -> Iterator[tuple[str, dict[str, float]]]:
     """CorLoc on the test pictures with the threshold chosen on the others, and with the paper's 0.2."""
-    tried = try_rules(localizer, held_out, views=False, pyramids=PYRAMIDS)
+    tried = try_rules(localizer, held_out, Rules(pyramids=PYRAMIDS), views=False)
+    rules = tried.rules
     worth = corloc(tried)
     best = worth.argmax(axis=-1)
-    thresholds = sorted({PAPER, *(tried.thresholds[t] for t in best.ravel())})
-    measured = 100 * corloc(try_rules(localizer, test, views=False, pyramids=PYRAMIDS, thresholds=thresholds))
+    thresholds = tuple(sorted({PAPER, *(rules.thresholds[t] for t in best.ravel())}))
+    measured = 100 * corloc(try_rules(localizer, test, replace(rules, thresholds=thresholds), views=False))
     for p, pyramid in enumerate(PYRAMIDS):
-        for m, normalizer in enumerate(tried.normalizers):
-            threshold = tried.thresholds[best[p, m]]
+        for m, normalizer in enumerate(rules.normalizers):
+            threshold = rules.thresholds[best[p, m]]
             yield (
                 f"{len(pyramid)} {normalizer}",
                 {

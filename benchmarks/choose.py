@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 
 import mldfr
 from mldfr.data import open_data
-from mldfr.selection import agreement, corloc, draw_sample, repeated_contrast, try_rules
+from mldfr.selection import Rules, agreement, corloc, draw_sample, repeated_contrast, try_rules
 
 
 def main() -> None:
@@ -27,12 +27,13 @@ def main() -> None:
     arguments = parser.parse_args()
     localizer = mldfr.load(arguments.model)
     samples = open_data(arguments.data).split_for(arguments.split, localizer.card.class_names)
-    trial = try_rules(localizer.fused(), draw_sample(samples, arguments.images), views=True)
+    trial = try_rules(localizer.fused(), draw_sample(samples, arguments.images), Rules(), views=True)
+    rules = trial.rules
     worth = corloc(trial)
     paper = worth[
-        trial.pyramids.index((1.0, 1.5, 2.0)), trial.normalizers.index("min_max"), trial.thresholds.index(0.2)
+        rules.pyramids.index((1.0, 1.5, 2.0)), rules.normalizers.index("min_max"), rules.thresholds.index(0.2)
     ]
-    print(f"{arguments.model} on {len(trial.truth)} pictures: best rule {worth.max():.1%}, the paper's {paper:.1%}")
+    print(f"{arguments.model} on {trial.pictures} pictures: best rule {worth.max():.1%}, the paper's {paper:.1%}")
     criteria = {
         "repeated_contrast": repeated_contrast(trial),
         "agreement alone": agreement(trial),
@@ -40,9 +41,9 @@ def main() -> None:
     }
     for name, values in criteria.items():
         p, m, t = np.unravel_index(values.argmax(), values.shape)
-        rule = f"{len(trial.pyramids[p])} scales, {trial.normalizers[m]}, {trial.thresholds[t]:g}"
+        chosen = f"{len(rules.pyramids[p])} scales, {rules.normalizers[m]}, {rules.thresholds[t]:g}"
         correlation = spearmanr(worth.ravel(), values.ravel()).statistic
-        print(f"  {name:18} rank correlation {correlation:5.2f}, CorLoc of its choice {worth[p, m, t]:.1%} ({rule})")
+        print(f"  {name:18} rank correlation {correlation:5.2f}, CorLoc of its choice {worth[p, m, t]:.1%} ({chosen})")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from mldfr.data import creatures, open_data
 from mldfr.files import replacing
 from mldfr.images import read_image
 from mldfr.report.gallery import Panel, Row, write_gallery
-from mldfr.selection import corloc, try_rules
+from mldfr.selection import Rules, corloc, try_rules
 from mldfr.training.fit import fit
 from mldfr.training.prepare import prepare
 from mldfr.training.recipe import load_recipe
@@ -107,13 +107,14 @@ def table_viii(out: Path) -> None:
             shutil.rmtree(run)
             fit(recipe, material, run, source=f"creatures:{folder.resolve()}")
         localizer = mldfr.load(run)
-        held_out = try_rules(localizer, material.held_out, views=False, pyramids=(ONE, THREE), normalizers=["min_max"])
-        measured = try_rules(localizer, test, views=False, pyramids=(ONE, THREE), normalizers=["min_max"])
+        rules = Rules(pyramids=(ONE, THREE), normalizers=("min_max",))
+        held_out = try_rules(localizer, material.held_out, rules, views=False)
+        measured = try_rules(localizer, test, rules, views=False)
         for p, scales in enumerate((ONE, THREE)):
             cell = {("CAM", ONE): "plain CAM", ("CAM", THREE): "+ MsCAM"}.get((name, scales))
             cell = cell or ("+ recalibration" if scales == ONE else "both: mLDFR")
             t = int(np.argmax(corloc(held_out)[p, 0]))
-            share, threshold = float(corloc(measured)[p, 0, t]), measured.thresholds[t]
+            share, threshold = float(corloc(measured)[p, 0, t]), rules.thresholds[t]
             table[cell] = {"corloc": share, "threshold": threshold}
             print(f"{cell}: CorLoc {share:.1%} at threshold {threshold:g}")
             for sample in shown:

@@ -15,6 +15,7 @@ from mldfr.cli.main import app
 from mldfr.data import open_data
 from mldfr.pyramid import mscam, scale_maps
 from mldfr.selection import (
+    Rules,
     Trial,
     agreement,
     choose,
@@ -40,7 +41,7 @@ def cats(photos):
 
 @pytest.fixture(scope="module")
 def trial(localizer, cats):
-    return try_rules(localizer, cats, views=True, pyramids=((1.0,), (1.0, 1.5)), thresholds=(0.2, 0.5))
+    return try_rules(localizer, cats, Rules(pyramids=((1.0,), (1.0, 1.5)), thresholds=(0.2, 0.5)), views=True)
 
 
 def made_trial(boxes, *, views=None, contrast=None, truth=None):
@@ -48,10 +49,8 @@ def made_trial(boxes, *, views=None, contrast=None, truth=None):
     boxes = np.asarray(boxes, dtype=np.float32)[None, None]
     n = boxes.shape[3]
     return Trial(
+        Rules(((1.0,),), ("min_max",), tuple(0.1 * (t + 1) for t in range(boxes.shape[2]))),
         pictures=n,
-        pyramids=((1.0,),),
-        normalizers=("min_max",),
-        thresholds=tuple(0.1 * (t + 1) for t in range(boxes.shape[2])),
         boxes=boxes,
         views=boxes if views is None else np.asarray(views, dtype=np.float32)[None, None],
         windows=np.tile(np.array([0, 0, 1, 1], dtype=np.float32), (n, 1)),
@@ -80,9 +79,9 @@ def test_the_maps_of_single_scales_sum_to_mscam(localizer, photos):
 
 
 def test_boxes_of_a_trial_are_those_of_locate(localizer, cats, trial):
-    rules = list(itertools.product(*map(range, trial.boxes.shape[:4])))
-    for p, m, t, n in rules[::5]:
-        rule = {"scales": trial.pyramids[p], "normalizer": trial.normalizers[m], "threshold": trial.thresholds[t]}
+    every = trial.rules
+    for p, m, t, n in list(itertools.product(*map(range, trial.boxes.shape[:4])))[::5]:
+        rule = {"scales": every.pyramids[p], "normalizer": every.normalizers[m], "threshold": every.thresholds[t]}
         located = localizer.locate(cats[n].path, classes=list(cats[n].labels), **rule)
         got = trial.boxes[p, m, t, n] * np.tile(trial.shapes[n], 2)
         np.testing.assert_allclose(got, located.labels[0].boxes.largest().xyxy, atol=1.01)
@@ -144,9 +143,19 @@ def test_among_equals_the_choice_is_simple_and_near_the_paper():
     box = [0.2, 0.2, 0.6, 0.6]
     truth = [np.array([box], np.float32)]
     made = made_trial([[box], [box], [box], [[0, 0, 1, 1]]], truth=truth)
-    two = replace(made, pyramids=((1.0,), (1.0, 2.0)), boxes=np.concatenate([made.boxes] * 2))
+    two = replace(
+        made, rules=replace(made.rules, pyramids=((1.0,), (1.0, 2.0))), boxes=np.concatenate([made.boxes] * 2)
+    )
     choice = choose(two, "corloc")
     assert (choice.scales, choice.threshold, choice.value) == ((1.0,), 0.2, 1)
+
+
+def test_scales_at_which_the_input_is_too_small_are_not_tried(localizer):
+    assert Rules().possible_for(localizer) == Rules()
+    small = mldfr.Localizer.create("mobilenet_v2", num_classes=2)
+    preprocessing = small.card.preprocessing.model_copy(update={"input_size": 96})
+    small.card = small.card.model_copy(update={"preprocessing": preprocessing})
+    assert Rules().possible_for(small).pyramids == Rules().pyramids[:3]
 
 
 def test_without_boxes_the_choice_is_contrast_times_agreement(trial):

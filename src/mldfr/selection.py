@@ -5,7 +5,8 @@ unlike their outside, and finds them again in another view of the picture.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,8 +22,6 @@ from mldfr.registry import Registry
 from mldfr.score_maps import NORMALIZERS
 from mldfr.types import Float32Array, Float64Array, Sample
 
-PYRAMIDS: tuple[tuple[float, ...], ...] = ((1.0,), (1.0, 1.5), (1.0, 1.5, 2.0), (0.5, 1.0, 1.5, 2.0, 2.5))
-THRESHOLDS: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(1, 15))
 PREFERRED_THRESHOLD = 0.2
 HIT = 0.5
 VIEW = 0.8
@@ -37,13 +36,50 @@ CRITERIA: Registry["Criterion"] = Registry(
 )
 
 
+@dataclass(frozen=True)
+class Rules:
+    """Rules to try: every pyramid with every normaliser and every threshold, P x M x T; the first ones are preferred.
+
+    Attributes:
+        pyramids: Scales of the image pyramids.
+        normalizers: Names.
+        thresholds: In [0, 1).
+    """
+
+    pyramids: tuple[tuple[float, ...], ...] = ((1.0,), (1.0, 1.5), (1.0, 1.5, 2.0), (0.5, 1.0, 1.5, 2.0, 2.5))
+    normalizers: tuple[str, ...] = NORMALIZERS.names()
+    thresholds: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(1, 15))
+
+    def possible_for(self, network: LocalizationNetwork) -> "Rules":
+        """Without the pyramids that have a scale at which the network's input is too small."""
+        smallest = MIN_INPUT_SIZE / network.card.preprocessing.input_size
+        return replace(self, pyramids=tuple(pyramid for pyramid in self.pyramids if min(pyramid) >= smallest))
+
+
+class _Finding(NamedTuple):
+    """What was found for one class in one picture; boxes are shares of the picture's sides, NaN for none."""
+
+    boxes: Float32Array
+    """(P, M, T, 4)"""
+    views: Float32Array
+    """(P, M, T, 4)"""
+    window: Float32Array
+    """(4,)"""
+    contrast: Float32Array
+    """(P, M, T)"""
+    truth: Float32Array
+    """(n, 4)"""
+    shape: tuple[int, int]
+    """Width and height of the picture in pixels."""
+
+
 @dataclass(frozen=True, eq=False)
 class Trial:
     """Boxes of every rule in every picture. N counts pairs of a picture and one of its classes.
 
     Attributes:
+        rules: P x M x T of them.
         pictures: How many there were.
-        pyramids, normalizers, thresholds: The rules, P x M x T.
         boxes: (P, M, T, N, 4), the largest region's box in the picture, as shares of its sides; NaN for none.
         views: (P, M, T, N, 4), the same from the view, in the picture's coordinates.
         windows: (N, 4), where the views are.
@@ -52,10 +88,8 @@ class Trial:
         shapes: (N, 2), width and height of the pictures.
     """
 
+    rules: Rules
     pictures: int
-    pyramids: Sequence[tuple[float, ...]]
-    normalizers: Sequence[str]
-    thresholds: Sequence[float]
     boxes: Float32Array
     views: Float32Array
     windows: Float32Array
@@ -101,11 +135,9 @@ class Choice:
 def try_rules(
     network: LocalizationNetwork,
     samples: Iterable[Sample],
+    rules: Rules,
     *,
     views: bool,
-    pyramids: Sequence[tuple[float, ...]] = PYRAMIDS,
-    normalizers: Sequence[str] | None = None,
-    thresholds: Sequence[float] = THRESHOLDS,
     report: Callable[[ImageError], None] = lambda error: None,
 ) -> Trial:
     """Find the boxes of all rules in all pictures; each scale is run once.
@@ -113,16 +145,16 @@ def try_rules(
     Args:
         network: The network; its card names the box rule.
         samples: Pictures whose labels are known.
+        rules: What to try.
         views: Whether to look at a view of each picture too, and at its features: `repeated_contrast` needs them, and
             they double the work.
-        pyramids, normalizers, thresholds: The rules, in the order in which they are preferred.
         report: Told of each picture that cannot be read; it is left out.
 
     Raises:
-        ValueError: No picture could be read.
+        ValueError: No picture could be read, or a scale is too small.
     """
-    names = tuple(normalizers or NORMALIZERS)
-    rows, pictures = [], 0
+    findings: list[_Finding] = []
+    pictures = 0
     for number, sample in enumerate(samples):
         try:
             pixels = torch.from_numpy(read_image(sample.path)).permute(2, 0, 1)
@@ -130,15 +162,13 @@ def try_rules(
             report(error)
             continue
         pictures += 1
-        rows += list(_rows(network, pixels, sample, number if views else None, pyramids, names, thresholds))
-    if not rows:
+        findings += _look(network, pixels, sample, rules, seed=number if views else None)
+    if not findings:
         raise ValueError("there is no picture to choose by")
-    boxes, seen, windows, contrast, truth, shapes = zip(*rows, strict=True)
+    boxes, seen, windows, contrast, truth, shapes = zip(*findings, strict=True)
     return Trial(
+        rules,
         pictures,
-        pyramids,
-        names,
-        thresholds,
         boxes=np.stack(boxes, axis=3),
         views=np.stack(seen, axis=3),
         windows=np.stack(windows),
@@ -148,45 +178,41 @@ def try_rules(
     )
 
 
-Row = tuple[Float32Array, Float32Array, Float32Array, Float32Array, Float32Array, tuple[int, int]]
-
-
-def _rows(
-    network: LocalizationNetwork,
-    pixels: Tensor,
-    sample: Sample,
-    seed: int | None,
-    pyramids: Sequence[tuple[float, ...]],
-    normalizers: Sequence[str],
-    thresholds: Sequence[float],
-) -> Iterator[Row]:
+def _look(
+    network: LocalizationNetwork, pixels: Tensor, sample: Sample, rules: Rules, *, seed: int | None
+) -> Iterator[_Finding]:
+    """The findings for each class of a picture; without a seed no view is looked at."""
     height, width = pixels.shape[1:]
     unit = np.array([width, height, width, height], dtype=np.float32)
-    scales = sorted({scale for pyramid in pyramids for scale in pyramid})
-
-    def boxes_of(image: Tensor) -> list[Float32Array]:
-        maps = scale_maps(network, image, scales=scales, classes=sample.labels)
-        summed = [torch.stack([maps[scale] for scale in pyramid]).sum(dim=0).cpu().numpy() for pyramid in pyramids]
-        return [
-            _largest(
-                [of_pyramid[k] for of_pyramid in summed], network.card.localization.box_rule, normalizers, thresholds
-            )
-            for k in range(len(sample.labels))
-        ]
-
-    whole = boxes_of(pixels)
     window = np.array([0, 0, width, height], dtype=np.float32)
-    seen = [np.full_like(boxes, np.nan) for boxes in whole]
-    contrast = [np.zeros(boxes.shape[:-1], dtype=np.float32) for boxes in whole]
+    whole = _boxes(network, pixels, sample.labels, rules)
+    seen, contrast = np.full_like(whole, np.nan), np.zeros(whole.shape[:-1], dtype=np.float32)
     if seed is not None:
         x0, y0, x1, y1 = window = _window(height, width, seed)
-        mirrored = boxes_of(pixels[:, int(y0) : int(y1), int(x0) : int(x1)].flip(-1))
-        seen = [np.stack([x1 - b[..., 2], b[..., 1] + y0, x1 - b[..., 0], b[..., 3] + y0], axis=-1) for b in mirrored]
-        features = _unit_features(network, pixels)
-        contrast = [explained_variance(features, boxes / unit) for boxes in whole]
+        view = pixels[:, int(y0) : int(y1), int(x0) : int(x1)].flip(-1)
+        mirrored = _boxes(network, view, sample.labels, rules)
+        left, top, right, bottom = np.moveaxis(mirrored, -1, 0)
+        seen = np.stack([x1 - right, top + y0, x1 - left, bottom + y0], axis=-1)
+        contrast = explained_variance(_unit_features(network, pixels), whole / unit)
     for k, label in enumerate(sample.labels):
         truth = np.array([item.xyxy for item in sample.objects if item.label == label], np.float32).reshape(-1, 4)
-        yield whole[k] / unit, seen[k] / unit, window / unit, contrast[k], truth / unit, (width, height)
+        yield _Finding(whole[k] / unit, seen[k] / unit, window / unit, contrast[k], truth / unit, (width, height))
+
+
+def _boxes(network: LocalizationNetwork, image: Tensor, labels: Sequence[int], rules: Rules) -> Float32Array:
+    """The largest region's box under every rule for every class (k, P, M, T, 4), in pixels; NaN for none."""
+    scales = sorted({scale for pyramid in rules.pyramids for scale in pyramid})
+    maps = scale_maps(network, image, scales=scales, classes=labels)
+    box_rule = BOX_RULES[network.card.localization.box_rule]
+    shape = (len(labels), len(rules.pyramids), len(rules.normalizers), len(rules.thresholds), 4)
+    found = np.full(shape, np.nan, dtype=np.float32)
+    for p, pyramid in enumerate(rules.pyramids):
+        summed = torch.stack([maps[scale] for scale in pyramid]).sum(dim=0).cpu().numpy()
+        for k, m, t in np.ndindex(shape[0], *shape[2:4]):
+            normalize = NORMALIZERS[rules.normalizers[m]]
+            if box := box_rule(summed[k], normalize, rules.thresholds[t]).largest():
+                found[k, p, m, t] = box.xyxy
+    return found
 
 
 def _unit_features(network: LocalizationNetwork, pixels: Tensor) -> Float32Array:
@@ -224,22 +250,6 @@ def explained_variance(features: Float32Array, boxes: Float32Array) -> Float32Ar
     shares = shares[where.ravel()] * ~np.isnan(boxes.reshape(-1, 4)).any(axis=1)
     explained: Float32Array = shares.reshape(boxes.shape[:-1]).astype(np.float32)
     return explained
-
-
-def _largest(
-    maps: Sequence[Float32Array], box_rule: str, normalizers: Sequence[str], thresholds: Sequence[float]
-) -> Float32Array:
-    """Maps of P pyramids to the largest boxes (P, M, T, 4)."""
-    rule = BOX_RULES[box_rule]
-    found = np.full((len(maps), len(normalizers), len(thresholds), 4), np.nan, dtype=np.float32)
-    for p, score_map in enumerate(maps):
-        for m, name in enumerate(normalizers):
-            activation = NORMALIZERS[name](score_map) if box_rule == "regions" else score_map
-            normalize = (lambda ready: ready) if box_rule == "regions" else NORMALIZERS[name]
-            for t, threshold in enumerate(thresholds):
-                if box := rule(activation, normalize, threshold).largest():
-                    found[p, m, t] = box.xyxy
-    return found
 
 
 def _window(height: int, width: int, seed: int) -> Float32Array:
@@ -306,22 +316,10 @@ CORLOC = Criterion(corloc, needs_boxes=True, needs_views=False)
 REPEATED_CONTRAST = Criterion(repeated_contrast, needs_boxes=False, needs_views=True)
 
 
-def possible_pyramids(network: LocalizationNetwork) -> list[tuple[float, ...]]:
-    """Those of `PYRAMIDS` at whose scales the network's input is not too small."""
-    smallest = MIN_INPUT_SIZE / network.card.preprocessing.input_size
-    return [pyramid for pyramid in PYRAMIDS if min(pyramid) >= smallest]
-
-
 def choose(trial: Trial, criterion: str) -> Choice:
     """The best rule; among equals the smaller pyramid, the earlier normaliser and the threshold next to the paper's."""
-    values = CRITERIA[criterion].worth(trial)
+    values, rules = CRITERIA[criterion].worth(trial), trial.rules
     best = np.argwhere(values >= values.max() - 1e-9)
-    p, m, t = min(best.tolist(), key=lambda i: (i[0], i[1], abs(trial.thresholds[i[2]] - PREFERRED_THRESHOLD)))
-    return Choice(
-        criterion,
-        trial.pyramids[p],
-        trial.normalizers[m],
-        trial.thresholds[t],
-        float(values[p, m, t]),
-        trial.pictures,
-    )
+    p, m, t = min(best.tolist(), key=lambda i: (i[0], i[1], abs(rules.thresholds[i[2]] - PREFERRED_THRESHOLD)))
+    scales, normalizer, threshold = rules.pyramids[p], rules.normalizers[m], rules.thresholds[t]
+    return Choice(criterion, scales, normalizer, threshold, float(values[p, m, t]), trial.pictures)

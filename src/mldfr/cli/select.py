@@ -43,7 +43,7 @@ def select(
         if not file.is_file():
             raise ValueError(f"{file}: no such model; training writes it when it is done")
         samples = _pictures(folder, file, data, split)
-        from mldfr.selection import CRITERIA, choose, draw_sample, has_boxes, possible_pyramids, try_rules
+        from mldfr.selection import CRITERIA, Rules, choose, draw_sample, has_boxes, try_rules
 
         name = CRITERIA.check(criterion or ("corloc" if has_boxes(samples) else "repeated_contrast"))
         if CRITERIA[name].needs_boxes and not has_boxes(samples):
@@ -54,8 +54,8 @@ def select(
         trial = try_rules(
             localizer.fused(),
             draw_sample(samples, images),
+            Rules().possible_for(localizer),
             views=CRITERIA[name].needs_views,
-            pyramids=possible_pyramids(localizer),
             report=lambda error: typer.echo(f"mldfr: {error}", err=True),
         )
     if trial.pictures < FEW:
@@ -99,18 +99,18 @@ def _write(folder: Path, trial: "Trial", choice: "Choice", values: "Float64Array
     from mldfr.files import replacing
     from mldfr.report.curves import draw_curves
 
-    pyramids = [", ".join(f"{scale:g}" for scale in pyramid) for pyramid in trial.pyramids]
+    pyramids = [", ".join(f"{scale:g}" for scale in pyramid) for pyramid in trial.rules.pyramids]
     panels = {
         name: {f"scales {pyramid}": values[p, m].tolist() for p, pyramid in enumerate(pyramids)}
-        for m, name in enumerate(trial.normalizers)
+        for m, name in enumerate(trial.rules.normalizers)
     }
-    content = {**asdict(choice), "thresholds": trial.thresholds, "values": panels}
+    content = {**asdict(choice), "thresholds": trial.rules.thresholds, "values": panels}
     with replacing(folder / f"{SELECTION}.json") as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     draw_curves(
         folder / f"{SELECTION}.png",
         panels,
-        trial.thresholds,
+        trial.rules.thresholds,
         title=f"{choice.criterion} on {choice.pictures} held-out pictures",
         x_label="threshold",
         y_label=choice.criterion,
