@@ -4,7 +4,7 @@
 
 The floor is forward, backward and optimizer step on one batch that lies in memory, with as many steps. Floor and loop
 take turns, so that a busy machine slows both. Printed are images per second, their ratio, the share of the loop's time
-that was spent waiting for pictures, and the peak memory of the process and of those that read pictures.
+that was spent waiting for pictures, and the peak memory.
 """
 
 import argparse
@@ -53,10 +53,7 @@ def main() -> None:
     print(f"loop    {statistics.median(loops):8.2f} images/s   {[round(value, 2) for value in loops]}")
     print(f"ratio   {ratio:8.3f}")
     print(f"waiting {statistics.median(waits):8.1%}")
-    own, readers = (
-        resource.getrusage(who).ru_maxrss / 2**20 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    print(f"peak memory {own:.2f} GiB, of a process that reads {readers:.2f} GiB")
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
     if torch.cuda.is_available():
         print(f"peak memory of the GPU {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
 

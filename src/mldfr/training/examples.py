@@ -150,8 +150,13 @@ class Order(Sampler[list[Key]]):
 
 
 def load_batches(pictures: Pictures, order: Order, *, workers: int | None, pin: bool) -> Iterator[Batch]:
-    """Batches in the order given, read by other processes while the network works."""
-    count = min(16, max(1, (os.cpu_count() or 2) - 1)) if workers is None else workers
+    """Batches in the order given, for a GPU (`pin`) read by other processes while it works.
+
+    A network on the CPU keeps all cores busy itself: a process beside it makes its threads wait for each other and
+    halves its speed (benchmarks/train.py), while reading in turn costs a fiftieth.
+    """
+    usual = min(16, max(1, (os.cpu_count() or 2) - 1)) if pin else 0
+    count = usual if workers is None else workers
     return iter(
         DataLoader(
             pictures,

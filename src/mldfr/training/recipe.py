@@ -52,7 +52,7 @@ class DataChoice(Strict):
     """Share of the pictures that is kept out of training, to choose pyramid and threshold (paper, Section IV-B)."""
     held_out_seed: int = Field(default=0, ge=0)
     workers: int | None = Field(default=None, ge=0)
-    """Processes that read pictures; null is one for each core but one, at most 16."""
+    """Processes that read pictures; null is none on a CPU, and for a GPU one for each core but one, at most 16."""
 
 
 class Augmentation(Strict):
