@@ -89,7 +89,7 @@ def table_viii(out: Path) -> None:
         creatures.write(folder, images=CREATURES)
     data = open_data(f"creatures:{folder}")
     test = data.split("test")
-    shown = test[:: len(test) // SHOWN][:SHOWN]
+    shown = test[:: len(test) // SHOWN + 1][:SHOWN]
     panels: dict[str, list[Panel]] = {sample.id: [] for sample in shown}
     for sample in shown:
         panels[sample.id].append(

@@ -53,4 +53,8 @@ def test_every_local_link_exists():
     root = Path(__file__).parents[1]
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
     assert len(links) >= 4
-    assert [link for link in links if not (root / link).exists()] == []
+    for link in links:
+        file, _, anchor = link.partition("#")
+        assert (root / file).exists(), link
+        headings = re.findall(r"^#+ (.+)$", (root / file).read_text(encoding="utf-8"), re.MULTILINE) if anchor else []
+        assert not anchor or anchor in [heading.lower().replace(" ", "-") for heading in headings], link
