@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mldfr.images import ImageError, ImageFile, find_images, read_image, to_rgb
+from mldfr.images import ImageError, ImageFile, find_images, image_size, read_image, to_rgb
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -256,3 +256,19 @@ def test_an_unreadable_folder_is_reported_and_the_rest_found(tree):
     assert error.path == str(locked)
     assert "Permission denied" in error.reason
     assert "Permission denied" in inside.reason
+
+
+@pytest.mark.parametrize("orientation", range(9))
+def test_the_size_in_the_head_is_that_of_the_picture(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "a.jpg", Image.fromarray(PIXELS), exif=exif)
+    assert image_size(path) == read_image(path).shape[:2]
+
+
+def test_the_size_of_what_is_no_picture(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(ImageError, match=r"a\.png: not a picture"):
+        image_size(tmp_path / "a.png")
+    with pytest.raises(ImageError, match="too elongated"):
+        image_size(save(tmp_path / "b.png", Image.new("L", (330, 10))))

@@ -4,12 +4,13 @@ import math
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from mldfr.types import UInt8Array
 
@@ -154,16 +155,34 @@ def read_image(path: str | Path, *, least: int | None = None) -> UInt8Array:
         ImageError: No such file, not a picture, broken, with more than 128 Mi pixels or longer than 32 times its
             width, or of a kind that has no range (32 bits, floating point).
     """
+    with _opened(path) as picture:
+        if least is not None:
+            factor = least / min(picture.size)
+            picture.draft(None, (math.ceil(picture.width * factor), math.ceil(picture.height * factor)))
+        return to_rgb(picture, name=path)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of a picture as `read_image` would give it, from the head of the file.
+
+    Raises:
+        ImageError: No such file, not a picture, or one that `read_image` would not take for its size.
+    """
+    with _opened(path) as picture:
+        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
+        return (picture.width, picture.height) if turned else (picture.height, picture.width)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """The picture of a file, its size checked; whatever goes wrong with it becomes an ImageError."""
     try:
         mode = Path(path).stat().st_mode
         if not stat.S_ISREG(mode):  # a pipe would be waited for
             raise ImageError(path, "a folder" if stat.S_ISDIR(mode) else "not a regular file")
         with Image.open(path) as picture:
             check_size(picture.height, picture.width, path)
-            if least is not None:
-                factor = least / min(picture.size)
-                picture.draft(None, (math.ceil(picture.width * factor), math.ceil(picture.height * factor)))
-            return to_rgb(picture, name=path)
+            yield picture
     except ImageError:
         raise
     except UnidentifiedImageError as error:
