@@ -378,6 +378,13 @@ def test_wsol(tmp_path):
     assert READERS["wsol"](folder / "test").splits == data.splits
     elsewhere = wsol_reader.read(folder, images=Path("elsewhere"))
     assert elsewhere.split("test")[1].path == Path("elsewhere/val/c.png")
+    assert [sample.size for sample in data.split("test")] == [(30, 40), (30, 40)]
+    pictures = tmp_path / "dataset" / "SET"
+    assert open_data(f"wsol:{folder}", images=pictures).splits == data.splits
+    with pytest.raises(DataError, match="no such folder of pictures"):
+        open_data(f"wsol:{folder}", images=tmp_path / "gone")
+    with pytest.raises(DataError, match="only those of wsol can lie elsewhere"):
+        open_data(f"folder:{tmp_path}", images=pictures)
 
 
 def test_wsol_masks(tmp_path):
@@ -401,6 +408,11 @@ def test_wsol_refuses(tmp_path):
     refused("wsol", folder, f"{path}:2:", "'x'")
     path = text(folder / "localization.txt", "val/gone.png,0,0,1,1")
     assert READERS["wsol"](folder).problems == (f"{path}:1: val/gone.png is not in image_ids.txt",)
+    path = text(folder / "image_sizes.txt", "val/c.png,40")
+    refused("wsol", folder, f"{path}:1:", "id,width,height", "'val/c.png,40'")
+    path = text(folder / "image_sizes.txt", "val/c.png,40,high")
+    refused("wsol", folder, f"{path}:1:", "'high'")
+    path.unlink()
     path = text(folder / "class_labels.txt", "val/c.png,1", "val/c.png,2")
     refused("wsol", folder, f"{path}:2:", "1 and 2")
     shutil.rmtree(tmp_path / "dataset")

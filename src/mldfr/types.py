@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+BoolArray = npt.NDArray[np.bool_]
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
@@ -162,6 +163,7 @@ class Sample:
         objects: The boxes that the set has for evaluation. Training never sees them.
         masks: Files of binary masks (anything but 0 is the object), one for each annotated object or group.
         ignore: A mask file of pixels that metrics leave out.
+        size: Height and width of the picture that the boxes were drawn in, where the set says so.
     """
 
     id: str
@@ -170,3 +172,4 @@ class Sample:
     objects: tuple[GroundTruth, ...] = ()
     masks: tuple[Path, ...] = ()
     ignore: Path | None = None
+    size: tuple[int, int] | None = None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mldfr.data.base import DataError, DataSet
+from mldfr.data.wsol import read as read_wsol
 from mldfr.registry import Registry
 
 __all__ = ["READERS", "DataError", "DataSet", "open_data", "parse_source"]
@@ -45,12 +46,22 @@ def parse_source(source: str) -> tuple[str, Path]:
     return kind, Path(path)
 
 
-def open_data(source: str) -> DataSet:
+def open_data(source: str, *, images: Path | None = None) -> DataSet:
     """Read the data set that `KIND:PATH` names.
+
+    Args:
+        source: `KIND:PATH`.
+        images: The folder of the pictures, for wsol data, which may lie elsewhere.
 
     Raises:
         DataError: It is not there, or not in the layout of its kind; the message names file, value and what was
             expected.
     """
     kind, path = parse_source(source)
-    return READERS[kind](path)
+    if images is None:
+        return READERS[kind](path)
+    if kind != "wsol":
+        raise DataError(f"{source}: the pictures of {kind} data are beside it; only those of wsol can lie elsewhere")
+    if not images.is_dir():
+        raise DataError(f"{images}: no such folder of pictures")
+    return read_wsol(path, images=images)

@@ -7,7 +7,7 @@ from pathlib import Path
 from mldfr.data.base import DataError, DataSet, number, read_lines
 from mldfr.types import GroundTruth, Sample
 
-IDS, LABELS, PLACES = "image_ids.txt", "class_labels.txt", "localization.txt"
+IDS, LABELS, PLACES, SIZES = "image_ids.txt", "class_labels.txt", "localization.txt", "image_sizes.txt"
 
 TRIED = 10
 """So many files are looked for, to find their folder: a few may be missing."""
@@ -22,7 +22,8 @@ def read(path: Path, *, images: Path | None = None) -> DataSet:
 
     Splits are called as their folders. Classes are the numbers 0 to the highest one, as text. localization.txt, where
     there is one, has lines `id,x0,y0,x1,y1` of boxes that are taken as they stand, half-open, or lines
-    `id,mask,ignore` of mask files, the last of which may be empty. image_sizes.txt is not needed.
+    `id,mask,ignore` of mask files, the last of which may be empty. image_sizes.txt, with lines `id,width,height`, is
+    not needed unless the pictures are missing.
 
     The folder of the images is looked for upwards from that of the split. Each is tried itself, then its `images`,
     then its `dataset/NAME`, as wsolevaluation has it for `metadata/NAME`. The first one is taken that has one of the
@@ -50,6 +51,7 @@ def _samples(folder: Path, images: Path | None, problems: list[str]) -> Iterator
         raise DataError(f"{folder / IDS}: no ids in it")
     labels = _labels(folder / LABELS, set(ids), problems)
     boxes, masks = _places(folder / PLACES, set(ids), problems)
+    sizes = dict(_sizes(folder / SIZES))
     root = images or _find(folder, ids, "images")
     some = [mask for names, _ in masks.values() for mask in names]
     mask_root = images or _find(folder, some, "masks") if some else root
@@ -65,6 +67,7 @@ def _samples(folder: Path, images: Path | None, problems: list[str]) -> Iterator
             objects=tuple(GroundTruth(*label, box) for box in boxes.get(name, ()) if label),
             masks=tuple(mask_root / mask for mask in found),
             ignore=mask_root / ignore if ignore else None,
+            size=sizes.get(name),
         )
 
 
@@ -80,6 +83,16 @@ def _labels(path: Path, listed: set[str], problems: list[str]) -> dict[str, int]
         if name not in listed:
             problems.append(f"{path}:{line}: {name} is not in {IDS}")
     return labels
+
+
+def _sizes(path: Path) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Height and width of each image."""
+    for line, text in read_lines(path) if path.is_file() else ():
+        name, *values = text.rsplit(",", 2)
+        if len(values) != 2:
+            raise DataError(f"{path}:{line}: expected id,width,height; got {text!r}")
+        width, height = (int(number(value, int, path, line)) for value in values)
+        yield name, (height, width)
 
 
 def _places(path: Path, listed: set[str], problems: list[str]) -> tuple[dict[str, list[Corners]], dict[str, Masks]]:
