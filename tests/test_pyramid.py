@@ -90,6 +90,21 @@ def test_classes_given_are_those_of_all_classes(small):
     assert [activation.classes for activation in given] == [(5, 0), (3,)]
 
 
+def test_a_function_may_name_the_classes_when_it_sees_the_logits(small):
+    batch = images((80, 90), (90, 80))
+    seen = {}
+
+    def choose(index, logits):
+        seen[index] = logits
+        return [[5, 0], [3]][index]
+
+    chosen, given = mscam(small, batch, classes=choose), mscam(small, batch, classes=[[5, 0], [3]])
+    for index, (one, other) in enumerate(zip(chosen, given, strict=True)):
+        assert one.classes == tuple(other.classes)
+        torch.testing.assert_close(one.score_maps, other.score_maps, rtol=0, atol=0)
+        torch.testing.assert_close(seen[index], one.logits, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -1,7 +1,7 @@
 """Multi-scale class activation mapping, MsCAM (paper, Section III-C and Fig. 6)."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -15,8 +15,9 @@ from mldfr.backbones import MIN_INPUT_SIZE
 from mldfr.config import Preprocessing
 from mldfr.network import LocalizationNetwork
 
-Classes = int | Literal["all"] | Sequence[Sequence[int]]
-"""Which classes to map: the k most probable of each image, all, or those listed for each image."""
+Classes = int | Literal["all"] | Sequence[Sequence[int]] | Callable[[int, Tensor], Sequence[int]]
+"""Which classes to map: the k most probable of each image, all, those listed for each image, or a function that is
+given the image's index and logits (K,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,8 @@ def mscam(
         network: The network.
         images: uint8 (3, H, W) each, of any shapes.
         scales: Factors of the pyramid.
-        classes: A number k for the k most probable classes of each image, "all", or a list for each image.
+        classes: A number k for the k most probable classes of each image, "all", a list for each image, or a function
+            that lists them when it is given the image's index and logits.
 
     Returns:
         One activation per image, on the network's device.
@@ -147,12 +149,14 @@ def _passes(
             for index, features in _features(network, images, scale):
                 if scale == 1:
                     logits[index] = network.logits(features[None])[0].float()
-                    given[index] = given[index] or _most_probable(logits[index], classes)
+                    given[index] = given[index] or _by_logits(index, logits[index], classes)
                 yield scale, index, network.score_maps(features, given[index]).float()
 
 
 def _check_classes(classes: Classes, count: int, num_classes: int) -> list[Sequence[int]]:
     """The classes given for each image; empty where the logits will tell."""
+    if callable(classes):
+        return [()] * count
     if isinstance(classes, int):
         if not 1 <= classes <= num_classes:
             raise ValueError(f"the {classes} most probable of {num_classes} classes cannot be had")
@@ -167,7 +171,9 @@ def _check_classes(classes: Classes, count: int, num_classes: int) -> list[Seque
     return list(classes)
 
 
-def _most_probable(logits: Tensor, classes: Classes) -> Sequence[int]:
+def _by_logits(index: int, logits: Tensor, classes: Classes) -> Sequence[int]:
+    if callable(classes):
+        return classes(index, logits)
     assert isinstance(classes, int)
     return logits.topk(classes).indices.tolist()
 
