@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
-from mldfr.boxes import BOX_RULES, regions, union
+from mldfr.boxes import BOX_RULES, iou, regions, union, union_regions
 from mldfr.score_maps import NORMALIZERS, maximum, min_max, percentile
 from mldfr.types import Boxes
 
@@ -132,6 +132,30 @@ def test_union_is_the_published_rule(seed, offset, threshold):
     boxes = union(score_map, min_max, threshold)
     expected = published(score_map, threshold)
     np.testing.assert_array_equal(boxes.xyxy, np.array([expected], dtype=np.float32))
+
+
+@settings(max_examples=100)
+@given(
+    seed=st.integers(0, 10_000), offset=st.sampled_from([-3.0, 0.0, 3.0]), threshold=st.sampled_from([0.1, 0.2, 0.4])
+)
+def test_union_regions_are_scipys_regions_of_what_union_keeps(seed, offset, threshold):
+    rng = np.random.default_rng(seed)
+    score_map = ndimage.gaussian_filter(rng.normal(size=(24, 31)), 2).astype(np.float32) * 10 + offset
+    h = np.where(score_map < score_map.mean(), 0, score_map).astype(np.float64)
+    h = (h - h.min()) / (h.max() - h.min())
+    h[h < threshold] = 0
+    labels, _ = ndimage.label(h >= h.mean())  # 4-connected, as the published code has it
+    expected = {(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels)}
+    boxes = union_regions(score_map, min_max, threshold)
+    assert {tuple(map(int, box.xyxy)) for box in boxes} == expected
+
+
+def test_iou_of_half_open_boxes_and_with_the_last_pixel_named():
+    one, other = np.array([[1.0, 2, 5, 6]]), np.array([[3.0, 1, 4, 5], [0, 0, 0, 0], [np.nan] * 4, [1, 2, 5, 6]])
+    np.testing.assert_allclose(iou(one, other), [3 / 17, 0, 0, 1])
+    np.testing.assert_allclose(iou(one, other, edge=1), [8 / 27, 0, 0, 1])  # 8/27 is wsolevaluation's own example
+    np.testing.assert_allclose(iou(other[1], other[1], edge=1), 1)
+    assert iou(one[:, None], other[None]).shape == (1, 4)
 
 
 def test_union_with_a_negative_mean_raises_the_background():
