@@ -1,6 +1,8 @@
 """Weights files: read without running what is in them, written whole."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -140,3 +142,13 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except json.JSONDecodeError as error:
         raise WeightsError(f"{path}: its card is not JSON ({error})") from error
     return tensors, card
+
+
+def fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, types, shapes and values: the same for the same weights, whatever file they come from."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        values = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+        digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
