@@ -26,7 +26,7 @@ def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("verb", [[], ["locate"], ["list"], ["complexity"]])
+@pytest.mark.parametrize("verb", [[], ["locate"], ["evaluate"], ["compare"], ["list"], ["complexity"]])
 def test_help_imports_nothing_heavy(verb):
     program = (
         "import sys; from mldfr.cli.main import app\n"
@@ -49,7 +49,8 @@ def test_version():
     [
         ("backbones", "vgg16 googlenet inception_v3 resnet50 resnet50x densenet161 mobilenet_v2 efficientnet_lite0"),
         ("normalizers", "min_max max percentile"),
-        ("box-rules", "regions union"),
+        ("box-rules", "regions union union_regions"),
+        ("protocols", "paper authors wsolevaluation"),
         ("models", "imagenet"),
     ],
 )

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     recipes = "recipes"
     data = "data"
     criteria = "criteria"
+    protocols = "protocols"
 
 
 def list_names(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
@@ -49,6 +50,10 @@ def _lines(kind: Kind) -> list[str]:
         from mldfr.training.recipe import names
 
         return names()
+    if kind is Kind.protocols:
+        from mldfr.evaluation.protocols import PROTOCOLS
+
+        return list(PROTOCOLS)
     if kind is Kind.data:
         from mldfr.data import READERS
 

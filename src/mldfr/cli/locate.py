@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from mldfr.cli.usage import usage_errors
+from mldfr.cli.usage import scale_factors, usage_errors
 
 if TYPE_CHECKING:
     from mldfr.images import ImageError, ImageFile
@@ -61,7 +61,7 @@ def locate(
 
     with usage_errors():
         wanted = _wanted(classes, top_k)
-        numbers = None if scales is None else _numbers(scales)
+        numbers = None if scales is None else scale_factors(scales)
         rules = Rules(scales=numbers, threshold=threshold, normalizer=normalizer, box_rule=box_rule)
         Localization().changed(**rules)  # what is wrong is said before the network is loaded
     found = list(find_images(paths, leave_out=out / OVERLAYS))
@@ -177,13 +177,6 @@ def _lines_to(name: str) -> Iterator[TextIO]:
 
     with replacing(Path(name)) as temporary, temporary.open("w", encoding="utf-8") as lines:
         yield lines
-
-
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise ValueError(f"--scales takes numbers with commas between them, such as 1,1.5,2; got {text!r}") from error
 
 
 def _wanted(classes: str, top_k: int) -> "Wanted":

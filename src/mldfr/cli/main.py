@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
+from mldfr.cli.compare import compare
 from mldfr.cli.complexity import complexity
 from mldfr.cli.data import data
+from mldfr.cli.evaluate import evaluate
 from mldfr.cli.listing import list_names
 from mldfr.cli.locate import locate
 from mldfr.cli.recipe import recipe
@@ -22,6 +24,8 @@ app = typer.Typer(
 app.command()(locate)
 app.command()(train)
 app.command()(select)
+app.command()(evaluate)
+app.command()(compare)
 app.command()(recipe)
 app.command(name="list")(list_names)
 app.command()(complexity)

@@ -19,3 +19,15 @@ def usage_errors() -> Iterator[None]:
         message = explain(error) if isinstance(error, ValidationError) else str(error)
         typer.echo(f"mldfr: {message}", err=True)
         raise typer.Exit(2) from error
+
+
+def scale_factors(text: str) -> list[float]:
+    """The value of --scales.
+
+    Raises:
+        ValueError: No numbers with commas between them.
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"--scales takes numbers with commas between them, such as 1,1.5,2; got {text!r}") from error

@@ -10,6 +10,9 @@ from mldfr.files import replacing
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 """Told apart by people with any colour vision."""
 
+FEW = 50
+"""So many points of a curve are marked."""
+
 
 def draw_curves(
     path: Path,
@@ -34,7 +37,8 @@ def draw_curves(
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, (name, curves) in zip(axes, panels.items(), strict=True):
         for colour, (label, values) in zip(COLOURS, curves.items(), strict=False):
-            axis.plot(x, values, marker="o", markersize=3, color=colour, label=label)
+            marker = "o" if len(x) <= FEW else None
+            axis.plot(x, values, marker=marker, markersize=3, color=colour, label=label)
         if mark and mark[0] == name:
             axis.plot(*mark[1:], marker="*", markersize=18, color="black", zorder=5, linestyle="none", label="chosen")
         axis.set_title(name)
@@ -44,6 +48,7 @@ def draw_curves(
     axes[0].set_ylabel(y_label)
     labels = {text: handle for axis in axes for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(labels.values(), labels.keys(), loc="outside lower center", ncols=len(labels), frameon=False)
-    figure.suptitle(title)
+    if title:
+        figure.suptitle(title)
     with replacing(path) as temporary:
         figure.savefig(temporary)

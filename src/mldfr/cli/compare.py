@@ -1,0 +1,65 @@
+"""`mldfr compare`: is it better, or is it chance?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mldfr.cli.usage import usage_errors
+
+if TYPE_CHECKING:
+    from mldfr.evaluation.comparison import Row
+
+
+def compare(
+    reports: Annotated[list[Path], typer.Argument(metavar="A.json B.json ...", help="What `mldfr evaluate` wrote.")],
+    every: Annotated[bool, typer.Option("--every", help="Metrics too that have no interval.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and no table.")] = False,
+) -> None:
+    """Compare evaluations of the same pictures with the first one: differences with paired bootstrap intervals (95 %).
+
+    Better is said only where the interval leaves out 0. It says what other pictures would change, not what another
+    run of the training would.
+    """
+    import json
+    from dataclasses import asdict
+
+    with usage_errors():
+        from mldfr.evaluation.comparison import compare as compare_two
+        from mldfr.evaluation.comparison import read_report
+
+        if len(reports) < 2:
+            raise ValueError("a comparison needs two files or more")
+        first, *others = [read_report(path) for path in reports]
+        tables = [list(compare_two(first, other)) for other in others]
+    if as_json:
+        named = dict(zip(map(str, reports[1:]), tables, strict=True))
+        typer.echo(json.dumps({name: [asdict(row) for row in rows] for name, rows in named.items()}, indent=1))
+        return
+    for path, rows in zip(reports[1:], tables, strict=True):
+        _print(reports[0], path, [row for row in rows if every or row.difference is not None])
+
+
+def _print(one: Path, other: Path, rows: "list[Row]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("metric", title=Text(f"A {one}\nB {other}"), title_justify="left", box=None, pad_edge=False)
+    for heading in ("A", "B", "B - A", "95 %"):
+        table.add_column(heading, justify="right")
+    table.add_column("B is")
+    for row in rows:
+        low_high, change = "", ""
+        if row.difference is not None:
+            change = f"{row.difference.value:+.2f}"
+            low_high = f"{row.difference.low:+.2f} to {row.difference.high:+.2f}"
+        elif row.one is not None and row.other is not None:
+            change = f"{row.other - row.one:+.2f}"
+        table.add_row(row.metric, _shown(row.one), _shown(row.other), change, low_high, row.verdict or "")
+    console = Console(width=None if Console().is_terminal else 120)
+    console.print(table)
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -1,0 +1,182 @@
+"""`mldfr evaluate`: every metric that a set allows, under the field's protocols."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mldfr.cli.usage import scale_factors, usage_errors
+
+if TYPE_CHECKING:
+    from mldfr.evaluation.plan import Plan
+    from mldfr.evaluation.run import Journal
+    from mldfr.evaluation.summary import Summary
+
+METRICS = "metrics.json"
+OF_MODEL = "the model's own"
+
+
+def evaluate(
+    data: Annotated[str, typer.Option(metavar="KIND:PATH", help="Pictures with labels, and boxes or masks.")],
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL|RUN]", help="A name of `mldfr list models`, a file or a run.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which split of the data.")] = "test",
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the pictures of wsol data are, if not beside it.")
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="Names of `mldfr list protocols` with commas, or all.")] = "all",
+    scales: Annotated[str | None, typer.Option(help="Image pyramid, such as 1,1.5,2.", show_default=OF_MODEL)] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Of the protocols with a fixed one.", show_default=OF_MODEL)
+    ] = None,
+    normalizer: Annotated[
+        str | None,
+        typer.Option(help="See `mldfr list normalizers`; the protocol authors has its own.", show_default=OF_MODEL),
+    ] = None,
+    class_agnostic: Annotated[
+        bool, typer.Option("--class-agnostic", help="The most probable class stands for every object.")
+    ] = False,
+    score_maps: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Stored maps of any tool, DIR/<image id>.npy, and no model.")
+    ] = None,
+    save_maps: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the maps; those already there are not made again.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep metrics.json, plots, and the records to go on from.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json and no table.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures to look at together; for GPUs.")] = 1,
+) -> None:
+    """Measure a model, or stored score maps, as the field measures: all protocols in one pass.
+
+    A picture that cannot be read is reported on standard error and counted; the exit code is 1 then.
+    """
+    with usage_errors():
+        if (model is None) == (score_maps is None):
+            raise ValueError("name a model, or the folder of its maps with --score-maps, and not both")
+        if score_maps is not None and (scales is not None or save_maps is not None):
+            raise ValueError("--scales and --save-maps are for models; with --score-maps the maps are there")
+        from mldfr.config import Localization
+        from mldfr.evaluation.protocols import PROTOCOLS
+
+        names = PROTOCOLS.names() if protocol == "all" else tuple(map(PROTOCOLS.check, protocol.split(",")))
+        factors = None if scales is None else tuple(scale_factors(scales))
+        Localization().changed(scales=factors, threshold=threshold, normalizer=normalizer)
+        from mldfr.evaluation.plan import Request, plan_maps, plan_model
+        from mldfr.evaluation.run import Journal
+
+        request = Request(data, split, images, names, factors, normalizer, threshold, class_agnostic)
+        if score_maps is not None:
+            plan = plan_maps(request, score_maps)
+        else:
+            assert model is not None
+            plan = plan_model(request, model, save_maps=save_maps, device=device, batch_size=batch_size)
+        journal = Journal(out, plan.setting)
+        summary, failed = _look_at_all(plan, journal)
+        _answer(plan, summary, failed, out, as_json=as_json)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _look_at_all(plan: "Plan", journal: "Journal") -> "tuple[Summary, dict[str, str]]":
+    """Run the plan; pictures that cannot be read are named at once and at the end."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from mldfr.evaluation.record import Record
+    from mldfr.evaluation.run import evaluate as evaluate_all
+    from mldfr.evaluation.summary import Summary
+
+    if len(journal):
+        typer.echo(f"going on: {len(journal)} of {len(plan.samples)} pictures are already evaluated", err=True)
+    summary, failed = Summary(plan.classes, plan.rules), dict[str, str]()
+    console = Console(stderr=True)
+    records = evaluate_all(plan.samples, plan.sources, plan.rules, journal)
+    quiet = not console.is_terminal
+    for sample, record in track(records, "evaluating", len(plan.samples), console=console, disable=quiet):
+        if isinstance(record, Record):
+            summary.update(sample, record)
+        else:
+            typer.echo(f"mldfr: {record}", err=True)
+            failed[sample.id] = str(record)
+    return summary, failed
+
+
+def _answer(plan: "Plan", summary: "Summary", failed: dict[str, str], out: Path | None, *, as_json: bool) -> None:
+    import json
+
+    from mldfr.evaluation.run import report
+    from mldfr.files import replacing
+
+    content = report(summary, plan.setting, failed, plan.problems)
+    text = json.dumps(content, indent=1, allow_nan=False)
+    if out is not None:
+        with replacing(out / METRICS) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+        _draw(out, summary, content)
+    if as_json:
+        typer.echo(text)
+    else:
+        _print_table(content)
+    if out is not None:
+        typer.echo(f"all of it in {out / METRICS}, plots beside it", err=True)
+
+
+def _print_table(content: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("protocol", "metric", box=None, pad_edge=False)
+    table.add_column("%", justify="right")
+    table.add_column("of", justify="right")
+    for group, metrics in content["metrics"].items():
+        for name, value in metrics.items():
+            known = content["denominators"][group][name]
+            shown = "-" if value is None else f"{value:.2f}"
+            table.add_row(group, name, shown, f"{known['count']} {known['unit']}")
+        table.add_section()
+    console = Console(width=None if Console().is_terminal else 120)
+    console.print(table)
+    for name, shares in content["diagnosis"].items():
+        parts = ", ".join(f"{kind.replace('_', ' ')} {share:.1f}" for kind, share in shares.items())
+        console.print(f"{name}: {parts} %", highlight=False)
+    console.print(", ".join(f"{name.replace('_', ' ')} {n}" for name, n in content["counts"].items()), highlight=False)
+
+
+def _draw(out: Path, summary: "Summary", content: dict[str, Any]) -> None:
+    from mldfr.report.bars import draw_bars, draw_histogram
+    from mldfr.report.curves import draw_curves
+
+    curves = {name: (100 * values).tolist() for name, values in summary.curves().items()}
+    if curves:
+        panels = {
+            title: {f"IoU {limit / 100:g}": curves[f"{name}_iou_{limit}"] for limit in (30, 50, 70)}
+            for title, name in (("MaxBoxAcc", "max_box_acc"), ("MaxBoxAccV2", "max_box_acc_v2"))
+        }
+        x = summary.curves()["thresholds"].tolist()
+        draw_curves(
+            out / "thresholds.png",
+            panels,
+            x,
+            title="",
+            x_label="threshold (share of the maximum)",
+            y_label="% of the cases",
+        )
+    if any(summary.ious().values()):
+        title = "Largest box and the annotated box it fits best"
+        draw_histogram(out / "iou.png", summary.ious(), title=title, x_label="IoU", mark=0.5)
+    for metric, parts in list(content["breakdown"].items())[:1]:
+        values = {name: part["value"] for name, part in parts["class"].items()}
+        draw_bars(out / "classes.png", values, title=f"{metric} of each class", x_label="%")
+    if (curve := summary.precision_recall()) is not None and len(curve.recall):
+        draw_curves(
+            out / "precision_recall.png",
+            {"all classes, IoU 0.5": {"precision": curve.precision.tolist()}},
+            curve.recall.tolist(),
+            title="",
+            x_label="recall",
+            y_label="precision",
+        )

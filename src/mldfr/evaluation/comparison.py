@@ -1,0 +1,118 @@
+"""Which of two evaluations of the same pictures is better, and whether it is more than chance."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mldfr.data import DataError
+from mldfr.evaluation.bootstrap import Difference, Verdict, paired_bootstrap
+from mldfr.types import Float64Array
+
+MUST_AGREE = ("annotations", "class_agnostic")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A metric in two evaluations.
+
+    Attributes:
+        metric: Its group and name, such as paper.corloc.
+        one, other: The values in percent; None where nothing could be counted.
+        difference: Other minus one in percent with its interval; None where the metric is not a mean over images, or
+            there are too few.
+        verdict: What the other is shown to be, or None where there is no interval.
+    """
+
+    metric: str
+    one: float | None
+    other: float | None
+    difference: Difference | None
+    verdict: Verdict | None
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """Read what `mldfr evaluate` wrote.
+
+    Raises:
+        DataError: It is something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not JSON ({error})") from error
+    expected = {"setting", "metrics", "values", "images", "cases"}
+    if not isinstance(content, dict) or not expected <= content.keys():
+        raise DataError(f"{path}: not a metrics.json of `mldfr evaluate`; it needs {', '.join(sorted(expected))}")
+    if content.get("format_version") != 1:
+        raise DataError(f"{path}: of format {content.get('format_version')!r}; this version reads 1")
+    return content
+
+
+def compare(one: Mapping[str, Any], other: Mapping[str, Any], *, samples: int = 10_000) -> Iterator[Row]:
+    """Every metric that both have, with a paired bootstrap over the images where it is a mean over images or cases.
+
+    For MaxBoxAcc an image counts as it does at its evaluation's best threshold, which is not chosen again.
+
+    Args:
+        one: What `read_report` gave.
+        other: The same, of another model or other rules.
+        samples: Of the bootstrap.
+
+    Raises:
+        DataError: They are not of the same pictures.
+    """
+    for key in MUST_AGREE:
+        if one["setting"].get(key) != other["setting"].get(key):
+            sets = " and ".join(
+                f"{each['setting'].get('data')} {each['setting'].get('split')}" for each in (one, other)
+            )
+            raise DataError(f"only evaluations of the same pictures can be compared; {key} differ: {sets}")
+    for group, metrics in one["metrics"].items():
+        for name, value in metrics.items():
+            if name in other["metrics"].get(group, {}):
+                metric = f"{group}.{name}"
+                difference, verdict = _difference(one, other, metric, samples)
+                yield Row(metric, value, other["metrics"][group][name], difference, verdict)
+
+
+def _difference(
+    one: Mapping[str, Any], other: Mapping[str, Any], metric: str, samples: int
+) -> tuple[Difference | None, Verdict | None]:
+    if metric not in one["values"] or metric not in other["values"]:
+        return None, None
+    column = one["values"][metric]
+    first, second, groups = _aligned(one, other, metric, "cases" if column["over"] == "cases" else "images")
+    if np.isfinite(first).sum() < 2:
+        return None, None
+    if column["mean_over_classes"] and len(set(groups)) == len(groups):
+        return None, None  # with one case of each class, none can be drawn in place of another
+    found = paired_bootstrap(first, second, groups=groups if column["mean_over_classes"] else None, samples=samples)
+    percent = Difference(100 * found.value, 100 * found.low, 100 * found.high)
+    return percent, percent.verdict(higher_is_better=column["higher_is_better"])
+
+
+def _aligned(
+    one: Mapping[str, Any], other: Mapping[str, Any], metric: str, over: str
+) -> tuple[Float64Array, Float64Array, list[int]]:
+    """The values of both for the images, or cases, that both have, and their classes."""
+    columns = [dict(zip(map(_key, each[over]), each["values"][metric]["values"], strict=True)) for each in (one, other)]
+    if apart := columns[0].keys() ^ columns[1].keys():
+        some = ", ".join(str(key[0]) for key in sorted(apart)[:3])
+        raise DataError(f"{len(apart)} {over} are in one of the evaluations only, such as {some}; nothing is compared")
+    keys = list(columns[0])
+    first, second = (np.array([_value(column[key]) for key in keys]) for column in columns)
+    return first, second, [key[1] for key in keys]
+
+
+def _key(item: str | Sequence[Any]) -> tuple[str, int]:
+    return (item, 0) if isinstance(item, str) else (str(item[0]), int(item[1]))
+
+
+def _value(value: float | None) -> float:
+    return float("nan") if value is None else value

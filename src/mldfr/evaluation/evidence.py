@@ -1,0 +1,173 @@
+"""What is known of a picture before anything is judged: score maps and probabilities."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from mldfr.images import ImageError, read_image
+from mldfr.network import LocalizationNetwork
+from mldfr.predict import ahead
+from mldfr.pyramid import Activation, mscam
+from mldfr.score_maps import check, min_max
+from mldfr.types import Float32Array, Sample, UInt8Array
+
+TOP = 5
+LIKELY = 0.1
+"""From this probability on a class of a multi-label model counts as predicted."""
+READERS = 2
+READ_AHEAD = 4
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreMap:
+    """A score map in [0, 1] and the range that it had before, from which it can be had back.
+
+    Attributes:
+        values: (h, w) float32 in [0, 1].
+        lowest, highest: What 0 and 1 stand for.
+    """
+
+    values: Float32Array
+    lowest: float = 0.0
+    highest: float = 1.0
+
+    @classmethod
+    def of(cls, score_map: Float32Array) -> "ScoreMap":
+        """The min-max normalised map (Eq. 9) of any map."""
+        check(score_map)
+        return cls(min_max(score_map), float(score_map.min()), float(score_map.max()))
+
+    @property
+    def constant(self) -> bool:
+        """Whether it says nothing about where."""
+        return bool(self.values.min() == self.values.max())
+
+    def at(self, height: int, width: int) -> Float32Array:
+        """The map in its own range at another size (bilinear, half-pixel centres)."""
+        values = self.values
+        if (self.lowest, self.highest) != (0.0, 1.0):
+            values = values * np.float32(self.highest - self.lowest) + np.float32(self.lowest)
+        if values.shape == (height, width):
+            return values
+        return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+
+
+class Ranking(NamedTuple):
+    """What a model says is in a picture.
+
+    Attributes:
+        top: The most probable classes, at most five, best first.
+        probabilities: By class, for those in `top`, or for all of a multi-label model.
+        predicted: The classes said to be there: the most probable, and those likely in a multi-label model.
+    """
+
+    top: tuple[int, ...]
+    probabilities: Mapping[int, float]
+    predicted: tuple[int, ...]
+
+
+UNRANKED = Ranking((), {}, ())
+"""Where maps are all there is, or classes do not count."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What is known of one picture.
+
+    Attributes:
+        height, width: Of the picture.
+        ranking: What is in it.
+        maps: Score map by class: of the picture's labels and of the classes predicted.
+    """
+
+    height: int
+    width: int
+    ranking: Ranking
+    maps: Mapping[int, ScoreMap]
+
+
+def rank(logits: Tensor, *, multi_label: bool) -> Ranking:
+    """What the logits (K,) say."""
+    order = logits.argsort(descending=True, stable=True).tolist()
+    top = tuple(order[:TOP])
+    if multi_label:
+        values = logits.sigmoid().tolist()
+        likely = [k for k in order[1:] if values[k] >= LIKELY]
+        return Ranking(top, dict(enumerate(values)), (order[0], *likely))
+    values = logits.softmax(dim=0).tolist()
+    return Ranking(top, {k: values[k] for k in top}, top[:1])
+
+
+def observe(
+    network: LocalizationNetwork,
+    samples: Iterable[Sample],
+    *,
+    scales: Sequence[float],
+    class_agnostic: bool = False,
+    batch_size: int = 1,
+) -> Iterator[tuple[Sample, Evidence | ImageError]]:
+    """Run a network over pictures, which are read in the background.
+
+    Args:
+        network: The network.
+        samples: Pictures with labels in the network's numbers.
+        scales: The image pyramid.
+        class_agnostic: Whether to take the map of the most probable class for that of class 0, whatever the labels.
+        batch_size: Pictures to look at together.
+    """
+    with ThreadPoolExecutor(READERS) as readers:
+        pictures = ahead(readers, _read, samples, READ_AHEAD + batch_size)
+        while batch := list(islice(pictures, batch_size)):
+            found = iter(_activate(network, batch, scales, class_agnostic))
+            for sample, pixels in batch:
+                if isinstance(pixels, ImageError):
+                    yield sample, pixels
+                else:
+                    yield sample, _evidence(network, pixels, next(found), class_agnostic)
+
+
+def _activate(
+    network: LocalizationNetwork,
+    batch: Sequence[tuple[Sample, UInt8Array | ImageError]],
+    scales: Sequence[float],
+    class_agnostic: bool,
+) -> list[Activation]:
+    """The maps of each readable picture's labels and predicted classes."""
+    labels: list[tuple[int, ...]] = []
+    images: list[Tensor] = []
+    for sample, pixels in batch:
+        if not isinstance(pixels, ImageError):
+            labels.append(() if class_agnostic else sample.labels)
+            images.append(torch.from_numpy(pixels).permute(2, 0, 1))
+
+    def wanted(index: int, logits: Tensor) -> list[int]:
+        predicted = rank(logits, multi_label=network.card.multi_label).predicted
+        return list(dict.fromkeys((*labels[index], *predicted)))
+
+    return mscam(network, images, scales=scales, classes=wanted)
+
+
+def _evidence(
+    network: LocalizationNetwork, pixels: UInt8Array, activation: Activation, class_agnostic: bool
+) -> Evidence:
+    ranking = rank(activation.logits, multi_label=network.card.multi_label)
+    maps = map(ScoreMap.of, activation.score_maps.cpu().numpy())
+    by_class = dict(zip(activation.classes, maps, strict=True))
+    if class_agnostic:
+        ranking, by_class = UNRANKED, {0: by_class[ranking.top[0]]}
+    height, width = pixels.shape[:2]
+    return Evidence(height, width, ranking, by_class)
+
+
+def _read(sample: Sample) -> tuple[Sample, UInt8Array | ImageError]:
+    try:
+        return sample, read_image(sample.path)
+    except ImageError as error:
+        return sample, error

@@ -1,0 +1,193 @@
+"""From what a user names to what is evaluated, on what, and how; everything that can be wrong is said here."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mldfr.data import DataError, DataSet, open_data
+from mldfr.evaluation.protocols import PROTOCOLS
+from mldfr.evaluation.record import Rules
+from mldfr.evaluation.run import Sources, check_truth, without_classes
+from mldfr.evaluation.store import MapStore
+from mldfr.predict import load
+from mldfr.pyramid import short_side
+from mldfr.types import Sample
+from mldfr.weights import fingerprint
+
+VERSIONED = ("mldfr", "torch", "torchvision", "timm", "numpy", "opencv-python-headless", "faster-coco-eval")
+THRESHOLD = 0.2
+"""The paper's, for maps that come without one."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for; None leaves a rule to the model's card, or to what is stored beside the maps.
+
+    Attributes:
+        data: `KIND:PATH`.
+        split: Which of its splits.
+        images: Where the pictures of wsol data are, if not beside it.
+        protocols: Names.
+        scales, normalizer, threshold: Of the localization.
+        class_agnostic: Whether the most probable class stands for every object.
+    """
+
+    data: str
+    split: str = "test"
+    images: Path | None = None
+    protocols: tuple[str, ...] = PROTOCOLS.names()
+    scales: tuple[float, ...] | None = None
+    normalizer: str | None = None
+    threshold: float | None = None
+    class_agnostic: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is evaluated, on what, and how.
+
+    Attributes:
+        samples: The pictures, with labels in the numbers of `classes`.
+        classes: K names.
+        sources: Where score maps come from.
+        rules: How they are judged.
+        setting: All that the numbers depend on, as plain values.
+        problems: What the reader of the data found, and how many pictures are left out.
+    """
+
+    samples: Sequence[Sample]
+    classes: tuple[str, ...]
+    sources: Sources
+    rules: Rules
+    setting: dict[str, Any]
+    problems: tuple[str, ...]
+
+
+def plan_model(
+    request: Request, model: str, *, save_maps: Path | None = None, device: str = "auto", batch_size: int = 1
+) -> Plan:
+    """Evaluate a model.
+
+    Args:
+        request: What, and how.
+        model: What `mldfr.load` takes.
+        save_maps: A folder that keeps the maps.
+        device: auto, cpu, cuda, ...
+        batch_size: Pictures to look at together.
+
+    Raises:
+        ValueError: Data, model or rules that are not so, or do not belong together.
+    """
+    data = open_data(request.data, images=request.images)
+    data.split(request.split)
+    localizer = load(model, device=device)
+    localization = localizer.card.localization.changed(
+        scales=request.scales, normalizer=request.normalizer, threshold=request.threshold
+    )
+    for scale in localization.scales:
+        short_side(localizer, scale)
+    facts = {
+        "model": model,
+        "sha256": fingerprint(localizer.state_dict()),
+        "architecture": localizer.card.architecture.model_dump(),
+        "preprocessing": localizer.card.preprocessing.model_dump(),
+        "scales": list(localization.scales),
+        "class_agnostic": request.class_agnostic,
+    }
+    multi_label = data.multi_label and not request.class_agnostic
+    if multi_label and not localizer.card.multi_label:
+        raise DataError(f"{request.data}: pictures have several labels, and the model is for one; try --class-agnostic")
+    rules = Rules(request.protocols, localization.normalizer, localization.threshold, multi_label)
+    sources = Sources(localizer.fused(), localization.scales, None, request.class_agnostic, batch_size)
+    plan = _plan(request, data, localizer.card.class_names, sources, rules, facts)
+    if save_maps is None:
+        return plan
+    about = {**facts, "data": request.data, "split": request.split, "classes": list(localizer.card.class_names)}
+    store = MapStore.create(save_maps, about, {"normalizer": rules.normalizer, "threshold": rules.threshold})
+    return replace(plan, sources=replace(sources, store=store))
+
+
+def plan_maps(request: Request, folder: Path) -> Plan:
+    """Evaluate stored maps, of our own or of any other tool.
+
+    Args:
+        request: What, and how. Our own maps come with the normalizer and threshold that they were judged with; those
+            of others are taken as they are, with the paper's threshold.
+        folder: Where they are; see `mldfr.evaluation.store`.
+
+    Raises:
+        ValueError: Data, maps or rules that are not so, or do not belong together.
+    """
+    store = MapStore(folder)
+    data = _open_without_pictures(request)
+    about = store.about or {}
+    if about.get("class_agnostic", request.class_agnostic) != request.class_agnostic:
+        raise DataError(f"{folder}: its maps are class-agnostic, or --class-agnostic is, and the other is not")
+    judged = about.get("rules", {"normalizer": None, "threshold": THRESHOLD})
+    rules = Rules(
+        request.protocols,
+        request.normalizer or judged["normalizer"],
+        judged["threshold"] if request.threshold is None else request.threshold,
+        data.multi_label and not request.class_agnostic,
+    )
+    facts = {key: about.get(key) for key in ("model", "sha256", "architecture", "preprocessing", "scales")}
+    facts |= {"score_maps": str(folder), "class_agnostic": request.class_agnostic}
+    sources = Sources(None, store=store, class_agnostic=request.class_agnostic)
+    return _plan(request, data, tuple(about.get("classes", data.classes)), sources, rules, facts)
+
+
+def _open_without_pictures(request: Request) -> DataSet:
+    """The data; maps do not need the pictures of wsolevaluation's metadata."""
+    try:
+        return open_data(request.data, images=request.images)
+    except DataError:
+        if request.images is not None or not request.data.startswith("wsol:"):
+            raise
+        return open_data(request.data, images=Path(request.data.partition(":")[2]))
+
+
+def _plan(
+    request: Request, data: DataSet, classes: tuple[str, ...], sources: Sources, rules: Rules, facts: dict[str, Any]
+) -> Plan:
+    if request.class_agnostic:
+        classes, samples = ("object",), without_classes(data.split(request.split))
+    else:
+        samples = list(data.split_for(request.split, classes))
+    check_truth(samples)
+    problems = list(data.problems)
+    if left_out := len(data.split(request.split)) - len(samples):
+        what = "objects" if request.class_agnostic else "labels"
+        problems.append(f"{left_out} pictures without {what} are left out")
+    setting = {
+        "data": request.data,
+        "split": request.split,
+        "annotations": _annotations(samples),
+        "protocols": list(rules.protocols),
+        "normalizer": rules.normalizer,
+        "threshold": rules.threshold,
+        "multi_label": rules.multi_label,
+        **facts,
+        "versions": {package: version(package) for package in VERSIONED},
+    }
+    return Plan(samples, _told_apart(classes), sources, rules, setting, tuple(problems))
+
+
+def _annotations(samples: Sequence[Sample]) -> str:
+    """SHA-256 of what the set says of its pictures, so that nothing goes on with the records of other boxes."""
+    digest = hashlib.sha256()
+    for each in samples:
+        masks = [path.name for path in (*each.masks, *filter(None, [each.ignore]))]
+        known = [each.id, each.labels, each.objects, masks, each.size]
+        digest.update(json.dumps(known).encode())
+    return digest.hexdigest()
+
+
+def _told_apart(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, with the number behind those that several classes have."""
+    counts = Counter(names)
+    return tuple(f"{name} ({index})" if counts[name] > 1 else name for index, name in enumerate(names))

@@ -1,0 +1,202 @@
+"""What the metrics need to know of one picture: a line of `images.jsonl`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mldfr.boxes import BOX_RULES
+from mldfr.evaluation.evidence import Evidence, Ranking, ScoreMap
+from mldfr.evaluation.pixels import pixel_iou, read_mask, score_histograms
+from mldfr.evaluation.protocols import IOUS, PROTOCOLS, Protocol
+from mldfr.score_maps import NORMALIZERS, check
+from mldfr.sweep import sweep
+from mldfr.types import BoolArray, Boxes, Float32Array, Float64Array, Sample
+
+Int64Array = npt.NDArray[np.int64]
+NO_BOXES = Boxes.make([], [], [])
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How maps are judged.
+
+    Attributes:
+        protocols: Their names.
+        normalizer: The name of one, or None for maps that are taken as they are. The published code has its own.
+        threshold: For the protocols with a fixed one, and for the IoU with masks.
+        multi_label: Whether pictures may have several classes.
+    """
+
+    protocols: tuple[str, ...]
+    normalizer: str | None
+    threshold: float
+    multi_label: bool
+
+    def normalize(self, score_map: Float32Array) -> Float32Array:
+        """Bring a map into [0, 1]."""
+        if self.normalizer is None:
+            return np.clip(check(score_map), 0, 1)  # a resize may leave the range by a rounding error
+        return NORMALIZERS[self.normalizer](score_map)
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What was found in a picture.
+
+    Attributes:
+        id, height, width: Of the picture.
+        ranking: What is said to be in it.
+        constant: Classes whose map says nothing.
+        boxes: By protocol with a fixed threshold and by class.
+        sweeps: By label, whether the largest contour (first row) and any contour (second row) hit an annotated box at
+            each IoU of `IOUS` and each threshold of wsolevaluation, (2, 3, T).
+        pixels: Histograms of the scores at object and background pixels (2, bins), and how many pixels are ignored.
+        mask_iou: IoU of what is over the threshold with the mask, in percent; None where that has no object.
+    """
+
+    id: str
+    height: int
+    width: int
+    ranking: Ranking
+    constant: tuple[int, ...]
+    boxes: Mapping[str, Mapping[int, Boxes]]
+    sweeps: Mapping[int, BoolArray]
+    pixels: Int64Array | None = None
+    mask_iou: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain JSON values."""
+        return {
+            "id": self.id,
+            "height": self.height,
+            "width": self.width,
+            "top": list(self.ranking.top),
+            "probabilities": {str(k): p for k, p in self.ranking.probabilities.items()},
+            "predicted": list(self.ranking.predicted),
+            "constant": list(self.constant),
+            "boxes": {name: {str(k): _rows(boxes) for k, boxes in found.items()} for name, found in self.boxes.items()},
+            "sweeps": {str(k): [[runs(row) for row in rows] for rows in hits] for k, hits in self.sweeps.items()},
+            "pixels": None if self.pixels is None else [_sparse(row) for row in self.pixels],
+            "mask_iou": self.mask_iou,
+        }
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> "Record":
+        """The record from what `to_json` gave."""
+        probabilities = {int(k): p for k, p in line["probabilities"].items()}
+        return cls(
+            id=line["id"],
+            height=line["height"],
+            width=line["width"],
+            ranking=Ranking(tuple(line["top"]), probabilities, tuple(line["predicted"])),
+            constant=tuple(line["constant"]),
+            boxes={name: {int(k): _boxes(rows) for k, rows in found.items()} for name, found in line["boxes"].items()},
+            sweeps={
+                int(k): np.array([[from_runs(row) for row in rows] for rows in both])
+                for k, both in line["sweeps"].items()
+            },
+            pixels=None if line["pixels"] is None else np.array([_dense(row) for row in line["pixels"]]),
+            mask_iou=line["mask_iou"],
+        )
+
+
+def judge(sample: Sample, evidence: Evidence, rules: Rules) -> Record:
+    """Draw the boxes of a picture under every protocol and compare them where that needs the maps.
+
+    Raises:
+        DataError: A mask that cannot be read.
+    """
+    boxes: dict[str, dict[int, Boxes]] = {}
+    sweeps: dict[int, BoolArray] = {}
+    pixels, overlap = None, None
+    for protocol in (PROTOCOLS[name] for name in rules.protocols):
+        if protocol.box_rule == "contours":
+            sweeps = dict(_sweeps(sample, evidence, protocol, rules))
+            pixels, overlap = _pixels(sample, evidence, protocol, rules)
+        else:
+            wanted = evidence.maps if protocol.detection else sample.labels  # those of the predicted classes too
+            boxes[protocol.name] = {
+                k: _draw(evidence.maps[k], evidence, protocol, rules) for k in wanted if k in evidence.maps
+            }
+    constant = tuple(k for k, score_map in evidence.maps.items() if score_map.constant)
+    size = evidence.height, evidence.width
+    return Record(sample.id, *size, evidence.ranking, constant, boxes, sweeps, pixels, overlap)
+
+
+def annotated(sample: Sample, label: int) -> Float64Array:
+    """The boxes (n, 4) of a class that are not difficult."""
+    boxes = [item.xyxy for item in sample.objects if item.label == label and not item.difficult]
+    return np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+
+
+def _draw(score_map: ScoreMap, evidence: Evidence, protocol: Protocol, rules: Rules) -> Boxes:
+    if score_map.constant:
+        return NO_BOXES
+    rule = protocol.multi_label_rule if rules.multi_label else protocol.box_rule
+    normalize = rules.normalize if rule == "regions" else NORMALIZERS["min_max"]
+    return BOX_RULES[rule](score_map.at(evidence.height, evidence.width), normalize, rules.threshold)
+
+
+def _sweeps(sample: Sample, evidence: Evidence, protocol: Protocol, rules: Rules) -> Iterable[tuple[int, BoolArray]]:
+    side = protocol.side or evidence.height
+    for label in sample.labels:
+        truth = annotated(sample, label)
+        if label in evidence.maps and len(truth):
+            scaled = truth * side / np.array([evidence.width, evidence.height] * 2)
+            activation = rules.normalize(evidence.maps[label].at(side, side))
+            curves = sweep(activation, scaled.astype(np.int64))
+            both = (curves.largest, curves.every)
+            yield label, np.array([[protocol.hits(curve, limit) for limit in IOUS] for curve in both])
+
+
+def _pixels(
+    sample: Sample, evidence: Evidence, protocol: Protocol, rules: Rules
+) -> tuple[Int64Array | None, float | None]:
+    """Histograms and mask IoU; of pictures with one label, as masks do not say of which class they are."""
+    if not sample.masks or len(sample.labels) != 1 or sample.labels[0] not in evidence.maps:
+        return None, None
+    side = protocol.side or evidence.height
+    activation = rules.normalize(evidence.maps[sample.labels[0]].at(side, side))
+    mask = read_mask(sample.masks, sample.ignore, (side, side))
+    overlap = pixel_iou(activation, mask, threshold=rules.threshold)
+    return score_histograms(activation, mask), None if isnan(overlap) else overlap
+
+
+def runs(values: Sequence[bool] | BoolArray) -> list[int]:
+    """How long a row of booleans stays what it is, beginning with False: [False, True, True] is [1, 2]."""
+    row = np.asarray(values, dtype=np.bool_)
+    changes = np.flatnonzero(np.concatenate([[row[0]], row[1:] != row[:-1], [True]]))
+    lengths: list[int] = np.diff(changes, prepend=0).tolist()
+    return lengths
+
+
+def from_runs(lengths: Sequence[int]) -> BoolArray:
+    """The row that `runs` was given."""
+    return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+
+
+def _rows(boxes: Boxes) -> list[list[float]]:
+    return [
+        [*xyxy, score, pixels]
+        for xyxy, score, pixels in zip(boxes.xyxy.tolist(), boxes.scores.tolist(), boxes.pixels.tolist(), strict=True)
+    ]
+
+
+def _boxes(rows: Sequence[Sequence[float]]) -> Boxes:
+    return Boxes.make([row[:4] for row in rows], [row[4] for row in rows], [int(row[5]) for row in rows])
+
+
+def _sparse(counts: Int64Array) -> list[list[int]]:
+    where = np.flatnonzero(counts)
+    return [where.tolist(), counts[where].tolist(), [len(counts)]]
+
+
+def _dense(sparse: Sequence[Sequence[int]]) -> Int64Array:
+    where, counts, (size,) = sparse
+    row = np.zeros(size, dtype=np.int64)
+    row[where] = counts
+    return row

@@ -1,0 +1,235 @@
+"""One pass over the pictures of a set: maps from a network or from files, records to a journal, metrics at the end."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from mldfr.data import DataError
+from mldfr.evaluation.evidence import Evidence, observe
+from mldfr.evaluation.json_files import append_line, differences, parse, read_json, write_json
+from mldfr.evaluation.record import Record, Rules, judge
+from mldfr.evaluation.store import MapStore
+from mldfr.evaluation.summary import Summary
+from mldfr.images import ImageError
+from mldfr.network import LocalizationNetwork
+from mldfr.predict import ahead
+from mldfr.types import Sample
+
+SETTING, JOURNAL = "setting.json", "images.jsonl"
+JUDGES = 2
+SHOWN = 5
+"""So many are named where many have the same fault."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where score maps come from.
+
+    Attributes:
+        network: What makes them; None where all are in the store.
+        scales: The image pyramid.
+        store: Where they are looked for first, and where those that are made are added.
+        class_agnostic: Whether the most probable class stands for every object.
+        batch_size: Pictures to look at together.
+    """
+
+    network: LocalizationNetwork | None
+    scales: Sequence[float] = ()
+    store: MapStore | None = None
+    class_agnostic: bool = False
+    batch_size: int = 1
+
+
+class Journal:
+    """The records so far, in a file that is only added to, or in memory alone.
+
+    Args:
+        folder: Where; None to keep nothing for another time.
+        setting: What the records depend on.
+
+    Raises:
+        DataError: The folder holds the records of another setting, or nothing can be written to it.
+    """
+
+    def __init__(self, folder: Path | None, setting: Mapping[str, Any]) -> None:
+        self._file = None if folder is None else folder / JOURNAL
+        self._offsets: dict[str, int] = {}
+        if folder is None:
+            return
+        if not (folder / SETTING).exists():
+            write_json(folder / SETTING, setting)
+        there = read_json(folder / SETTING)
+        if different := differences(there, json.loads(json.dumps(setting))):
+            raise DataError(f"{folder}: holds another evaluation ({different}); name another folder")
+        self._index()
+
+    def _index(self) -> None:
+        """Find the lines; one that was not finished is cut off."""
+        assert self._file is not None
+        self._file.touch()
+        with self._file.open("r+b") as lines:
+            start = 0
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    lines.truncate(start)
+                    break
+                self._offsets[parse(line, self._file)["id"]] = start
+                start += len(line)
+
+    def __contains__(self, sample: Sample) -> bool:
+        return sample.id in self._offsets
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def read(self, sample: Sample) -> Record:
+        """The record of a picture that is there."""
+        assert self._file is not None
+        with self._file.open("rb") as lines:
+            lines.seek(self._offsets[sample.id])
+            return Record.from_json(json.loads(lines.readline()))
+
+    def add(self, record: Record) -> None:
+        """Write a record down."""
+        if self._file is not None:
+            append_line(self._file, record.to_json())
+
+
+def check_truth(samples: Sequence[Sample]) -> None:
+    """Refuse annotated boxes that are none.
+
+    Raises:
+        DataError: Boxes that are inverted, empty or not finite, or there is nothing to compare with at all.
+    """
+    bad = [
+        f"{sample.id} {list(item.xyxy)}"
+        for sample in samples
+        for item in sample.objects
+        if not (-inf < item.xyxy[0] < item.xyxy[2] < inf and -inf < item.xyxy[1] < item.xyxy[3] < inf)
+    ]
+    if bad:
+        more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+        raise DataError(f"annotated boxes need finite x0 < x1 and y0 < y1; not so: {', '.join(bad[:SHOWN])}{more}")
+    if not any(sample.labels for sample in samples):
+        raise DataError("no picture of the split has a label, so there is nothing to compare with")
+
+
+def without_classes(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples with every object of the one class 0; those without objects are left as they are."""
+    return [
+        replace(sample, labels=(0,), objects=tuple(item._replace(label=0) for item in sample.objects))
+        for sample in samples
+        if sample.objects or sample.masks
+    ]
+
+
+def evaluate(
+    samples: Sequence[Sample], sources: Sources, rules: Rules, journal: Journal
+) -> Iterator[tuple[Sample, Record | ImageError]]:
+    """The record of each picture in order, or why there is none; those in the journal are not made again.
+
+    Raises:
+        DataError: A map or mask that is none.
+    """
+    pending = [sample for sample in samples if sample not in journal]
+    with ThreadPoolExecutor(JUDGES) as judges:
+        made = ahead(judges, partial(_judge, sources.store, rules), _evidence(pending, sources), 2 * JUDGES)
+        for sample in samples:
+            if sample in journal:
+                yield sample, journal.read(sample)
+                continue
+            record = next(made)
+            if isinstance(record, Record):
+                journal.add(record)
+            yield sample, record
+
+
+def _evidence(pending: Sequence[Sample], sources: Sources) -> Iterator[tuple[Sample, Evidence | ImageError | None]]:
+    """What the network says of those that are not in the store; None for those that are."""
+    store, network = sources.store, sources.network
+    stored = {sample.id for sample in pending if store is not None and sample in store}
+    new = [sample for sample in pending if sample.id not in stored]
+    if network is None and new:
+        names = ", ".join(sample.id for sample in new[:SHOWN])
+        raise DataError(f"{store and store.folder}: no map of {len(new)} of {len(pending)} pictures, such as {names}")
+    observed = (
+        iter(())
+        if network is None
+        else observe(
+            network,
+            new,
+            scales=sources.scales,
+            class_agnostic=sources.class_agnostic,
+            batch_size=sources.batch_size,
+        )
+    )
+    for sample in pending:
+        if sample.id in stored:
+            yield sample, None
+            continue
+        _, evidence = next(observed)
+        if store is not None and isinstance(evidence, Evidence):
+            store.write(sample, evidence)
+        yield sample, evidence
+
+
+def _judge(
+    store: MapStore | None, rules: Rules, item: tuple[Sample, Evidence | ImageError | None]
+) -> Record | ImageError:
+    sample, evidence = item
+    if evidence is None:
+        assert store is not None
+        try:
+            evidence = store.read(sample)
+        except ImageError as error:
+            return error
+    if isinstance(evidence, ImageError):
+        return evidence
+    size = evidence.height, evidence.width
+    if sample.size is not None and sample.size != size:
+        return ImageError(sample.path, f"is {size[0]}x{size[1]}; its boxes belong to {sample.size[0]}x{sample.size[1]}")
+    return judge(sample, evidence, rules)
+
+
+def report(
+    summary: Summary, setting: Mapping[str, Any], failed: Mapping[str, str], problems: Sequence[str]
+) -> dict[str, Any]:
+    """Everything in one piece, as it stands in `metrics.json`; NaN becomes None."""
+    scores = summary.scores()
+    return {
+        "format_version": 1,
+        "setting": dict(setting),
+        "counts": {**summary.counts, "failed": len(failed), "classes": len(summary.classes)},
+        "metrics": {
+            group: {name: _number(each.value) for name, each in found.items()} for group, found in scores.items()
+        },
+        "denominators": {
+            group: {name: {"count": each.count, "unit": each.unit} for name, each in found.items()}
+            for group, found in scores.items()
+        },
+        **summary.details(),
+        "failed": dict(failed),
+        "problems": list(problems),
+        "images": summary.images,
+        "cases": [list(case) for case in summary.cases],
+        "values": {
+            f"{group}.{name}": {
+                "over": each.unit if each.groups is None else "cases",
+                "mean_over_classes": each.groups is not None,
+                "higher_is_better": each.higher_is_better,
+                "values": [_number(value) for value in each.values.tolist()],
+            }
+            for group, found in scores.items()
+            for name, each in found.items()
+            if each.values is not None
+        },
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else value

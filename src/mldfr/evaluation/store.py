@@ -1,0 +1,212 @@
+"""Score maps in files, in wsolevaluation's layout.
+
+| file | content |
+|---|---|
+| `<image id>.npy` | the map of the picture's label, (H, W) in [0, 1]; read also without the picture's ending |
+| `by-class/<class>/<image id>.npy` | maps of other classes, by number: further labels, and predicted ones (ours only) |
+| `predictions.jsonl` | size, probabilities, and range and file of each map; ours only |
+| `maps.json` | which model made them, and how; ours only |
+
+What is read back is what was written, to the last bit.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mldfr.data import DataError
+from mldfr.evaluation.evidence import UNRANKED, Evidence, Ranking, ScoreMap
+from mldfr.evaluation.json_files import (
+    append_line,
+    cut_unfinished,
+    differences,
+    read_json,
+    read_whole_lines,
+    write_json,
+)
+from mldfr.evaluation.protocols import WSOLEVALUATION
+from mldfr.files import replacing
+from mldfr.images import SUFFIXES, ImageError, image_size
+from mldfr.types import Float32Array, Sample
+
+ABOUT, PREDICTIONS, OTHERS = "maps.json", "predictions.jsonl", "by-class"
+SIDE = WSOLEVALUATION.side
+
+
+class MapStore:
+    """A folder of score maps.
+
+    Attributes:
+        folder: Where.
+        about: What `maps.json` says; None for maps of another tool.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open what is there.
+
+        Raises:
+            DataError: No such folder, or a file in it that is not what it should be.
+        """
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder of score maps")
+        self.folder = folder
+        self.about: dict[str, Any] | None = None
+        self._lines: dict[str, dict[str, Any]] = {}
+        if (folder / ABOUT).is_file():
+            self.about = read_json(folder / ABOUT)
+            self._lines = {line["id"]: line for line in read_whole_lines(folder / PREDICTIONS)}
+
+    @classmethod
+    def create(cls, folder: Path, about: dict[str, Any], rules: dict[str, Any]) -> "MapStore":
+        """Begin a folder, or go on with one that was begun with the same words.
+
+        Args:
+            folder: Where.
+            about: What the maps depend on.
+            rules: How they are judged, where whoever reads them says nothing else.
+
+        Raises:
+            DataError: It holds maps that were made otherwise, or those of another tool, or cannot be written to.
+        """
+        if (folder / ABOUT).exists():
+            there = cls(folder).about or {}
+            if different := differences({**there, "rules": None}, {**json.loads(json.dumps(about)), "rules": None}):
+                raise DataError(f"{folder}: holds maps that were made otherwise ({different}); name another folder")
+            cut_unfinished(folder / PREDICTIONS)
+        elif next(folder.rglob("*.npy"), None) is not None:
+            raise DataError(f"{folder}: holds maps of another tool (no {ABOUT}); name another folder")
+        write_json(folder / ABOUT, {**about, "rules": rules})
+        return cls(folder)
+
+    def __contains__(self, sample: Sample) -> bool:
+        """Whether there is something of the picture."""
+        if self.about is not None:
+            return sample.id in self._lines
+        return self._foreign_file(sample, next(iter(sample.labels), None)) is not None
+
+    def read(self, sample: Sample) -> Evidence:
+        """What the store has of a picture.
+
+        Raises:
+            DataError: Nothing, or a map that is none: not 2-D, not finite, outside [0, 1], or of neither the
+                picture's size nor 224 x 224.
+            ImageError: The size of the picture is not known.
+        """
+        return self._own(sample) if self.about is not None else self._foreign(sample)
+
+    def write(self, sample: Sample, evidence: Evidence) -> None:
+        """Add a picture."""
+        maps: dict[str, dict[str, Any]] = {}
+        for k, score_map in evidence.maps.items():
+            name = f"{sample.id}.npy" if sample.labels[:1] == (k,) else f"{OTHERS}/{k}/{sample.id}.npy"
+            with replacing(self._inside(name)) as temporary:
+                np.save(temporary, score_map.values)
+            maps[str(k)] = {"file": name, "range": [score_map.lowest, score_map.highest]}
+        ranking = evidence.ranking
+        line = {
+            "id": sample.id,
+            "height": evidence.height,
+            "width": evidence.width,
+            "top": list(ranking.top),
+            "probabilities": {str(k): value for k, value in ranking.probabilities.items()},
+            "predicted": list(ranking.predicted),
+            "maps": maps,
+        }
+        append_line(self.folder / PREDICTIONS, line)
+        self._lines[sample.id] = line
+
+    def _own(self, sample: Sample) -> Evidence:
+        if sample.id not in self._lines:
+            raise DataError(f"{self.folder / PREDICTIONS}: no line for {sample.id}")
+        line = self._lines[sample.id]
+        ranking = Ranking(
+            tuple(line["top"]), {int(k): p for k, p in line["probabilities"].items()}, tuple(line["predicted"])
+        )
+        shape = line["height"], line["width"]
+        maps = {
+            int(k): ScoreMap(read_map(self._inside(item["file"]), shape), *item["range"])
+            for k, item in line["maps"].items()
+        }
+        if missing := [label for label in sample.labels if label not in maps]:
+            raise DataError(f"{self.folder / PREDICTIONS}: {sample.id} has no map of its label {missing[0]}")
+        return Evidence(*shape, ranking, maps)
+
+    def _foreign(self, sample: Sample) -> Evidence:
+        files = {label: self._foreign_file(sample, label) for label in sample.labels or (None,)}
+        maps: dict[int | None, Float32Array] = {}
+        shape = sample.size
+        for label, file in files.items():
+            if file is None:
+                where = self.folder / self._foreign_names(sample, label)[0]
+                raise DataError(f"{where}: no such map, nor one without the picture's ending")
+            maps[label] = read_map(file, None)
+            shape = shape or _size_of(sample, maps[label])
+            if maps[label].shape not in (shape, (SIDE, SIDE)):
+                expected = f"{shape} as the picture, or {SIDE} x {SIDE}"
+                raise DataError(f"{file}: a map of shape {maps[label].shape}; expected {expected}")
+        assert shape is not None
+        return Evidence(*shape, UNRANKED, {k: ScoreMap(values) for k, values in maps.items() if k is not None})
+
+    def _foreign_names(self, sample: Sample, label: int | None) -> tuple[str, ...]:
+        folder = f"{OTHERS}/{label}/" if label in sample.labels[1:] else ""
+        name = f"{folder}{sample.id}"
+        ending = Path(name).suffix  # what follows another dot may tell two pictures apart
+        return (f"{name}.npy", name.removesuffix(ending) + ".npy") if ending.lower() in SUFFIXES else (f"{name}.npy",)
+
+    def _foreign_file(self, sample: Sample, label: int | None) -> Path | None:
+        names = self._foreign_names(sample, label)
+        return next((file for file in map(self._inside, names) if file.is_file()), None)
+
+    def _inside(self, name: str) -> Path:
+        """A file of the store.
+
+        Raises:
+            DataError: The name leads out of it.
+        """
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise DataError(f"{self.folder}: the map {name} would lie outside of it")
+        return self.folder / name
+
+
+def _size_of(sample: Sample, score_map: Float32Array) -> tuple[int, int]:
+    """Height and width of the picture, or of its map where that must be of the same size."""
+    try:
+        return image_size(sample.path)
+    except ImageError:
+        if score_map.shape == (SIDE, SIDE):
+            raise
+        height, width = score_map.shape
+        return height, width
+
+
+def read_map(file: Path, shape: tuple[int, int] | None) -> Float32Array:
+    """Read a score map; float64 stays what it is, as its levels may differ.
+
+    Args:
+        file: A `.npy` file.
+        shape: What it must have, if that is known.
+
+    Raises:
+        DataError: It is no map, or one of another shape; the message names file, value and what was expected.
+    """
+    try:
+        values = np.load(file, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{file}: no such file") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{file}: not an .npy file ({error})") from error
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.size == 0 or values.dtype.kind not in "fbui":
+        found = f"{values.shape} {values.dtype}" if isinstance(values, np.ndarray) else type(values).__name__
+        raise DataError(f"{file}: expected a score map (H, W) of numbers; got {found}")
+    double = values.dtype.kind == "f" and values.dtype.itemsize == 8  # of either byte order
+    values = values.astype(np.float64 if double else np.float32, copy=False)
+    if shape is not None and values.shape != shape:
+        raise DataError(f"{file}: a map of shape {values.shape}; expected {shape}")
+    if not np.isfinite(values).all():
+        raise DataError(f"{file}: {int((~np.isfinite(values)).sum())} of {values.size} values are not finite")
+    if values.min() < 0 or values.max() > 1:
+        raise DataError(f"{file}: values from {values.min():g} to {values.max():g}; expected [0, 1]")
+    score_map: Float32Array = values
+    return score_map
