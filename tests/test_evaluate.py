@@ -222,7 +222,9 @@ def test_single_label(whole, wsol):
         "boxes_outside_the_image": 0,
         "cases": 5,
         "failed": 0,
+        "problems": 0,
         "classes": 6,
+        "classes_without_images": 3,
     }
     assert report["denominators"]["authors"]["corloc"] == {"count": 3, "unit": "classes"}  # three have pictures
     assert report["denominators"]["paper"]["corloc"] == {"count": 5, "unit": "cases"}

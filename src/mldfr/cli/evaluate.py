@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mldfr.evaluation.summary import Summary
 
 METRICS = "metrics.json"
+LONG = ("images", "cases", "values", "denominators", "breakdown", "problems")
 OF_MODEL = "the model's own"
 
 
@@ -106,13 +107,11 @@ def _look_at_all(plan: "Plan", journal: "Journal") -> "tuple[Summary, dict[str, 
 
 
 def _answer(plan: "Plan", summary: "Summary", failed: dict[str, str], out: Path | None, *, as_json: bool) -> None:
-    import json
-
     from mldfr.evaluation.run import report
     from mldfr.files import replacing
 
     content = report(summary, plan.setting, failed, plan.problems)
-    text = json.dumps(content, indent=1, allow_nan=False)
+    text = _laid_out(content)
     if out is not None:
         with replacing(out / METRICS) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
@@ -125,11 +124,28 @@ def _answer(plan: "Plan", summary: "Summary", failed: dict[str, str], out: Path 
         typer.echo(f"all of it in {out / METRICS}, plots beside it", err=True)
 
 
+def _laid_out(content: dict[str, Any]) -> str:
+    """JSON to be read: what is long stands in one line."""
+    import json
+
+    lines = (
+        f"{json.dumps(key)}: {json.dumps(value, indent=None if key in LONG else 1, allow_nan=False)}"
+        for key, value in content.items()
+    )
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
 def _print_table(content: dict[str, Any]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table("protocol", "metric", box=None, pad_edge=False)
+    setting = content["setting"]
+    rules = [f"{key} {setting[key]}" for key in ("scales", "normalizer", "threshold") if setting.get(key) is not None]
+    title = (
+        f"{setting.get('model') or setting['score_maps']} on {setting['data']} {setting['split']}, {', '.join(rules)}"
+    )
+    table = Table("protocol", "metric", title=escape(title), title_justify="left", box=None, pad_edge=False)
     table.add_column("%", justify="right")
     table.add_column("of", justify="right")
     for group, metrics in content["metrics"].items():
@@ -164,6 +180,7 @@ def _draw(out: Path, summary: "Summary", content: dict[str, Any]) -> None:
             title="",
             x_label="threshold (share of the maximum)",
             y_label="% of the cases",
+            y_range=(0, 100),
         )
     if any(summary.ious().values()):
         title = "Largest box and the annotated box it fits best"
@@ -179,4 +196,5 @@ def _draw(out: Path, summary: "Summary", content: dict[str, Any]) -> None:
             title="",
             x_label="recall",
             y_label="precision",
+            y_range=(0, 1),
         )

@@ -204,7 +204,13 @@ def report(
     return {
         "format_version": 1,
         "setting": dict(setting),
-        "counts": {**summary.counts, "failed": len(failed), "classes": len(summary.classes)},
+        "counts": {
+            **summary.counts,
+            "failed": len(failed),
+            "problems": len(problems),
+            "classes": len(summary.classes),
+            "classes_without_images": len(summary.classes) - len(summary.seen),
+        },
         "metrics": {
             group: {name: _number(each.value) for name, each in found.items()} for group, found in scores.items()
         },

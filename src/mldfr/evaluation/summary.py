@@ -30,6 +30,12 @@ class Summary:
     Args:
         classes: Names of the K classes.
         rules: What the records were made with.
+
+    Attributes:
+        counts: Of pictures, objects and what is odd about them.
+        images: The ids, in the order in which they came.
+        seen: The classes that a picture has.
+        cases: Ids and classes.
     """
 
     def __init__(self, classes: Sequence[str], rules: Rules) -> None:
@@ -37,6 +43,7 @@ class Summary:
         self.rules = rules
         self.counts: Counter[str] = Counter()
         self.images: list[str] = []
+        self.seen: set[int] = set()
         self.cases: list[tuple[str, int]] = []
         self._fixed = {
             name: FixedThreshold(PROTOCOLS[name]) for name in rules.protocols if PROTOCOLS[name].side is None
@@ -55,6 +62,7 @@ class Summary:
         self._scores = None
         self._count(sample, record)
         self.images.append(sample.id)
+        self.seen.update(sample.labels)
         ranked = record.ranking.top
         if not self.rules.multi_label:
             self._errors.update(sample.labels, ranked)

@@ -23,6 +23,7 @@ def draw_curves(
     x_label: str,
     y_label: str,
     mark: tuple[str, float, float] | None = None,
+    y_range: tuple[float, float] | None = None,
 ) -> None:
     """Draw panels side by side, each with a curve for each name, over the same x and on the same y axis.
 
@@ -32,6 +33,7 @@ def draw_curves(
         x: Where the values stand.
         title, x_label, y_label: What is seen.
         mark: Panel, x and y of a point to point out.
+        y_range: Ends of the y axis; those of the values where it is not given.
     """
     figure = Figure(figsize=(4.2 * len(panels), 4.2), layout="constrained", dpi=130)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -46,8 +48,11 @@ def draw_curves(
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel(y_label)
+    if y_range is not None:
+        axes[0].set_ylim(y_range[0], y_range[1] * 1.02)
     labels = {text: handle for axis in axes for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(labels.values(), labels.keys(), loc="outside lower center", ncols=len(labels), frameon=False)
+    if len(labels) > 1:
+        figure.legend(labels.values(), labels.keys(), loc="outside lower center", ncols=len(labels), frameon=False)
     if title:
         figure.suptitle(title)
     with replacing(path) as temporary:
