@@ -137,15 +137,12 @@ def _laid_out(content: dict[str, Any]) -> str:
 
 def _print_table(content: dict[str, Any]) -> None:
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     setting = content["setting"]
     rules = [f"{key} {setting[key]}" for key in ("scales", "normalizer", "threshold") if setting.get(key) is not None]
-    title = (
-        f"{setting.get('model') or setting['score_maps']} on {setting['data']} {setting['split']}, {', '.join(rules)}"
-    )
-    table = Table("protocol", "metric", title=escape(title), title_justify="left", box=None, pad_edge=False)
+    what = f"{setting.get('model') or setting['score_maps']} on {setting['data']} {setting['split']}"
+    table = Table("protocol", "metric", box=None, pad_edge=False)
     table.add_column("%", justify="right")
     table.add_column("of", justify="right")
     for group, metrics in content["metrics"].items():
@@ -155,6 +152,7 @@ def _print_table(content: dict[str, Any]) -> None:
             table.add_row(group, name, shown, f"{known['count']} {known['unit']}")
         table.add_section()
     console = Console(width=None if Console().is_terminal else 120)
+    console.print(f"{what}, {', '.join(rules)}", markup=False, highlight=False)
     console.print(table)
     for name, shares in content["diagnosis"].items():
         parts = ", ".join(f"{kind.replace('_', ' ')} {share:.1f}" for kind, share in shares.items())
