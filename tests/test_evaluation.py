@@ -252,10 +252,9 @@ def expected_at_threshold(pictures, protocol, multi_label):
         expected["corloc_mean_over_classes"] = mean_over_classes(right, labels)
     else:
         expected["corloc_share_of_images"] = share(right)
-    if multi_label:
-        expected["voc_corloc"] = mean_over_classes(hits("first", 0.5), labels)
-        expected["voc_corloc_any_box"] = mean_over_classes(hits("any", 0.5), labels)
-    else:
+    expected["voc_corloc"] = mean_over_classes(hits("first", 0.5), labels)
+    expected["voc_corloc_any_box"] = mean_over_classes(hits("any", 0.5), labels)
+    if not multi_label:
         expected["cls_loc_top1_error"] = share([not (hit and known) for hit, known in zip(right, top1, strict=True)])
         expected["cls_loc_top5_error"] = share([not (hit and known) for hit, known in zip(right, top5, strict=True)])
     return expected

@@ -64,7 +64,7 @@ class FixedThreshold:
             among.append(is_among(label, ranked, k) if ranked else None)
 
     def compute(self, *, multi_label: bool) -> dict[str, Score]:
-        """All that can be said of the set; Cls-Loc where each picture has one label, VOC's CorLoc where several.
+        """All that can be said of the set; Cls-Loc error where each picture has one label.
 
         `max_box_acc_v2_at_threshold` is the mean CorLoc over the IoUs of MaxBoxAccV2: what Table VII most likely is.
         """
@@ -76,7 +76,7 @@ class FixedThreshold:
             scores["corloc_share_of_images"] = mean_score(hits[HIT], "cases")
         else:
             scores["corloc_mean_over_classes"] = class_mean_score(hits[HIT], self._labels)
-        return scores | (self._voc() if multi_label else dict(self._cls_loc(hits[HIT])))
+        return scores | self._voc() | ({} if multi_label else dict(self._cls_loc(hits[HIT])))
 
     def _voc(self) -> dict[str, Score]:
         """CorLoc as it is usual for VOC, with the highest-scoring box, and with any box, as the published code has it.
