@@ -73,16 +73,15 @@ def write_set(folder: Path, count: int) -> None:
     """Maps with metadata: 200 classes, one box each."""
     (folder / "maps").mkdir()
     (folder / "test").mkdir()
-    kinds = list(score_maps().values())[:4]
-    maps = [kinds[kind].astype(np.float32) for kind in (0, 1, 2, 3)]
-    values = np.random.default_rng(1)
+    maps = [score_map.astype(np.float32) for score_map in list(score_maps().values())[:4]]
+    rng = np.random.default_rng(1)
     lines: dict[str, list[str]] = {key: [] for key in ("image_ids", "class_labels", "image_sizes", "localization")}
     for number in range(count):
         name = f"{number:05}.jpg"
-        shifted = np.roll(maps[number % 4], values.integers(0, SIZE, 2), axis=(0, 1))
+        shifted = np.roll(maps[number % 4], rng.integers(0, SIZE, 2), axis=(0, 1))
         np.save(folder / "maps" / f"{name}.npy", shifted)
-        x, y = values.integers(0, 250), values.integers(0, 180)
-        width, height = values.integers(60, 250), values.integers(60, 195)
+        x, y = rng.integers(0, 250), rng.integers(0, 180)
+        width, height = rng.integers(60, 250), rng.integers(60, 195)
         lines["image_ids"].append(name)
         lines["class_labels"].append(f"{name},{number % 200}")
         lines["image_sizes"].append(f"{name},500,375")

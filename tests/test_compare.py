@@ -79,7 +79,7 @@ def files(tmp_path):
 
 def rows(result):
     assert result.exit_code == 0, (result.output, result.exception)
-    return json.loads(result.stdout)
+    return {each["file"]: each["metrics"] for each in json.loads(result.stdout)["compared"]}
 
 
 def test_better_is_said_only_when_it_is(files):

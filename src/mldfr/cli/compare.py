@@ -19,7 +19,8 @@ def compare(
     """Compare evaluations of the same pictures with the first one: differences with paired bootstrap intervals (95 %).
 
     Better is said only where the interval leaves out 0. It says what other pictures would change, not what another
-    run of the training would.
+    run of the training would; and of twenty metrics that do not differ one is expected to look as if it did. Average
+    precision and PxAP have no interval.
     """
     import json
     from dataclasses import asdict
@@ -27,20 +28,26 @@ def compare(
     with usage_errors():
         from mldfr.evaluation.comparison import compare as compare_two
         from mldfr.evaluation.comparison import read_report
+        from mldfr.evaluation.json_files import differences
 
         if len(reports) < 2:
             raise ValueError("a comparison needs two files or more")
         first, *others = [read_report(path) for path in reports]
         tables = [list(compare_two(first, other)) for other in others]
     if as_json:
-        named = dict(zip(map(str, reports[1:]), tables, strict=True))
-        typer.echo(json.dumps({name: [asdict(row) for row in rows] for name, rows in named.items()}, indent=1))
+        compared = [
+            {"file": str(path), "setting": other["setting"], "metrics": [asdict(row) for row in rows]}
+            for path, other, rows in zip(reports[1:], others, tables, strict=True)
+        ]
+        content = {"file": str(reports[0]), "setting": first["setting"], "compared": compared}
+        typer.echo(json.dumps(content, indent=1))
         return
-    for path, rows in zip(reports[1:], tables, strict=True):
-        _print(reports[0], path, [row for row in rows if every or row.difference is not None])
+    for path, other, rows in zip(reports[1:], others, tables, strict=True):
+        different = differences(other["setting"], first["setting"])
+        _print(reports[0], path, different, [row for row in rows if every or row.difference is not None])
 
 
-def _print(one: Path, other: Path, rows: "list[Row]") -> None:
+def _print(one: Path, other: Path, different: str, rows: "list[Row]") -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -58,6 +65,8 @@ def _print(one: Path, other: Path, rows: "list[Row]") -> None:
             change = f"{row.other - row.one:+.2f}"
         table.add_row(row.metric, _shown(row.one), _shown(row.other), change, low_high, row.verdict or "")
     console = Console(width=None if Console().is_terminal else 120)
+    if different:
+        console.print(f"B differs in {different}", markup=False, highlight=False)
     console.print(table)
 
 

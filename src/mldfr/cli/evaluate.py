@@ -18,7 +18,9 @@ OF_MODEL = "the model's own"
 
 
 def evaluate(
-    data: Annotated[str, typer.Option(metavar="KIND:PATH", help="Pictures with labels, and boxes or masks.")],
+    data: Annotated[
+        str, typer.Option(metavar="KIND:PATH", help="Pictures with labels, and boxes or masks; see `mldfr list data`.")
+    ],
     model: Annotated[
         str | None, typer.Argument(metavar="[MODEL|RUN]", help="A name of `mldfr list models`, a file or a run.")
     ] = None,
@@ -27,9 +29,11 @@ def evaluate(
         Path | None, typer.Option(metavar="DIR", help="Where the pictures of wsol data are, if not beside it.")
     ] = None,
     protocol: Annotated[str, typer.Option(help="Names of `mldfr list protocols` with commas, or all.")] = "all",
-    scales: Annotated[str | None, typer.Option(help="Image pyramid, such as 1,1.5,2.", show_default=OF_MODEL)] = None,
+    scales: Annotated[
+        str | None, typer.Option(help="Pyramid of a model, such as 1,1.5,2.", show_default=OF_MODEL)
+    ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Of the protocols with a fixed one.", show_default=OF_MODEL)
+        float | None, typer.Option(help="Of the protocols paper and authors.", show_default=OF_MODEL)
     ] = None,
     normalizer: Annotated[
         str | None,
@@ -61,6 +65,7 @@ def evaluate(
         if score_maps is not None and (scales is not None or save_maps is not None):
             raise ValueError("--scales and --save-maps are for models; with --score-maps the maps are there")
         from mldfr.config import Localization
+        from mldfr.data import DataError
         from mldfr.evaluation.protocols import PROTOCOLS
 
         names = PROTOCOLS.names() if protocol == "all" else tuple(map(PROTOCOLS.check, protocol.split(",")))
@@ -76,8 +81,9 @@ def evaluate(
             assert model is not None
             plan = plan_model(request, model, save_maps=save_maps, device=device, batch_size=batch_size)
         journal = Journal(out, plan.setting)
+    with usage_errors(DataError):  # any other error is a fault of the program's own
         summary, failed = _look_at_all(plan, journal)
-        _answer(plan, summary, failed, out, as_json=as_json)
+    _answer(plan, summary, failed, out, as_json=as_json)
     if failed:
         raise typer.Exit(1)
 

@@ -7,11 +7,11 @@ import typer
 
 
 @contextmanager
-def usage_errors() -> Iterator[None]:
-    """Turn a ValueError inside the block, which is about an argument, into exit code 2."""
+def usage_errors(kind: type[ValueError] = ValueError) -> Iterator[None]:
+    """Turn a ValueError inside the block, which is about an argument, or a kind of it, into exit code 2."""
     try:
         yield
-    except ValueError as error:
+    except kind as error:
         from pydantic import ValidationError
 
         from mldfr.config import explain

@@ -25,9 +25,8 @@ from mldfr.data.base import DataError, DataSet, group_by_split, read_text
 from mldfr.data.creature_backgrounds import BACKGROUNDS, draw_background
 from mldfr.data.creature_drawing import PALETTES, PATTERNS, Sprite, draw_creature
 from mldfr.files import replacing
-from mldfr.types import Float32Array, GroundTruth, Sample, UInt8Array
+from mldfr.types import BoolArray, Float32Array, GroundTruth, Sample, UInt8Array
 
-BoolArray = npt.NDArray[np.bool_]
 Split = Literal["train", "test"]
 
 SPLITS: tuple[Split, ...] = ("train", "test")

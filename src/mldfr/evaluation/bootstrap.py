@@ -56,6 +56,7 @@ def paired_bootstrap(
     other: npt.ArrayLike,
     *,
     groups: npt.ArrayLike | None = None,
+    clusters: npt.ArrayLike | None = None,
     samples: int = 10_000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -68,7 +69,7 @@ def paired_bootstrap(
     Args:
         one: (n,), a value for each image, such as 0 or 1 for a hit; NaN where the metric is not defined.
         other: (n,), the same of the other model, NaN for the same images.
-        groups, samples, confidence, seed: As in `bootstrap_interval`.
+        groups, clusters, samples, confidence, seed: As in `bootstrap_interval`.
 
     Raises:
         ValueError: NaN for one model only, or what `bootstrap_interval` raises.
@@ -83,7 +84,12 @@ def paired_bootstrap(
     # Always drawn from the side where the mean is positive, so that swapping gives the same interval.
     swapped = _mean(_strata(difference, groups)) < 0
     drawn = bootstrap_interval(
-        -difference if swapped else difference, groups=groups, samples=samples, confidence=confidence, seed=seed
+        -difference if swapped else difference,
+        groups=groups,
+        clusters=clusters,
+        samples=samples,
+        confidence=confidence,
+        seed=seed,
     )
     if swapped:
         return Difference(0 - drawn.value, 0 - drawn.high, 0 - drawn.low)  # -x would make -0.0
@@ -94,35 +100,43 @@ def bootstrap_interval(
     values: npt.ArrayLike,
     *,
     groups: npt.ArrayLike | None = None,
+    clusters: npt.ArrayLike | None = None,
     samples: int = 10_000,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
     """The mean of a metric over images, or over classes of the classes' means.
 
-    With classes, images are drawn within each class, so that every class keeps its number of images. As a class's own
-    spread is taken from few images, n of a class give an interval about `sqrt(1 - 1 / n)` of the right width, and a
-    class of one image counts as certain.
+    With classes, images are drawn within each class, so that every class keeps its number of images. What is drawn from
+    n images spreads by `sqrt(1 - 1 / n)` too little, which counts where classes are small, so deviations are widened by
+    as much. A class of one image says nothing of its spread: then there is no interval.
+
+    Where an image has several values, one for each of its classes, whole images are drawn, with all of theirs.
 
     Args:
         values: (n,), one for each image; NaN for images that are left out.
         groups: (n,) whole numbers, the class of each image, for a mean over classes.
+        clusters: (n,) whole numbers, the image of each value, where images may have several.
         samples: How many times n images are drawn.
         confidence: Of the interval, such as 0.95.
         seed: Of the draws.
 
     Raises:
-        ValueError: Arrays that do not belong together, infinite values, fewer than two images (of one class at
-            least), a confidence that is not between 0 and 1, or too few samples for it.
+        ValueError: Arrays that do not belong together, infinite values, fewer than two images (of any class), a
+            confidence that is not between 0 and 1, or too few samples for it.
     """
     if not 0 < confidence < 1 or samples * (1 - confidence) < 2:
         raise ValueError(f"confidence {confidence} of {samples} samples leaves no sample outside the interval")
-    strata = _strata(np.asarray(values, dtype=np.float64), groups)
-    rng = np.random.default_rng(seed)
-    means = np.zeros(samples)
-    for stratum in strata:
-        means += _resampled_means(stratum, samples, rng)
-    low, high = np.quantile(means / len(strata), [(1 - confidence) / 2, (1 + confidence) / 2])
+    array, rng = np.asarray(values, dtype=np.float64), np.random.default_rng(seed)
+    strata = _strata(array, groups)
+    if clusters is None:
+        if few := [len(stratum) for stratum in strata if len(stratum) < 2]:
+            raise ValueError(f"a bootstrap needs two images, of each class; {len(few)} of {len(strata)} have one")
+        draw = _resampled_means if groups is None else _widened_means
+        means = np.mean([draw(stratum, samples, rng) for stratum in strata], axis=0)
+    else:
+        means = _clustered_means(array, np.asarray(clusters), groups, samples, rng)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(_mean(strata), float(low), float(high))
 
 
@@ -139,14 +153,52 @@ def _strata(values: Float64Array, groups: npt.ArrayLike | None) -> list[Float64A
     values, labels = values[known], labels[known]
     order = np.lexsort((values, labels))
     _, starts = np.unique(labels[order], return_index=True)
-    if len(starts) == len(values):
-        raise ValueError(f"a bootstrap needs two images (of one class at least); got {len(values)} in {len(starts)}")
+    if not len(values):
+        raise ValueError("a bootstrap needs two images, of each class; got none with a value")
     return np.split(values[order], starts[1:])
 
 
 def _mean(strata: list[Float64Array]) -> float:
     # Summed exactly, so that neither order nor sign of the values can show in the last digit.
     return math.fsum(math.fsum(stratum) / len(stratum) for stratum in strata) / len(strata)
+
+
+def _widened_means(values: Float64Array, samples: int, rng: np.random.Generator) -> Float64Array:
+    """Means of what is drawn, as far from the mean as means of new images are."""
+    mean = values.mean()
+    widened: Float64Array = mean + (_resampled_means(values, samples, rng) - mean) * math.sqrt(
+        len(values) / (len(values) - 1)
+    )
+    return widened
+
+
+def _clustered_means(
+    values: Float64Array,
+    clusters: npt.NDArray[np.integer],
+    groups: npt.ArrayLike | None,
+    samples: int,
+    rng: np.random.Generator,
+) -> Float64Array:
+    """Means (samples,), over values or over classes, of images drawn with all of their values."""
+    known = ~np.isnan(values)
+    labels = np.zeros(values.shape, dtype=np.int64) if groups is None else np.asarray(groups)
+    images, image = np.unique(clusters[known], return_inverse=True)
+    classes, label = np.unique(labels[known], return_inverse=True)
+    n = len(images)
+    if n < 2:
+        raise ValueError(f"a bootstrap needs two images; got {n}")
+    sums, counts = np.zeros((n, len(classes))), np.zeros((n, len(classes)))
+    np.add.at(sums, (image, label), values[known])
+    np.add.at(counts, (image, label), 1)
+    means = np.empty(samples)
+    rows = max(1, AT_ONCE // n)
+    for start in range(0, samples, rows):
+        part = means[start : start + rows]
+        drawn = rng.multinomial(n, np.full(n, 1 / n), size=len(part)).astype(np.float64)
+        there = drawn @ counts
+        per_class = np.divide(drawn @ sums, there, out=np.full(there.shape, np.nan), where=there > 0)
+        part[:] = np.nanmean(per_class, axis=1)
+    return means
 
 
 def _resampled_means(values: Float64Array, samples: int, rng: np.random.Generator) -> Float64Array:

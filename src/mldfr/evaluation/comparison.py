@@ -1,6 +1,7 @@
 """Which of two evaluations of the same pictures is better, and whether it is more than chance."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,10 @@ def read_report(path: Path) -> dict[str, Any]:
 def compare(one: Mapping[str, Any], other: Mapping[str, Any], *, samples: int = 10_000) -> Iterator[Row]:
     """Every metric that both have, with a paired bootstrap over the images where it is a mean over images or cases.
 
-    For MaxBoxAcc an image counts as it does at its evaluation's best threshold, which is not chosen again.
+    Where images have several labels they are drawn with all of their cases. There is no interval for average precision
+    and PxAP, nor for a mean over classes of which one has a single image. For MaxBoxAcc an image counts as it does at
+    its evaluation's best threshold, which is not chosen again. Each interval stands for itself: of twenty metrics that
+    do not differ one is expected to look as if it did.
 
     Args:
         one: What `read_report` gave.
@@ -87,27 +91,35 @@ def _difference(
     if metric not in one["values"] or metric not in other["values"]:
         return None, None
     column = one["values"][metric]
-    first, second, groups = _aligned(one, other, metric, "cases" if column["over"] == "cases" else "images")
+    first, second, images, groups = _aligned(one, other, metric, "cases" if column["over"] == "cases" else "images")
     if np.isfinite(first).sum() < 2:
         return None, None
-    if column["mean_over_classes"] and len(set(groups)) == len(groups):
-        return None, None  # with one case of each class, none can be drawn in place of another
-    found = paired_bootstrap(first, second, groups=groups if column["mean_over_classes"] else None, samples=samples)
+    over_classes = column["mean_over_classes"]
+    several = len(set(images)) < len(images)
+    if over_classes and not several and 1 in Counter(groups).values():
+        return None, None  # where a class has one image, none can be drawn in its place
+    found = paired_bootstrap(
+        first,
+        second,
+        groups=groups if over_classes else None,
+        clusters=np.unique(images, return_inverse=True)[1] if several else None,
+        samples=samples,
+    )
     percent = Difference(100 * found.value, 100 * found.low, 100 * found.high)
     return percent, percent.verdict(higher_is_better=column["higher_is_better"])
 
 
 def _aligned(
     one: Mapping[str, Any], other: Mapping[str, Any], metric: str, over: str
-) -> tuple[Float64Array, Float64Array, list[int]]:
-    """The values of both for the images, or cases, that both have, and their classes."""
+) -> tuple[Float64Array, Float64Array, list[str], list[int]]:
+    """The values of both for the images, or cases, that both have, with the image and the class of each."""
     columns = [dict(zip(map(_key, each[over]), each["values"][metric]["values"], strict=True)) for each in (one, other)]
     if apart := columns[0].keys() ^ columns[1].keys():
         some = ", ".join(str(key[0]) for key in sorted(apart)[:3])
         raise DataError(f"{len(apart)} {over} are in one of the evaluations only, such as {some}; nothing is compared")
     keys = list(columns[0])
     first, second = (np.array([_value(column[key]) for key in keys]) for column in columns)
-    return first, second, [key[1] for key in keys]
+    return first, second, [key[0] for key in keys], [key[1] for key in keys]
 
 
 def _key(item: str | Sequence[Any]) -> tuple[str, int]:

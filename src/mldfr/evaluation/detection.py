@@ -14,11 +14,10 @@ import numpy.typing as npt
 
 from mldfr.boxes import iou as box_iou
 from mldfr.evaluation.ranking import AveragePrecisions
-from mldfr.types import Float64Array, GroundTruth
+from mldfr.types import BoolArray, Float64Array, GroundTruth
 
 Points = Literal["11", "all"]
 IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,19 +59,23 @@ def _area(boxes: Float64Array) -> Float64Array:
 
 
 class Diagnosis:
-    """Collects the kinds of all cases."""
+    """Collects the kinds of all cases.
+
+    Attributes:
+        kinds: Of each case, in the order in which they were added.
+    """
 
     def __init__(self) -> None:
-        self._kinds: Counter[Kind] = Counter()
+        self.kinds: list[Kind] = []
 
     def update(self, kind: Kind) -> None:
         """Add a case."""
-        self._kinds[kind] += 1
+        self.kinds.append(kind)
 
     def compute(self) -> dict[str, float]:
         """Shares in percent, of every kind; they add up to 100."""
-        total = max(1, self._kinds.total())
-        return {kind: 100 * self._kinds[kind] / total for kind in KINDS}
+        counted = Counter(self.kinds)
+        return {kind: 100 * counted[kind] / max(1, len(self.kinds)) for kind in KINDS}
 
 
 class Breakdown:
@@ -93,11 +97,6 @@ class Breakdown:
         self._labels.append(label)
         self._sizes.append(float(_area(truth).max()) / (height * width))
         self._instances.append(len(truth))
-
-    @property
-    def labels(self) -> Sequence[int]:
-        """The class of each case."""
-        return self._labels
 
     def compute(self, values: Float64Array, names: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
         """For each part its mean in percent and how many cases it has; parts without cases are left out.

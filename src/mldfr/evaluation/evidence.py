@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mldfr.data import DataError
 from mldfr.images import ImageError, read_image
 from mldfr.network import LocalizationNetwork
 from mldfr.predict import ahead
@@ -121,6 +122,9 @@ def observe(
         scales: The image pyramid.
         class_agnostic: Whether to take the map of the most probable class for that of class 0, whatever the labels.
         batch_size: Pictures to look at together.
+
+    Raises:
+        DataError: A map that is not finite.
     """
     with ThreadPoolExecutor(READERS) as readers:
         pictures = ahead(readers, _read, samples, READ_AHEAD + batch_size)
@@ -130,7 +134,7 @@ def observe(
                 if isinstance(pixels, ImageError):
                     yield sample, pixels
                 else:
-                    yield sample, _evidence(network, pixels, next(found), class_agnostic)
+                    yield sample, _evidence(network, sample, pixels, next(found), class_agnostic)
 
 
 def _activate(
@@ -155,10 +159,13 @@ def _activate(
 
 
 def _evidence(
-    network: LocalizationNetwork, pixels: UInt8Array, activation: Activation, class_agnostic: bool
+    network: LocalizationNetwork, sample: Sample, pixels: UInt8Array, activation: Activation, class_agnostic: bool
 ) -> Evidence:
     ranking = rank(activation.logits, multi_label=network.card.multi_label)
-    maps = map(ScoreMap.of, activation.score_maps.cpu().numpy())
+    try:
+        maps = [ScoreMap.of(score_map) for score_map in activation.score_maps.cpu().numpy()]
+    except ValueError as error:
+        raise DataError(f"{sample.path}: the model's maps of it cannot be used: {error}") from error
     by_class = dict(zip(activation.classes, maps, strict=True))
     if class_agnostic:
         ranking, by_class = UNRANKED, {0: by_class[ranking.top[0]]}

@@ -64,7 +64,32 @@ def append_line(file: Path, line: Mapping[str, Any]) -> None:
         lines.write(json.dumps(line) + "\n")
 
 
+def id_of(line: Mapping[str, Any], file: Path) -> str:
+    """The id of a line.
+
+    Raises:
+        DataError: It has none; the message names the file.
+    """
+    if not isinstance(line.get("id"), str):
+        raise DataError(f"{file}: a line without the id of a picture: {str(line)[:40]}")
+    return str(line["id"])
+
+
+PLACES = ("data", "model", "score_maps")
+"""Where something lies; what it is, digests say."""
+
+
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """The keys in which two settings differ, with both values, or ""."""
+    """The keys in which two settings differ, with both values, or "". The same things may lie in other places."""
     keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
-    return "; ".join(f"{key}: {one.get(key)!r}, not {other.get(key)!r}" for key in keys)
+    if all(key in PLACES for key in keys):
+        return ""
+    return "; ".join(f"{key}: {_told(one, other, key)}, not {_told(other, one, key)}" for key in keys)
+
+
+def _told(one: Mapping[str, Any], other: Mapping[str, Any], key: str) -> str:
+    """A value; of a table what is not alike."""
+    mine, theirs = one.get(key), other.get(key)
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        mine = {name: value for name, value in mine.items() if theirs.get(name) != value}
+    return repr(mine)

@@ -13,23 +13,22 @@ from mldfr.types import Boxes, Float64Array
 Which = Literal["largest", "first", "any"]
 
 
-def best_overlap(boxes: Boxes, truth: Float64Array, protocol: Protocol, *, which: Which = "largest") -> float:
+def best_overlaps(boxes: Boxes, truth: Float64Array, protocol: Protocol) -> dict[Which, float]:
     """The best IoU with an annotated box.
 
     Args:
         boxes: Those of the class.
         truth: (n, 4), n > 0.
         protocol: Says how boxes are compared.
-        which: `largest`, the one around the most pixels; `first`, the one with the highest score; or `any`.
 
     Returns:
-        In [0, 1]; 0 where there is no box.
+        In [0, 1], 0 where there is no box: of the `largest` one, around the most pixels; of the `first`, with the
+        highest score; and of `any`.
     """
     if not len(boxes):
-        return 0.0
-    overlaps = protocol.overlaps(boxes.xyxy, truth)
-    rows = {"largest": overlaps[boxes.pixels.argmax()], "first": overlaps[0], "any": overlaps}
-    return float(rows[which].max())
+        return {"largest": 0.0, "first": 0.0, "any": 0.0}
+    best = protocol.overlaps(boxes.xyxy, truth).max(axis=1)
+    return {"largest": float(best[boxes.pixels.argmax()]), "first": float(best[0]), "any": float(best.max())}
 
 
 class FixedThreshold:
@@ -37,15 +36,18 @@ class FixedThreshold:
 
     Attributes:
         protocol: Says how boxes are compared and CorLoc is averaged.
-        ious: IoU of the largest box of each case with the annotated box that it fits best.
     """
 
     def __init__(self, protocol: Protocol) -> None:
         self.protocol = protocol
-        self.ious: list[float] = []
-        self._overlaps: dict[Which, list[float]] = {"first": [], "any": []}
+        self._overlaps: dict[Which, list[float]] = {"largest": [], "first": [], "any": []}
         self._labels: list[int] = []
         self._among: dict[int, list[bool | None]] = {1: [], 5: []}
+
+    @property
+    def ious(self) -> list[float]:
+        """IoU of the largest box of each case with the annotated box that it fits best."""
+        return self._overlaps["largest"]
 
     def update(self, label: int, boxes: Boxes, truth: Float64Array, ranked: Sequence[int]) -> None:
         """Add a case.
@@ -56,9 +58,8 @@ class FixedThreshold:
             truth: (n, 4), the annotated ones, n > 0.
             ranked: The five most probable classes; none where that is not known.
         """
-        self.ious.append(best_overlap(boxes, truth, self.protocol))
-        for which, overlaps in self._overlaps.items():
-            overlaps.append(best_overlap(boxes, truth, self.protocol, which=which))
+        for which, overlap in best_overlaps(boxes, truth, self.protocol).items():
+            self._overlaps[which].append(overlap)
         self._labels.append(label)
         for k, among in self._among.items():
             among.append(is_among(label, ranked, k) if ranked else None)

@@ -19,7 +19,7 @@ from mldfr.pyramid import short_side
 from mldfr.types import Sample
 from mldfr.weights import fingerprint
 
-VERSIONED = ("mldfr", "torch", "torchvision", "timm", "numpy", "opencv-python-headless", "faster-coco-eval")
+VERSIONED = ("mldfr", "torch", "torchvision", "timm", "numpy", "numba", "opencv-python-headless", "faster-coco-eval")
 THRESHOLD = 0.2
 """The paper's, for maps that come without one."""
 
@@ -107,7 +107,8 @@ def plan_model(
     plan = _plan(request, data, localizer.card.class_names, sources, rules, facts)
     if save_maps is None:
         return plan
-    about = {**facts, "data": request.data, "split": request.split, "classes": list(localizer.card.class_names)}
+    about = {**facts, **{key: plan.setting[key] for key in ("data", "split", "annotations", "versions")}}
+    about["classes"] = list(localizer.card.class_names)
     store = MapStore.create(save_maps, about, {"normalizer": rules.normalizer, "threshold": rules.threshold})
     return replace(plan, sources=replace(sources, store=store))
 
@@ -116,8 +117,8 @@ def plan_maps(request: Request, folder: Path) -> Plan:
     """Evaluate stored maps, of our own or of any other tool.
 
     Args:
-        request: What, and how. Our own maps come with the normalizer and threshold that they were judged with; those
-            of others are taken as they are, with the paper's threshold.
+        request: What, and how. Our own maps come with the normalizer and threshold that they were judged with. Those
+            of others are taken as each protocol has it, wsolevaluation as they are, and with the paper's threshold.
         folder: Where they are; see `mldfr.evaluation.store`.
 
     Raises:
@@ -138,7 +139,10 @@ def plan_maps(request: Request, folder: Path) -> Plan:
     facts = {key: about.get(key) for key in ("model", "sha256", "architecture", "preprocessing", "scales")}
     facts |= {"score_maps": str(folder), "class_agnostic": request.class_agnostic}
     sources = Sources(None, store=store, class_agnostic=request.class_agnostic)
-    return _plan(request, data, tuple(about.get("classes", data.classes)), sources, rules, facts)
+    plan = _plan(request, data, tuple(about.get("classes", data.classes)), sources, rules, facts)
+    if store.about is None:
+        plan.setting["maps"] = store.digest(plan.samples)
+    return plan
 
 
 def _open_without_pictures(request: Request) -> DataSet:
@@ -181,10 +185,14 @@ def _annotations(samples: Sequence[Sample]) -> str:
     """SHA-256 of what the set says of its pictures, so that nothing goes on with the records of other boxes."""
     digest = hashlib.sha256()
     for each in samples:
-        masks = [path.name for path in (*each.masks, *filter(None, [each.ignore]))]
+        masks = [_content(path) for path in (*each.masks, *filter(None, [each.ignore]))]
         known = [each.id, each.labels, each.objects, masks, each.size]
         digest.update(json.dumps(known).encode())
     return digest.hexdigest()
+
+
+def _content(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
 def _told_apart(names: tuple[str, ...]) -> tuple[str, ...]:

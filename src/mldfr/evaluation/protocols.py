@@ -37,9 +37,11 @@ class Protocol:
         name: As it is called.
         side: Height and width to which maps and annotated boxes are brought, the boxes truncated to whole pixels; None
             for those of the picture.
+        normalizer: Of maps that come without one; None takes them as they are.
         box_rule: A box rule of `mldfr.boxes`, or `contours`: those of the 8-bit map, at every threshold.
         multi_label_rule: The same for sets in whose pictures there may be several classes.
-        edge: What is added to the sides of a box (see `mldfr.boxes.iou`).
+        edge: What is added to the sides of a box (see `mldfr.boxes.iou`). The published code adds it to annotated boxes
+            that end behind their last pixel too, those of CUB; so do we, whatever the set.
         last_pixel: Whether a predicted box ends in its last pixel rather than behind it.
         inclusive: Whether an IoU of exactly the limit is a hit.
         detection: Whether its boxes are those by which detection is measured: average precision needs several boxes of
@@ -49,6 +51,7 @@ class Protocol:
 
     name: str
     side: int | None
+    normalizer: str | None
     box_rule: str
     multi_label_rule: str
     edge: float
@@ -56,6 +59,15 @@ class Protocol:
     inclusive: bool
     detection: bool
     averaging: Literal["images", "classes"]
+
+    @property
+    def sweeps(self) -> bool:
+        """Whether it looks at every threshold, and not at a fixed one."""
+        return self.box_rule == "contours"
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the maps for a picture."""
+        return (height, width) if self.side is None else (self.side, self.side)
 
     def overlaps(self, boxes: npt.NDArray[np.floating], truth: npt.NDArray[np.floating]) -> Float64Array:
         """IoU of predicted, half-open boxes (n, 4) with annotated ones (m, 4): (n, m)."""
@@ -67,6 +79,6 @@ class Protocol:
         return overlaps >= limit if self.inclusive else overlaps > limit
 
 
-PAPER = Protocol("paper", None, "regions", "regions", 0, False, False, True, "images")
-AUTHORS = Protocol("authors", None, "union", "union_regions", 1, True, True, False, "classes")
-WSOLEVALUATION = Protocol("wsolevaluation", 224, "contours", "contours", 1, False, True, False, "images")
+PAPER = Protocol("paper", None, "min_max", "regions", "regions", 0, False, False, True, "images")
+AUTHORS = Protocol("authors", None, "min_max", "union", "union_regions", 1, True, True, False, "classes")
+WSOLEVALUATION = Protocol("wsolevaluation", 224, None, "contours", "contours", 1, False, True, False, "images")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isnan
 from typing import Any
 
@@ -26,7 +27,7 @@ class Rules:
 
     Attributes:
         protocols: Their names.
-        normalizer: The name of one, or None for maps that are taken as they are. The published code has its own.
+        normalizer: The name of one; None leaves it to the protocols. The published code has its own in any case.
         threshold: For the protocols with a fixed one, and for the IoU with masks.
         multi_label: Whether pictures may have several classes.
     """
@@ -36,11 +37,12 @@ class Rules:
     threshold: float
     multi_label: bool
 
-    def normalize(self, score_map: Float32Array) -> Float32Array:
+    def normalize(self, score_map: Float32Array, protocol: Protocol) -> Float32Array:
         """Bring a map into [0, 1]."""
-        if self.normalizer is None:
+        name = self.normalizer or protocol.normalizer
+        if name is None:
             return np.clip(check(score_map), 0, 1)  # a resize may leave the range by a rounding error
-        return NORMALIZERS[self.normalizer](score_map)
+        return NORMALIZERS[name](score_map)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +53,8 @@ class Record:
         id, height, width: Of the picture.
         ranking: What is said to be in it.
         constant: Classes whose map says nothing.
-        boxes: By protocol with a fixed threshold and by class.
+        boxes: By protocol with a fixed threshold and by class: the labels, and where the protocol is that of detection
+            the classes predicted too.
         sweeps: By label, whether the largest contour (first row) and any contour (second row) hit an annotated box at
             each IoU of `IOUS` and each threshold of wsolevaluation, (2, 3, T).
         pixels: Histograms of the scores at object and background pixels (2, bins), and how many pixels are ignored.
@@ -114,7 +117,7 @@ def judge(sample: Sample, evidence: Evidence, rules: Rules) -> Record:
     sweeps: dict[int, BoolArray] = {}
     pixels, overlap = None, None
     for protocol in (PROTOCOLS[name] for name in rules.protocols):
-        if protocol.box_rule == "contours":
+        if protocol.sweeps:
             sweeps = dict(_sweeps(sample, evidence, protocol, rules))
             pixels, overlap = _pixels(sample, evidence, protocol, rules)
         else:
@@ -137,17 +140,17 @@ def _draw(score_map: ScoreMap, evidence: Evidence, protocol: Protocol, rules: Ru
     if score_map.constant:
         return NO_BOXES
     rule = protocol.multi_label_rule if rules.multi_label else protocol.box_rule
-    normalize = rules.normalize if rule == "regions" else NORMALIZERS["min_max"]
+    normalize = partial(rules.normalize, protocol=protocol) if rule == "regions" else NORMALIZERS["min_max"]
     return BOX_RULES[rule](score_map.at(evidence.height, evidence.width), normalize, rules.threshold)
 
 
 def _sweeps(sample: Sample, evidence: Evidence, protocol: Protocol, rules: Rules) -> Iterable[tuple[int, BoolArray]]:
-    side = protocol.side or evidence.height
+    height, width = protocol.size(evidence.height, evidence.width)
     for label in sample.labels:
         truth = annotated(sample, label)
         if label in evidence.maps and len(truth):
-            scaled = truth * side / np.array([evidence.width, evidence.height] * 2)
-            activation = rules.normalize(evidence.maps[label].at(side, side))
+            scaled = truth * [width, height, width, height] / np.array([evidence.width, evidence.height] * 2)
+            activation = rules.normalize(evidence.maps[label].at(height, width), protocol)
             curves = sweep(activation, scaled.astype(np.int64))
             both = (curves.largest, curves.every)
             yield label, np.array([[protocol.hits(curve, limit) for limit in IOUS] for curve in both])
@@ -159,9 +162,9 @@ def _pixels(
     """Histograms and mask IoU; of pictures with one label, as masks do not say of which class they are."""
     if not sample.masks or len(sample.labels) != 1 or sample.labels[0] not in evidence.maps:
         return None, None
-    side = protocol.side or evidence.height
-    activation = rules.normalize(evidence.maps[sample.labels[0]].at(side, side))
-    mask = read_mask(sample.masks, sample.ignore, (side, side))
+    size = protocol.size(evidence.height, evidence.width)
+    activation = rules.normalize(evidence.maps[sample.labels[0]].at(*size), protocol)
+    mask = read_mask(sample.masks, sample.ignore, size)
     overlap = pixel_iou(activation, mask, threshold=rules.threshold)
     return score_histograms(activation, mask), None if isnan(overlap) else overlap
 

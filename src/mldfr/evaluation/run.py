@@ -1,6 +1,7 @@
 """One pass over the pictures of a set: maps from a network or from files, records to a journal, metrics at the end."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from typing import Any
 
 from mldfr.data import DataError
 from mldfr.evaluation.evidence import Evidence, observe
-from mldfr.evaluation.json_files import append_line, differences, parse, read_json, write_json
+from mldfr.evaluation.json_files import append_line, differences, id_of, parse, read_json, write_json
 from mldfr.evaluation.record import Record, Rules, judge
 from mldfr.evaluation.store import MapStore
 from mldfr.evaluation.summary import Summary
@@ -21,7 +22,7 @@ from mldfr.predict import ahead
 from mldfr.types import Sample
 
 SETTING, JOURNAL = "setting.json", "images.jsonl"
-JUDGES = 2
+JUDGES = min(8, os.cpu_count() or 1)
 SHOWN = 5
 """So many are named where many have the same fault."""
 
@@ -78,7 +79,7 @@ class Journal:
                 if not line.endswith(b"\n"):
                     lines.truncate(start)
                     break
-                self._offsets[parse(line, self._file)["id"]] = start
+                self._offsets[id_of(parse(line, self._file), self._file)] = start
                 start += len(line)
 
     def __contains__(self, sample: Sample) -> bool:
@@ -120,7 +121,7 @@ def check_truth(samples: Sequence[Sample]) -> None:
 
 
 def without_classes(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples with every object of the one class 0; those without objects are left as they are."""
+    """The samples that have objects, each of them of the one class 0."""
     return [
         replace(sample, labels=(0,), objects=tuple(item._replace(label=0) for item in sample.objects))
         for sample in samples

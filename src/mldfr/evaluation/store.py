@@ -10,7 +10,9 @@
 What is read back is what was written, to the last bit.
 """
 
+import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from mldfr.evaluation.json_files import (
     append_line,
     cut_unfinished,
     differences,
+    id_of,
     read_json,
     read_whole_lines,
     write_json,
@@ -56,7 +59,7 @@ class MapStore:
         self._lines: dict[str, dict[str, Any]] = {}
         if (folder / ABOUT).is_file():
             self.about = read_json(folder / ABOUT)
-            self._lines = {line["id"]: line for line in read_whole_lines(folder / PREDICTIONS)}
+            self._lines = {id_of(line, folder / PREDICTIONS): line for line in read_whole_lines(folder / PREDICTIONS)}
 
     @classmethod
     def create(cls, folder: Path, about: dict[str, Any], rules: dict[str, Any]) -> "MapStore":
@@ -71,8 +74,8 @@ class MapStore:
             DataError: It holds maps that were made otherwise, or those of another tool, or cannot be written to.
         """
         if (folder / ABOUT).exists():
-            there = cls(folder).about or {}
-            if different := differences({**there, "rules": None}, {**json.loads(json.dumps(about)), "rules": None}):
+            there = {**(cls(folder).about or {}), "rules": None}
+            if different := differences(there, {**json.loads(json.dumps(about)), "rules": None}):
                 raise DataError(f"{folder}: holds maps that were made otherwise ({different}); name another folder")
             cut_unfinished(folder / PREDICTIONS)
         elif next(folder.rglob("*.npy"), None) is not None:
@@ -85,6 +88,24 @@ class MapStore:
         if self.about is not None:
             return sample.id in self._lines
         return self._foreign_file(sample, next(iter(sample.labels), None)) is not None
+
+    def digest(self, samples: Sequence[Sample]) -> str:
+        """SHA-256 of the names, sizes and times of the maps of another tool, which may make them anew.
+
+        Raises:
+            DataError: Two pictures would have the same map.
+        """
+        digest, owners = hashlib.sha256(), dict[Path, str]()
+        for sample in samples:
+            for label in sample.labels or (None,):
+                file = self._foreign_file(sample, label)
+                if file is None:
+                    continue
+                if owners.setdefault(file, sample.id) != sample.id:
+                    raise DataError(f"{file}: of {owners[file]} or of {sample.id}? Name it with the picture's ending")
+                facts = file.stat()
+                digest.update(f"{file.relative_to(self.folder)} {facts.st_size} {facts.st_mtime_ns}".encode())
+        return digest.hexdigest()
 
     def read(self, sample: Sample) -> Evidence:
         """What the store has of a picture.

@@ -1,27 +1,32 @@
 """From the records of all pictures to every metric that the set allows."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mldfr.evaluation.classification import ClassificationErrors
 from mldfr.evaluation.coco import coco_average_precision
-from mldfr.evaluation.detection import DetectionAP, PrecisionRecall
+from mldfr.evaluation.detection import DetectionAP, DetectionRecords, Points, PrecisionRecall
 from mldfr.evaluation.diagnosis import Breakdown, Diagnosis, diagnose
 from mldfr.evaluation.localization import FixedThreshold
 from mldfr.evaluation.max_box_acc import MaxBoxAcc
 from mldfr.evaluation.pixels import PixelMetrics
-from mldfr.evaluation.protocols import IOUS, PROTOCOLS, WSOLEVALUATION, at_iou
+from mldfr.evaluation.protocols import IOUS, PROTOCOLS, at_iou
 from mldfr.evaluation.ranking import AveragePrecisions, RankingAP
 from mldfr.evaluation.record import NO_BOXES, Record, Rules, annotated
-from mldfr.evaluation.scores import Score
+from mldfr.evaluation.scores import Score, mean_score
 from mldfr.sweep import THRESHOLDS
-from mldfr.types import Float64Array, Sample
+from mldfr.types import Boxes, Float32Array, Float64Array, Sample
 
 DETECTION_IOUS = (0.5, 0.3, 0.1)
-CLASSIFICATION = "classification"
+POINTS: tuple[Points, ...] = ("11", "all")
+COCO_SIZES = {"small": (0, 32), "medium": (32, 96), "large": (96, 1e5)}
+"""Sides of squares between whose areas those of the objects lie."""
+CLASSIFICATION, PIXELS = "classification", "pixels"
 
 
 class Summary:
@@ -45,15 +50,18 @@ class Summary:
         self.images: list[str] = []
         self.seen: set[int] = set()
         self.cases: list[tuple[str, int]] = []
-        self._fixed = {
-            name: FixedThreshold(PROTOCOLS[name]) for name in rules.protocols if PROTOCOLS[name].side is None
-        }
+        protocols = [PROTOCOLS[name] for name in rules.protocols]
+        self._fixed = {each.name: FixedThreshold(each) for each in protocols if not each.sweeps}
+        self._sweeping = next((each.name for each in protocols if each.sweeps), None)
+        self._detecting = next((each.name for each in protocols if each.detection), None)
         self._diagnoses = {name: Diagnosis() for name in self._fixed}
         self._errors = ClassificationErrors()
         self._ranking = RankingAP(len(classes))
         self._swept = MaxBoxAcc()
         self._pixels = PixelMetrics(rules.threshold)
+        self._mask_ious: list[float] = []
         self._detection = DetectionAP(len(classes))
+        self._pseudo = DetectionRecords(len(classes))
         self._breakdown = Breakdown()
         self._scores: dict[str, dict[str, Score]] | None = None
 
@@ -71,13 +79,13 @@ class Summary:
         for label in sample.labels:
             if len(truth := annotated(sample, label)):
                 self._case(sample, record, label, truth)
-        if "paper" in self._fixed and ranked:
-            self._detect(sample, record)
-        if record.pixels is not None:
-            overlap = float("nan") if record.mask_iou is None else record.mask_iou
-            side = WSOLEVALUATION.side or 0
-            self._pixels.update_histograms(record.pixels, overlap, side * side)
-            self.counts["images_with_masked_object"] += record.mask_iou is not None
+        if self._detecting is not None:
+            self._detect(sample, record, record.boxes[self._detecting])
+        overlap = float("nan") if record.mask_iou is None else record.mask_iou
+        self._mask_ious.append(overlap)
+        if record.pixels is not None and self._sweeping is not None:
+            height, width = PROTOCOLS[self._sweeping].size(record.height, record.width)
+            self._pixels.update_histograms(record.pixels, overlap, height * width)
 
     def scores(self) -> dict[str, dict[str, Score]]:
         """Every metric, under `classification` and under the protocols."""
@@ -91,29 +99,40 @@ class Summary:
             found[CLASSIFICATION] = self._classification()
         for name, fixed in self._fixed.items():
             found[name] = fixed.compute(multi_label=self.rules.multi_label) if self.cases else {}
-        if "paper" in self._fixed and self.counts["ranked"] and self.counts["objects"]:
-            found["paper"] |= dict(self._detections())
-        if WSOLEVALUATION.name in self.rules.protocols:
-            found[WSOLEVALUATION.name] = (self._swept.compute() if self.cases else {}) | self._masks()
+        if self._detecting is not None and self.counts["objects"]:
+            found[self._detecting] |= dict(self._detections())
+        if self._sweeping is not None:
+            found[self._sweeping] = self._swept.compute() if self.cases else {}
+            if self.counts["images_with_masked_object"]:
+                found[self._sweeping]["px_ap"] = Score(self._pixels.compute().px_ap, len(self._pixels), "images")
+                found[PIXELS] = self._masks()
         return {name: scores for name, scores in found.items() if scores}
 
     def details(self) -> dict[str, Any]:
         """What explains the numbers: best thresholds, shares of the kinds of error, parts of the set."""
-        details: dict[str, Any] = {"diagnosis": {name: each.compute() for name, each in self._diagnoses.items()}}
+        details: dict[str, Any] = {
+            "diagnosis": {name: each.compute() for name, each in self._diagnoses.items()},
+            "kinds": {name: each.kinds for name, each in self._diagnoses.items()},
+        }
         scores = self.scores()
-        headlines = dict.fromkeys(self._fixed, "corloc") | {WSOLEVALUATION.name: "max_box_acc"}
+        headlines = dict.fromkeys(self._fixed, "corloc")
+        if self._sweeping is not None:
+            headlines[self._sweeping] = "max_box_acc"
         details["breakdown"] = {
             f"{name}.{metric}": self._breakdown.compute(values, self.classes)
             for name, metric in headlines.items()
             if metric in scores.get(name, {}) and (values := scores[name][metric].values) is not None
         }
-        if WSOLEVALUATION.name in self.rules.protocols and self.cases:
-            details["best_thresholds"] = {WSOLEVALUATION.name: self._swept.best_thresholds()}
+        if self._sweeping is not None and self.cases:
+            details["best_thresholds"] = {self._sweeping: self._swept.best_thresholds()}
+        if self.counts["images_with_masked_object"]:
+            details["pixels"] = asdict(self._pixels.compute())
+        details["classes_without_images"] = [name for k, name in enumerate(self.classes) if k not in self.seen]
         return details
 
     def curves(self) -> dict[str, Float64Array]:
         """Accuracy over wsolevaluation's thresholds (T,), by name; `thresholds` are where."""
-        if WSOLEVALUATION.name not in self.rules.protocols or not self.cases:
+        if self._sweeping is None or not self.cases:
             return {}
         return {"thresholds": THRESHOLDS, **self._swept.curves()}
 
@@ -123,7 +142,7 @@ class Summary:
 
     def precision_recall(self) -> PrecisionRecall | None:
         """Of the detections of all classes at IoU 0.5."""
-        if "paper" not in self._fixed or not self.counts["ranked"] or not self.counts["objects"]:
+        if self._detecting is None or not self.counts["ranked"] or not self.counts["objects"]:
             return None
         return self._detection.curve(iou=0.5)
 
@@ -139,6 +158,11 @@ class Summary:
             not (x0 >= 0 and y0 >= 0 and x1 <= record.width and y1 <= record.height)
             for x0, y0, x1, y1 in (item.xyxy for item in sample.objects)
         )
+        self.counts["images_with_masks_not_used"] += bool(sample.masks) and record.pixels is None
+        self.counts["images_with_masked_object"] += record.mask_iou is not None
+        for size, (least, most) in COCO_SIZES.items():
+            areas = [(x1 - x0) * (y1 - y0) for _, (x0, y0, x1, y1), difficult in sample.objects if not difficult]
+            self.counts[f"{size}_objects"] += sum(least**2 <= area <= most**2 for area in areas)
         self.counts["cases"] += sum(len(annotated(sample, label)) > 0 for label in sample.labels)
 
     def _rank(self, sample: Sample, record: Record) -> None:
@@ -156,19 +180,17 @@ class Summary:
             right = self.rules.multi_label or not top or top[0] == label
             kind = diagnose(boxes.largest(), truth, fixed.protocol, class_is_right=right)
             self._diagnoses[name].update(kind)
-        if WSOLEVALUATION.name in self.rules.protocols:
+        if self._sweeping is not None:
             nothing = np.zeros((2, len(IOUS), len(THRESHOLDS)), dtype=np.bool_)
             self._swept.update(record.sweeps.get(label, nothing))
 
-    def _detect(self, sample: Sample, record: Record) -> None:
-        """The boxes of all regions of the predicted classes, scored with the probability of the class too."""
-        found = [(k, record.boxes["paper"].get(k, NO_BOXES)) for k in record.ranking.predicted]
-        self._detection.update(
-            np.concatenate([boxes.xyxy for _, boxes in found]),
-            np.concatenate([boxes.scores * record.ranking.probabilities[k] for k, boxes in found]),
-            np.concatenate([np.full(len(boxes), k) for k, boxes in found]),
-            sample.objects,
-        )
+    def _detect(self, sample: Sample, record: Record, boxes: Mapping[int, Boxes]) -> None:
+        """The boxes of all regions: of the classes predicted, and as pseudo boxes of those that are given."""
+        ranking = record.ranking
+        if ranking.top:
+            factors = {k: ranking.probabilities[k] for k in ranking.predicted}
+            self._detection.update(*_detections(boxes, factors), sample.objects)
+        self._pseudo.update(*_detections(boxes, dict.fromkeys(sample.labels, 1.0)), sample.objects)
 
     def _classification(self) -> dict[str, Score]:
         if not self.rules.multi_label:
@@ -176,22 +198,38 @@ class Summary:
         return {"cls_map": _mean(self._ranking.compute())}
 
     def _detections(self) -> Iterator[tuple[str, Score]]:
-        for points in ("11", "all"):
-            for limit in DETECTION_IOUS:
-                result = self._detection.compute(limit, points="11" if points == "11" else "all")
-                yield at_iou(f"voc_map_{points}_point", limit), _mean(result)
-        for name, value in coco_average_precision(self._detection.records).items():
-            yield name, Score(100 * value, self.counts["objects"], "objects")
+        if self.counts["ranked"]:
+            for points in POINTS:
+                for limit in DETECTION_IOUS:
+                    result = self._detection.compute(limit, points=points)
+                    yield at_iou(f"voc_map_{points}_point", limit), _mean(result)
+            yield from self._coco("", self._detection.records)
+        yield from self._coco("pseudo_", self._pseudo)
+
+    def _coco(self, prefix: str, records: DetectionRecords) -> Iterator[tuple[str, Score]]:
+        for name, value in coco_average_precision(records).items():
+            size = name.rpartition("_")[2]
+            counted = f"{size}_objects" if size in COCO_SIZES else "objects"
+            yield prefix + name, Score(100 * value, self.counts[counted], "objects")
 
     def _masks(self) -> dict[str, Score]:
-        if not self.counts["images_with_masked_object"]:
-            return {}
-        result = self._pixels.compute()
+        best = self._pixels.compute().best_pixel_iou
         return {
-            "px_ap": Score(result.px_ap, result.images, "images"),
-            "best_pixel_iou": Score(result.best_pixel_iou, result.images, "images"),
-            "mean_pixel_iou_at_threshold": Score(result.mean_pixel_iou, result.images_with_object, "images"),
+            "best_pixel_iou": Score(best, len(self._pixels), "images"),
+            "mean_pixel_iou_at_threshold": mean_score(np.array(self._mask_ious) / 100, "images"),
         }
+
+
+def _detections(
+    boxes: Mapping[int, Boxes], factors: Mapping[int, float]
+) -> tuple[Float32Array, Float32Array, npt.NDArray[np.int64]]:
+    """Boxes, scores and classes of the detections of some classes, each with a factor for its scores."""
+    found = [(k, boxes.get(k, NO_BOXES)) for k in factors]
+    return (
+        np.concatenate([NO_BOXES.xyxy, *(each.xyxy for _, each in found)]),
+        np.concatenate([NO_BOXES.scores, *(each.scores * np.float32(factors[k]) for k, each in found)]),
+        np.concatenate([NO_BOXES.pixels, *(np.full(len(each), k, dtype=np.int64) for k, each in found)]),
+    )
 
 
 def _mean(result: AveragePrecisions) -> Score:

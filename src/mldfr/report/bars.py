@@ -1,6 +1,7 @@
 """Bars as pictures in files: a value for each class, and how often a value comes."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def draw_histogram(path: Path, values: Mapping[str, Sequence[float]], *, title: 
     figure = Figure(figsize=(6, 4), layout="constrained", dpi=130)
     axis = figure.subplots()
     edges = np.linspace(0, 1, 21)
-    for colour, (name, each) in zip(COLOURS, values.items(), strict=False):
+    for colour, (name, each) in zip(cycle(COLOURS), values.items(), strict=False):
         shares = 100 * np.histogram(each, edges)[0] / max(1, len(each))
         axis.stairs(shares, edges, label=name, color=colour, linewidth=1.8, fill=len(values) == 1)
     axis.axvline(mark, color="black", linestyle="--", linewidth=1)

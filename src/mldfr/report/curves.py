@@ -1,6 +1,7 @@
 """Plots as pictures in files."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -38,7 +39,7 @@ def draw_curves(
     figure = Figure(figsize=(4.2 * len(panels), 4.2), layout="constrained", dpi=130)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, (name, curves) in zip(axes, panels.items(), strict=True):
-        for colour, (label, values) in zip(COLOURS, curves.items(), strict=False):
+        for colour, (label, values) in zip(cycle(COLOURS), curves.items(), strict=False):
             marker = "o" if len(x) <= FEW else None
             axis.plot(x, values, marker=marker, markersize=3, color=colour, label=label)
         if mark and mark[0] == name:
