@@ -135,7 +135,8 @@ def make_metadata(root, pictures):
 def blobs(path, size):
     """A smooth picture that is the path's own, so that maps are not the same everywhere."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(zlib.crc32(path.name.encode())).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    rng = np.random.default_rng(zlib.crc32(path.name.encode()))
+    noise = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     smooth = cv2.GaussianBlur(noise, (0, 0), 6)
     Image.fromarray(cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)).save(path)
 
