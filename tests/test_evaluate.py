@@ -594,6 +594,11 @@ def test_maps_that_were_made_anew_are_not_those_evaluated_before(tmp_path, wsol)
     refused(*arguments, says=["holds another evaluation", "maps: "])
 
 
+def test_a_folder_of_maps_is_no_model(tmp_path, wsol):
+    foreign_maps(tmp_path)
+    refused(tmp_path, "--data", wsol, says=f"they are evaluated with --score-maps {tmp_path}")
+
+
 def test_two_pictures_cannot_have_one_map(tmp_path):
     folder = make_metadata(tmp_path, {"x.jpg": (40, 40, 0, [(1, 2, 30, 30)]), "x.png": (40, 40, 1, [(1, 2, 30, 30)])})
     (tmp_path / "maps").mkdir()

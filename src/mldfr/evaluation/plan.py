@@ -83,6 +83,8 @@ def plan_model(
     Raises:
         ValueError: Data, model or rules that are not so, or do not belong together.
     """
+    if Path(model).is_dir() and next(Path(model).glob("*.npy"), None) is not None:
+        raise DataError(f"{model}: holds score maps and no model; they are evaluated with --score-maps {model}")
     data = open_data(request.data, images=request.images)
     data.split(request.split)
     localizer = load(model, device=device)
