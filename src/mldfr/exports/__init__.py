@@ -1,0 +1,22 @@
+"""Annotation files that a user's own tool opens; every format is written, and read back.
+
+A format is an object with the two verbs of `Format`: one file, and one line here.
+"""
+
+from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox
+from mldfr.exports.supervision import to_supervision
+from mldfr.registry import Registry
+
+__all__ = ["FORMATS", "AnnotatedImage", "ExportError", "Format", "ObjectBox", "to_supervision"]
+
+FORMATS: Registry[Format] = Registry(
+    "annotation format",
+    {
+        "coco": "mldfr.exports.coco:COCO",
+        "yolo": "mldfr.exports.yolo:YOLO",
+        "voc": "mldfr.exports.voc:VOC",
+        "label-studio": "mldfr.exports.label_studio:LABEL_STUDIO",
+        "cvat": "mldfr.exports.cvat:CVAT",
+        "csv": "mldfr.exports.table:CSV",
+    },
+)

@@ -1,0 +1,54 @@
+"""A zip that CVAT imports as "COCO 1.0"."""
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
+
+from mldfr.exports.base import AnnotatedImage, ExportError
+from mldfr.exports.coco import read_content, write_content
+from mldfr.exports.reading import about
+from mldfr.files import replacing
+
+MEMBER = "annotations/instances_default.json"
+"""Where CVAT looks for the annotations of its only subset."""
+
+
+@dataclass(frozen=True)
+class Cvat:
+    """`cvat.zip`: COCO's JSON where CVAT expects it (docs.cvat.ai, "COCO"), without pictures.
+
+    In CVAT: make a task with the same pictures and labels, then "Upload annotations" with the format "COCO 1.0". CVAT
+    finds the picture by `file_name`.
+    """
+
+    precision: ClassVar[float] = 1e-6
+
+    def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
+        """Write `cvat.zip` (see `Format`)."""
+        path = out / "cvat.zip"
+        member = ZipInfo(MEMBER)  # its date is fixed: equal annotations give equal bytes
+        member.compress_type = ZIP_DEFLATED
+        member.external_attr = 0o644 << 16
+        with (
+            replacing(path) as temporary,
+            ZipFile(temporary, "w") as archive,
+            archive.open(member, "w", force_zip64=True) as raw,  # its size is not known ahead
+            io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as file,
+        ):
+            write_content(file, out, classes, images)
+        return path
+
+    def read(self, path: Path) -> tuple[tuple[str, ...], list[AnnotatedImage]]:
+        """Read a zip (see `Format`), also one that CVAT has exported without pictures."""
+        try:
+            with about(path), ZipFile(path) as archive:
+                content = archive.read(MEMBER)
+        except (BadZipFile, KeyError) as error:
+            raise ExportError(f"{path}: expected a zip with {MEMBER}; {error}") from error
+        return read_content(content, f"{path}: {MEMBER}")
+
+
+CVAT = Cvat()

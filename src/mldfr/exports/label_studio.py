@@ -1,0 +1,164 @@
+"""Label Studio's tasks with predictions, and the labelling interface that fits them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import quote, unquote
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from pydantic import BaseModel, RootModel
+
+from mldfr.exports.base import AnnotatedImage, ObjectBox, check_classes, checked
+from mldfr.exports.coco import write_rows
+from mldfr.exports.reading import about, from_corner, number_of, parse_json
+from mldfr.files import replacing
+
+BOXES, PICTURE = "label", "image"
+"""The names of the two parts of the interface, which every result refers to."""
+
+
+class _Data(BaseModel):
+    image: str
+    height: int
+    width: int
+
+
+class _Value(BaseModel):
+    x: float
+    y: float
+    width: float
+    height: float
+    rectanglelabels: tuple[str]
+
+
+class _Result(BaseModel):
+    value: _Value
+    score: float | None = None
+
+
+class _Results(BaseModel):
+    result: list[_Result]
+    was_cancelled: bool = False
+
+
+class _Task(BaseModel):
+    data: _Data
+    predictions: list[_Results | int] = []  # some exports have only their numbers
+    annotations: list[_Results] = []
+
+
+class _Tasks(RootModel[list[_Task]]):
+    pass
+
+
+@dataclass(frozen=True)
+class LabelStudio:
+    """`label-studio.json`, tasks to import, and `label-studio.xml`, the labelling interface to paste before.
+
+    Each task has one prediction (labelstud.io/guide/predictions): rectangles in percent of the picture's sides, each
+    with its score, and as the prediction's score the lowest of them, so that sorting tasks by it shows doubtful boxes
+    first. The picture's size is among the task's data, since tasks without boxes would have none.
+
+    Attributes:
+        prefix: What stands before a picture's name in its URL; by default that of files on Label Studio's own machine.
+            Names are percent-encoded behind it.
+        model_version: What Label Studio shows as the source of the predictions.
+    """
+
+    prefix: str = "/data/local-files/?d="
+    model_version: str = "mldfr"
+    precision: ClassVar[float] = 1e-6
+
+    def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
+        """Write both files and return the JSON (see `Format`)."""
+        names = check_classes(classes)
+        path = out / "label-studio.json"
+        with replacing(path) as temporary:
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write("[")
+                write_rows(file, self._tasks(checked(images, names), names))
+                file.write("]\n")
+            with replacing(path.with_suffix(".xml")) as interface:
+                interface.write_text(_interface(names), encoding="utf-8")
+        return path
+
+    def read(self, path: Path) -> tuple[tuple[str, ...], list[AnnotatedImage]]:
+        """Read the JSON, with the XML of the same name beside it (see `Format`).
+
+        Of a task that a person has annotated, the first annotation counts that was not skipped; of others, the first
+        prediction.
+        """
+        interface = path.with_suffix(".xml")
+        with about(interface):
+            labels = ElementTree.parse(interface).getroot().iter("Label")
+            classes = check_classes([label.get("value", "") for label in labels])
+        with about(path):
+            content = path.read_bytes()
+        images = []
+        for task in parse_json(content, _Tasks, path).root:
+            with about(f"{path}: {task.data.image}"):
+                images.append(self._image(task, classes))
+        return classes, images
+
+    def _tasks(self, images: Iterable[AnnotatedImage], classes: Sequence[str]) -> Iterator[dict[str, Any]]:
+        for image in images:
+            prediction: dict[str, Any] = {"model_version": self.model_version}
+            scores = [box.score for box in image.boxes if box.score is not None]
+            if scores:
+                prediction["score"] = min(scores)
+            prediction["result"] = [
+                _result(box, image, number, classes[box.class_index]) for number, box in enumerate(image.boxes, start=1)
+            ]
+            data = {"image": self.prefix + quote(image.name), "height": image.height, "width": image.width}
+            yield {"data": data, "predictions": [prediction]}
+
+    def _image(self, task: _Task, classes: Sequence[str]) -> AnnotatedImage:
+        data = task.data
+        found = [item for item in (*task.annotations, *task.predictions) if isinstance(item, _Results)]
+        counts = next((item for item in found if not item.was_cancelled), _Results(result=[]))
+        boxes = [_box(result, data, classes) for result in counts.result]
+        return AnnotatedImage.clipped(unquote(data.image.removeprefix(self.prefix)), data.height, data.width, boxes)
+
+
+def _result(box: ObjectBox, image: AnnotatedImage, number: int, name: str) -> dict[str, Any]:
+    x0, y0, x1, y1 = box.xyxy
+    result = {
+        "id": f"box-{number}",
+        "type": "rectanglelabels",
+        "from_name": BOXES,
+        "to_name": PICTURE,
+        "original_width": image.width,
+        "original_height": image.height,
+        "image_rotation": 0,
+        "value": {
+            "x": 100 * x0 / image.width,
+            "y": 100 * y0 / image.height,
+            "width": 100 * (x1 - x0) / image.width,
+            "height": 100 * (y1 - y0) / image.height,
+            "rotation": 0,
+            "rectanglelabels": [name],
+        },
+    }
+    return result if box.score is None else result | {"score": box.score}
+
+
+def _interface(classes: Sequence[str]) -> str:
+    view = Element("View")
+    SubElement(view, "Image", name=PICTURE, value="$image", zoom="true", zoomControl="true")
+    labels = SubElement(view, "RectangleLabels", name=BOXES, toName=PICTURE)
+    for name in classes:
+        SubElement(labels, "Label", value=name)
+    ElementTree.indent(view)
+    return ElementTree.tostring(view, encoding="unicode") + "\n"
+
+
+def _box(result: _Result, data: _Data, classes: Sequence[str]) -> ObjectBox:
+    value = result.value
+    x0, y0 = value.x * data.width / 100, value.y * data.height / 100
+    x1, y1 = x0 + value.width * data.width / 100, y0 + value.height * data.height / 100
+    return ObjectBox(number_of(value.rectanglelabels[0], classes), from_corner(x0, y0, x1, y1), result.score)
+
+
+LABEL_STUDIO = LabelStudio()

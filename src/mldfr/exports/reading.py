@@ -1,0 +1,58 @@
+"""Steps that the readers of the formats share."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+from xml.etree import ElementTree
+
+from pydantic import BaseModel, ValidationError
+
+from mldfr.exports.base import ExportError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@contextmanager
+def about(place: object) -> Iterator[None]:
+    """Errors of reading, as one kind and with the place where they happened.
+
+    Raises:
+        ExportError: Instead of any error of values, files, tables, JSON and XML.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ExportError(f"{place}: {where or 'content'}: {first['msg']}; got {first['input']!r:.80}") from error
+    except (ValueError, OSError, csv.Error, ElementTree.ParseError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ExportError(f"{place}: {reason}") from error
+
+
+def parse_json(content: bytes, model: type[M], place: object) -> M:
+    """JSON in the shape of a model.
+
+    Raises:
+        ExportError: It has another shape; the message says where, what was expected and what stands there.
+    """
+    with about(place):
+        return model.model_validate_json(content)
+
+
+def number_of(name: str, classes: Sequence[str]) -> int:
+    """The index of a class name.
+
+    Raises:
+        ExportError: No class has it.
+    """
+    try:
+        return classes.index(name)
+    except ValueError as error:
+        raise ExportError(f"expected one of {len(classes)} classes; got {name!r}") from error
+
+
+def from_corner(x0: float, y0: float, x1: float, y1: float) -> tuple[float, float, float, float]:
+    """Corners from a file, without what lies left of or above the picture."""
+    return max(x0, 0.0), max(y0, 0.0), x1, y1

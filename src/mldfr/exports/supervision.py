@@ -1,0 +1,38 @@
+"""Boxes for the package `supervision`, which draws, tracks and filters them."""
+
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from mldfr.exports.base import ObjectBox
+
+
+def to_supervision(boxes: Iterable[ObjectBox], classes: Sequence[str] | None = None) -> Any:
+    """The boxes of one picture as `supervision.Detections`.
+
+    Args:
+        boxes: N boxes.
+        classes: K names; with them, `data["class_name"]` is filled, which supervision's annotators write on boxes.
+
+    Returns:
+        Detections with xyxy (N, 4), float32, half-open; class_id (N,); and confidence (N,), or None unless the score
+        of every box is known.
+
+    Raises:
+        ImportError: supervision is not installed.
+    """
+    try:
+        detections = import_module("supervision").Detections
+    except ModuleNotFoundError as error:
+        raise ImportError("to_supervision needs the package supervision: pip install supervision") from error
+    boxes = tuple(boxes)
+    scores = [box.score for box in boxes]
+    data = {} if classes is None else {"class_name": np.array([classes[box.class_index] for box in boxes], dtype=str)}
+    return detections(
+        xyxy=np.array([box.xyxy for box in boxes], dtype=np.float32).reshape(-1, 4),
+        class_id=np.array([box.class_index for box in boxes], dtype=np.int64),
+        confidence=None if None in scores else np.array(scores, dtype=np.float32),
+        data=data,
+    )

@@ -1,0 +1,89 @@
+"""A table with a row for each box."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from mldfr.exports.base import AnnotatedImage, ExportError, ObjectBox, check_classes, checked
+from mldfr.exports.reading import about, from_corner
+from mldfr.files import replacing
+
+COLUMNS = ("image", "height", "width", "class_index", "class_name", "x0", "y0", "x1", "y1", "score")
+
+
+@dataclass(frozen=True)
+class Csv:
+    """`annotations.csv`, and `classes.csv` with the number and name of every class.
+
+    Boxes are half-open, in pixels, with all their digits. A picture without boxes has one row in which only its name
+    and size are filled. UTF-8, quoted as RFC 4180 has it.
+    """
+
+    precision: ClassVar[float] = 0
+
+    def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
+        """Write both tables and return the first (see `Format`)."""
+        names = check_classes(classes)
+        path = out / "annotations.csv"
+        with replacing(path) as temporary:
+            _write(temporary, COLUMNS, _rows(checked(images, names), names))
+            with replacing(out / "classes.csv") as listed:
+                _write(listed, COLUMNS[3:5], enumerate(names))
+        return path
+
+    def read(self, path: Path) -> tuple[tuple[str, ...], list[AnnotatedImage]]:
+        """Read `annotations.csv` with `classes.csv` beside it (see `Format`); the order of the rows does not matter."""
+        beside = path.with_name("classes.csv")
+        with about(beside):
+            numbered = [(int(number), name) for _, (number, name) in _read(beside, COLUMNS[3:5])]
+            classes = check_classes([name for _, name in numbered])
+            if [number for number, _ in numbered] != list(range(len(classes))):
+                raise ExportError("expected classes numbered from 0, in order")
+        found: dict[tuple[str, int, int], list[ObjectBox]] = {}
+        with about(path):
+            for line, (name, height, width, *cells) in _read(path, COLUMNS):
+                with about(f"line {line}"):
+                    boxes = found.setdefault((name, int(height), int(width)), [])
+                    boxes += [_box(cells, classes)] if any(cells) else []
+            images = [AnnotatedImage.clipped(*picture, boxes) for picture, boxes in found.items()]
+        return classes, images
+
+
+def _rows(images: Iterable[AnnotatedImage], classes: Sequence[str]) -> Iterator[tuple[object, ...]]:
+    for image in images:
+        picture = (image.name, image.height, image.width)
+        for box in image.boxes:
+            yield (*picture, box.class_index, classes[box.class_index], *box.xyxy, box.score)
+        if not image.boxes:
+            yield (*picture, *[None] * (len(COLUMNS) - len(picture)))
+
+
+def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(columns)
+        table.writerows(rows)
+
+
+def _read(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        table = csv.reader(file, strict=True)
+        if tuple(header := next(table, [])) != tuple(columns):
+            raise ExportError(f"expected the columns {', '.join(columns)}; got {', '.join(header) or 'nothing'}")
+        for row in table:
+            if len(row) != len(columns):
+                raise ExportError(f"line {table.line_num}: expected {len(columns)} cells; got {len(row)}")
+            yield table.line_num, row
+
+
+def _box(cells: Sequence[str], classes: Sequence[str]) -> ObjectBox:
+    number, name, x0, y0, x1, y1, score = cells
+    if not 0 <= int(number) < len(classes) or classes[int(number)] != name:
+        raise ExportError(f"expected a class of classes.csv; got {number} {name!r}")
+    corners = from_corner(float(x0), float(y0), float(x1), float(y1))
+    return ObjectBox(int(number), corners, float(score) if score else None)
+
+
+CSV = Csv()
