@@ -82,7 +82,7 @@ def _of_class(detections: Detections, truths: Truths) -> Float64Array:
     """The numbers of one class; all classes at once would cost the library time and memory for each image and class."""
     if truths.difficult.all():
         return np.full(len(NAMES), np.nan)
-    from faster_coco_eval import COCO, COCOeval_faster  # type: ignore[import-untyped]  # slow to import
+    from faster_coco_eval import COCO, COCOeval_faster  # slow to import
 
     images = np.union1d(detections.images, truths.images).tolist()
     objects = _annotations(truths.images, truths.xyxy)

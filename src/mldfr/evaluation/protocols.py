@@ -38,6 +38,7 @@ class Protocol:
         side: Height and width to which maps and annotated boxes are brought, the boxes truncated to whole pixels; None
             for those of the picture.
         normalizer: Of maps that come without one; None takes them as they are.
+        own_normalizer: Whether it is a part of the box rule, whatever else is asked for.
         box_rule: A box rule of `mldfr.boxes`, or `contours`: those of the 8-bit map, at every threshold.
         multi_label_rule: The same for sets in whose pictures there may be several classes.
         edge: What is added to the sides of a box (see `mldfr.boxes.iou`). The published code adds it to annotated boxes
@@ -52,6 +53,7 @@ class Protocol:
     name: str
     side: int | None
     normalizer: str | None
+    own_normalizer: bool
     box_rule: str
     multi_label_rule: str
     edge: float
@@ -79,6 +81,42 @@ class Protocol:
         return overlaps >= limit if self.inclusive else overlaps > limit
 
 
-PAPER = Protocol("paper", None, "min_max", "regions", "regions", 0, False, False, True, "images")
-AUTHORS = Protocol("authors", None, "min_max", "union", "union_regions", 1, True, True, False, "classes")
-WSOLEVALUATION = Protocol("wsolevaluation", 224, None, "contours", "contours", 1, False, True, False, "images")
+PAPER = Protocol(
+    name="paper",
+    side=None,
+    normalizer="min_max",
+    own_normalizer=False,
+    box_rule="regions",
+    multi_label_rule="regions",
+    edge=0,
+    last_pixel=False,
+    inclusive=False,
+    detection=True,
+    averaging="images",
+)
+AUTHORS = Protocol(
+    name="authors",
+    side=None,
+    normalizer="min_max",
+    own_normalizer=True,
+    box_rule="union",
+    multi_label_rule="union_regions",
+    edge=1,
+    last_pixel=True,
+    inclusive=True,
+    detection=False,
+    averaging="classes",
+)
+WSOLEVALUATION = Protocol(
+    name="wsolevaluation",
+    side=224,
+    normalizer=None,
+    own_normalizer=False,
+    box_rule="contours",
+    multi_label_rule="contours",
+    edge=1,
+    last_pixel=False,
+    inclusive=True,
+    detection=False,
+    averaging="images",
+)

@@ -39,7 +39,7 @@ class Rules:
 
     def normalize(self, score_map: Float32Array, protocol: Protocol) -> Float32Array:
         """Bring a map into [0, 1]."""
-        name = self.normalizer or protocol.normalizer
+        name = protocol.normalizer if protocol.own_normalizer else self.normalizer or protocol.normalizer
         if name is None:
             return np.clip(check(score_map), 0, 1)  # a resize may leave the range by a rounding error
         return NORMALIZERS[name](score_map)
@@ -140,7 +140,7 @@ def _draw(score_map: ScoreMap, evidence: Evidence, protocol: Protocol, rules: Ru
     if score_map.constant:
         return NO_BOXES
     rule = protocol.multi_label_rule if rules.multi_label else protocol.box_rule
-    normalize = partial(rules.normalize, protocol=protocol) if rule == "regions" else NORMALIZERS["min_max"]
+    normalize = partial(rules.normalize, protocol=protocol)
     return BOX_RULES[rule](score_map.at(evidence.height, evidence.width), normalize, rules.threshold)
 
 
