@@ -197,3 +197,24 @@ def test_a_saved_model_locates_alike_with_the_settings_of_its_card(localizer, ph
     again = mldfr.load(tmp_path, device="cpu").locate(photo)
     expected = localizer.locate(photo, scales=(1,), threshold=0.5)
     assert again.to_json() == expected.to_json()
+
+
+def test_the_maps_of_the_scales_are_what_was_summed(localizer, photo):
+    result = localizer.locate(photo, classes=2, scales=(1, 1.5))
+    assert list(result.scale_maps) == [1, 1.5]
+    total = sum(
+        torch.nn.functional.interpolate(torch.from_numpy(maps)[None], result.pixels.shape[:2], mode="bilinear")[0]
+        for maps in result.scale_maps.values()
+    )
+    np.testing.assert_allclose(result.score_maps, total, atol=1e-4)
+
+
+def test_each_picture_may_have_classes_of_its_own(localizer, photos):
+    names = ["rocket.jpg", "coffee.png", "chelsea.png"]
+    wanted = [1, [285, 281], 3]
+    pairs = [(photos[name], classes) for name, classes in zip(names, wanted, strict=True)]
+    together = list(localizer.locate_each(pairs, batch_size=3, scales=(1,)))
+    for (photo, classes), result in zip(pairs, together, strict=True):
+        alone = localizer.locate(photo, classes=classes, scales=(1,))
+        assert [label.class_index for label in result.labels] == [label.class_index for label in alone.labels]
+        np.testing.assert_allclose(result.score_maps, alone.score_maps, atol=1e-3)

@@ -1,8 +1,9 @@
 """Pictures to predictions: the single entrance for the command line and for Python."""
 
 import operator
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -29,6 +30,12 @@ ImageLike = str | Path | Image.Image | UInt8Array
 Wanted = SupportsIndex | Literal["all"] | Sequence[str | int]
 """The k most probable classes, all of them, or those of these names or indices."""
 
+Chosen = int | Sequence[int]
+"""The k most probable classes, or those of these indices."""
+
+Activator = Callable[[Sequence[UInt8Array], Sequence[Chosen]], list[Activation]]
+"""Pixels of pictures (H, W, 3), and the classes to map in each, to their maps."""
+
 MAX_MAP_BYTES = 2**30
 READ_AHEAD = 4
 READERS = 2
@@ -43,11 +50,13 @@ class Located(Prediction):
     Attributes:
         pixels: (H, W, 3) uint8, the image.
         score_maps: (k, H, W), one summed map per label, any range.
+        scale_maps: For each scale the maps (k, h, w) that were resized to the picture and summed.
         normalizer: Which of the normalisers brings them into [0, 1].
     """
 
     pixels: UInt8Array = field(repr=False, compare=False)
     score_maps: Float32Array = field(repr=False, compare=False)
+    scale_maps: Mapping[float, Float32Array] = field(repr=False, compare=False)
     normalizer: str
 
     @property
@@ -63,8 +72,18 @@ class Located(Prediction):
         return overlay(self.pixels, self.labels, heat)
 
 
-class Localizer(LocalizationNetwork):
-    """A network that takes pictures and answers with boxes; made by `mldfr.load` or `Localizer.create`."""
+class Locator(ABC):
+    """What takes pictures and answers with boxes: `Localizer`, and whatever else can map classes at several scales."""
+
+    card: Card
+
+    @abstractmethod
+    def activator(self, scales: Sequence[float]) -> Activator:
+        """The function that maps classes at these scales; made once for a stream of pictures.
+
+        Raises:
+            ValueError: Scales that cannot be had.
+        """
 
     def locate(
         self,
@@ -114,24 +133,31 @@ class Localizer(LocalizationNetwork):
         Raises:
             ValueError: An argument out of its range or an unknown name, before the first picture is read.
         """
+        chosen = class_indices(self.card, classes)
+        return self.locate_each(((image, chosen) for image in images), batch_size=batch_size, **rules)
+
+    def locate_each(
+        self, pictures: Iterable[tuple[ImageLike, Chosen]], *, batch_size: int = 1, **rules: Unpack[Rules]
+    ) -> Iterator[Located | ImageError]:
+        """Do what `locate_all` does with classes that are each picture's own: their number, or a list of indices."""
         settings = self.card.localization.changed(**rules)
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1; got {batch_size}")
-        chosen = class_indices(self.card, classes)
-        for scale in settings.scales:
-            short_side(self, scale)
-        return self._stream(images, chosen, settings, batch_size)
+        return self._stream(pictures, self.activator(settings.scales), settings, batch_size)
 
     def _stream(
-        self, images: Iterable[ImageLike], chosen: int | list[int], settings: Localization, batch_size: int
+        self,
+        pictures: Iterable[tuple[ImageLike, Chosen]],
+        activate: Activator,
+        settings: Localization,
+        batch_size: int,
     ) -> Iterator[Located | ImageError]:
-        network = self.fused()
-        count = batch_size * (chosen if isinstance(chosen, int) else len(chosen))
         with ThreadPoolExecutor(READERS) as readers:
-            pictures = ahead(readers, lambda image: _read(image, count), images, READ_AHEAD + batch_size)
-            for batch in _batches(pictures, batch_size):
-                pixels = [picture.pixels for picture in batch if isinstance(picture, _Picture)]
-                activations = iter(_activate(network, pixels, chosen, settings.scales))
+            read = ahead(readers, _read, pictures, READ_AHEAD + batch_size)
+            for batch in _batches(read, batch_size):
+                readable = [picture for picture in batch if isinstance(picture, _Picture)]
+                chosen = [picture.classes for picture in readable]
+                activations = iter(activate([picture.pixels for picture in readable], chosen))
                 for picture in batch:
                     if isinstance(picture, ImageError):
                         yield picture
@@ -139,11 +165,25 @@ class Localizer(LocalizationNetwork):
                         yield _locate(self.card, picture, next(activations), settings)
 
 
-def _activate(
-    network: LocalizationNetwork, pixels: Sequence[UInt8Array], chosen: int | list[int], scales: Sequence[float]
-) -> list[Activation]:
-    images = [torch.from_numpy(array).permute(2, 0, 1) for array in pixels]
-    return mscam(network, images, scales=scales, classes=chosen if isinstance(chosen, int) else [chosen] * len(images))
+class Localizer(Locator, LocalizationNetwork):
+    """A network that takes pictures and answers with boxes; made by `mldfr.load` or `Localizer.create`."""
+
+    def activator(self, scales: Sequence[float]) -> Activator:
+        """`mscam` of the network as it is now, its BatchNorms folded (see `Locator`)."""
+        for scale in scales:
+            short_side(self, scale)
+        network = self.fused()
+
+        def activate(pixels: Sequence[UInt8Array], chosen: Sequence[Chosen]) -> list[Activation]:
+            images = [torch.from_numpy(array).permute(2, 0, 1) for array in pixels]
+            return mscam(network, images, scales=scales, classes=lambda index, logits: indices(chosen[index], logits))
+
+        return activate
+
+
+def indices(chosen: Chosen, logits: Tensor) -> Sequence[int]:
+    """The classes themselves, where the k most probable of the logits (K,) may have been asked for."""
+    return logits.topk(chosen).indices.tolist() if isinstance(chosen, int) else chosen
 
 
 def class_indices(card: Card, wanted: Wanted) -> int | list[int]:
@@ -185,15 +225,18 @@ def _class_index(names: tuple[str, ...], name: str | int) -> int:
 class _Picture:
     name: str
     pixels: UInt8Array
+    classes: Chosen
 
 
-def _read(image: ImageLike, num_maps: int) -> _Picture | ImageError:
+def _read(asked: tuple[ImageLike, Chosen]) -> _Picture | ImageError:
     """Read one picture; what is wrong with it is an answer, not an exception."""
+    image, classes = asked
     try:
-        picture = _Picture(*_name_and_pixels(image))
+        picture = _Picture(*_name_and_pixels(image), classes)
     except ImageError as error:
         return error
     height, width = picture.pixels.shape[:2]
+    num_maps = classes if isinstance(classes, int) else len(classes)
     if (needed := 4 * num_maps * height * width) > MAX_MAP_BYTES:
         reason = (
             f"the maps of {num_maps} classes at {height}x{width} would need {needed / 2**30:.0f} GiB; ask for fewer"
@@ -235,6 +278,7 @@ def _locate(card: Card, picture: _Picture, activation: Activation, localization:
         labels=tuple(labels),
         pixels=picture.pixels,
         score_maps=score_maps,
+        scale_maps={scale: maps.cpu().numpy() for scale, maps in activation.scale_maps.items()},
         normalizer=localization.normalizer,
     )
 

@@ -1,7 +1,7 @@
 """Multi-scale class activation mapping, MsCAM (paper, Section III-C and Fig. 6)."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -28,11 +28,13 @@ class Activation:
         logits: (K,), of the scale-1 pass.
         classes: k class indices.
         score_maps: (k, H, W), the sum over the scales at image resolution, any range.
+        scale_maps: What was summed, before it was resized: (k, h, w) for each scale.
     """
 
     logits: Tensor
     classes: tuple[int, ...]
     score_maps: Tensor
+    scale_maps: Mapping[float, Tensor]
 
 
 def mscam(
@@ -63,12 +65,14 @@ def mscam(
         ValueError: A scale at which the short side has under 64 pixels, or classes that do not exist.
     """
     sums: dict[int, Tensor] = {}
+    parts: list[dict[float, Tensor]] = [{} for _ in images]
     logits, given = _start(network, images, scales, classes)
     for scale, index, maps in _passes(network, images, scales, classes, logits, given):
         if times := list(scales).count(scale):
             resized = _resize_to(times * maps, images[index])
             sums[index] = sums[index].add_(resized) if index in sums else resized
-    return [Activation(logits[index], tuple(given[index]), sums[index]) for index in range(len(images))]
+            parts[index][scale] = maps
+    return [Activation(logits[i], tuple(given[i]), sums[i], parts[i]) for i in range(len(images))]
 
 
 def scale_maps(
