@@ -25,6 +25,7 @@ from mldfr.network import LocalizationNetwork
 from mldfr.pyramid import Activation, mscam, short_side
 from mldfr.score_maps import NORMALIZERS
 from mldfr.types import Boxes, Float32Array, Label, Prediction, UInt8Array
+from mldfr.weights import fingerprint
 
 ImageLike = str | Path | Image.Image | UInt8Array
 Wanted = SupportsIndex | Literal["all"] | Sequence[str | int]
@@ -49,12 +50,14 @@ class Located(Prediction):
 
     Attributes:
         pixels: (H, W, 3) uint8, the image.
+        probabilities: (K,), of all classes.
         score_maps: (k, H, W), one summed map per label, any range.
         scale_maps: For each scale the maps (k, h, w) that were resized to the picture and summed.
         normalizer: Which of the normalisers brings them into [0, 1].
     """
 
     pixels: UInt8Array = field(repr=False, compare=False)
+    probabilities: Float32Array = field(repr=False, compare=False)
     score_maps: Float32Array = field(repr=False, compare=False)
     scale_maps: Mapping[float, Float32Array] = field(repr=False, compare=False)
     normalizer: str
@@ -76,6 +79,10 @@ class Locator(ABC):
     """What takes pictures and answers with boxes: `Localizer`, and whatever else can map classes at several scales."""
 
     card: Card
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights: what they are, wherever they lie."""
 
     @abstractmethod
     def activator(self, scales: Sequence[float]) -> Activator:
@@ -167,6 +174,10 @@ class Locator(ABC):
 
 class Localizer(Locator, LocalizationNetwork):
     """A network that takes pictures and answers with boxes; made by `mldfr.load` or `Localizer.create`."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the state dict (see `Locator`)."""
+        return fingerprint(self.state_dict())
 
     def activator(self, scales: Sequence[float]) -> Activator:
         """`mscam` of the network as it is now, its BatchNorms folded (see `Locator`)."""
@@ -262,11 +273,12 @@ def _name_and_pixels(image: ImageLike) -> tuple[str, UInt8Array]:
 def _locate(card: Card, picture: _Picture, activation: Activation, localization: Localization) -> Located:
     """Score maps to boxes, each scored with its mean activation times the probability of its class."""
     score = torch.sigmoid if card.multi_label else _softmax
-    probabilities = score(activation.logits)[list(activation.classes)].tolist()
+    probabilities = score(activation.logits).cpu().numpy()
     score_maps = activation.score_maps.cpu().numpy()
     rule, normalize = BOX_RULES[localization.box_rule], NORMALIZERS[localization.normalizer]
     labels = []
-    for index, probability, score_map in zip(activation.classes, probabilities, score_maps, strict=True):
+    for index, score_map in zip(activation.classes, score_maps, strict=True):
+        probability = float(probabilities[index])
         found = rule(score_map, normalize, localization.threshold)
         boxes = Boxes(found.xyxy, found.scores * np.float32(probability), found.pixels)
         labels.append(Label(index, card.class_names[index], probability, boxes))
@@ -277,6 +289,7 @@ def _locate(card: Card, picture: _Picture, activation: Activation, localization:
         width=width,
         labels=tuple(labels),
         pixels=picture.pixels,
+        probabilities=probabilities,
         score_maps=score_maps,
         scale_maps={scale: maps.cpu().numpy() for scale, maps in activation.scale_maps.items()},
         normalizer=localization.normalizer,
