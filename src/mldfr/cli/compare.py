@@ -28,7 +28,7 @@ def compare(
     with usage_errors():
         from mldfr.evaluation.comparison import compare as compare_two
         from mldfr.evaluation.comparison import read_report
-        from mldfr.evaluation.json_files import differences
+        from mldfr.json_files import differences
 
         if len(reports) < 2:
             raise ValueError("a comparison needs two files or more")

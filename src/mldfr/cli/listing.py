@@ -1,6 +1,7 @@
 """`mldfr list`: the names that the other verbs take."""
 
 from enum import StrEnum
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -18,50 +19,42 @@ class Kind(StrEnum):
     data = "data"
     criteria = "criteria"
     protocols = "protocols"
+    annotation_formats = "annotation-formats"
+
+
+REGISTRIES = {
+    Kind.backbones: "mldfr.backbones:BACKBONES",
+    Kind.normalizers: "mldfr.score_maps:NORMALIZERS",
+    Kind.box_rules: "mldfr.boxes:BOX_RULES",
+    Kind.models: "mldfr.models:MODELS",
+    Kind.data: "mldfr.data:READERS",
+    Kind.criteria: "mldfr.selection:CRITERIA",
+    Kind.protocols: "mldfr.evaluation.protocols:PROTOCOLS",
+}
 
 
 def list_names(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
     """Print the names that exist, one a line.
 
-    `recalibrations` prints two columns: the name and where it stands, behind poolings or behind convolutions.
+    `recalibrations` prints two columns: the name and where it stands, behind poolings or behind convolutions;
+    `annotation-formats` the name and whether it holds annotations or score maps.
     """
     for line in _lines(kind):
         typer.echo(line)
 
 
 def _lines(kind: Kind) -> list[str]:
-    if kind is Kind.backbones:
-        from mldfr.backbones import BACKBONES
-
-        return list(BACKBONES)
     if kind is Kind.recalibrations:
         from mldfr.recalibration import CONVOLUTION, POOLING
 
         return [f"{name}\tpooling" for name in POOLING] + [f"{name}\tconvolution" for name in CONVOLUTION]
-    if kind is Kind.normalizers:
-        from mldfr.score_maps import NORMALIZERS
+    if kind is Kind.annotation_formats:
+        from mldfr.exports import FORMATS, MAP_FORMATS
 
-        return list(NORMALIZERS)
-    if kind is Kind.box_rules:
-        from mldfr.boxes import BOX_RULES
-
-        return list(BOX_RULES)
+        return [f"{name}\tannotations" for name in FORMATS] + [f"{name}\tscore maps" for name in MAP_FORMATS]
     if kind is Kind.recipes:
         from mldfr.training.recipe import names
 
         return names()
-    if kind is Kind.protocols:
-        from mldfr.evaluation.protocols import PROTOCOLS
-
-        return list(PROTOCOLS)
-    if kind is Kind.data:
-        from mldfr.data import READERS
-
-        return list(READERS)
-    if kind is Kind.criteria:
-        from mldfr.selection import CRITERIA
-
-        return list(CRITERIA)
-    from mldfr.models import MODELS
-
-    return list(MODELS)
+    module, _, registry = REGISTRIES[kind].partition(":")
+    return list(getattr(import_module(module), registry))

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from mldfr.cli.annotate import annotate, merge
 from mldfr.cli.compare import compare
 from mldfr.cli.complexity import complexity
 from mldfr.cli.data import data
@@ -22,6 +23,8 @@ app = typer.Typer(
     help="Weakly supervised object localization: from image labels to boxes.",
 )
 app.command()(locate)
+app.command()(annotate)
+app.command()(merge)
 app.command()(train)
 app.command()(select)
 app.command()(evaluate)

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from mldfr.config import told_apart
 from mldfr.data import DataError, DataSet, open_data
 from mldfr.evaluation.protocols import PROTOCOLS
 from mldfr.evaluation.record import Rules
@@ -180,7 +180,7 @@ def _plan(
         **facts,
         "versions": {package: version(package) for package in VERSIONED},
     }
-    return Plan(samples, _told_apart(classes), sources, rules, setting, tuple(problems))
+    return Plan(samples, told_apart(classes), sources, rules, setting, tuple(problems))
 
 
 def _annotations(samples: Sequence[Sample]) -> str:
@@ -195,9 +195,3 @@ def _annotations(samples: Sequence[Sample]) -> str:
 
 def _content(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
-
-
-def _told_apart(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names, with the number behind those that several classes have."""
-    counts = Counter(names)
-    return tuple(f"{name} ({index})" if counts[name] > 1 else name for index, name in enumerate(names))

@@ -20,7 +20,7 @@ import numpy as np
 
 from mldfr.data import DataError
 from mldfr.evaluation.evidence import UNRANKED, Evidence, Ranking, ScoreMap
-from mldfr.evaluation.json_files import (
+from mldfr.json_files import (
     append_line,
     cut_unfinished,
     differences,

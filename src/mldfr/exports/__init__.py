@@ -3,11 +3,15 @@
 A format is an object with the two verbs of `Format`: one file, and one line here.
 """
 
+from collections.abc import Callable
+from pathlib import Path
+
 from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox
 from mldfr.exports.supervision import to_supervision
 from mldfr.registry import Registry
+from mldfr.types import Float32Array
 
-__all__ = ["FORMATS", "AnnotatedImage", "ExportError", "Format", "ObjectBox", "to_supervision"]
+__all__ = ["FORMATS", "MAP_FORMATS", "AnnotatedImage", "ExportError", "Format", "ObjectBox", "to_supervision"]
 
 FORMATS: Registry[Format] = Registry(
     "annotation format",
@@ -20,3 +24,12 @@ FORMATS: Registry[Format] = Registry(
         "csv": "mldfr.exports.table:CSV",
     },
 )
+
+MAP_FORMATS: Registry[Callable[[Path, Float32Array], Path]] = Registry(
+    "format of score maps",
+    {
+        "npy": "mldfr.exports.maps:write_npy",
+        "png": "mldfr.exports.maps:write_png",
+    },
+)
+"""Files of activations (H, W) in [0, 1]; the function adds the suffix to the path that it is given."""

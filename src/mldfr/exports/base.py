@@ -105,6 +105,10 @@ class Format(Protocol):
     def precision(self) -> float:
         """By how many pixels a coordinate may differ after writing and reading."""
 
+    @property
+    def by_stem(self) -> bool:
+        """Whether a picture is known by its name without the suffix: `a.jpg` and `a.png` cannot both be held."""
+
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write pictures as they come, without holding them; nothing stands under its name before it is whole.
 

@@ -51,6 +51,7 @@ class Coco:
     """
 
     precision: ClassVar[float] = 1e-6
+    by_stem: ClassVar[bool] = False
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write `annotations.json` (see `Format`)."""

@@ -25,6 +25,7 @@ class Cvat:
     """
 
     precision: ClassVar[float] = 1e-6
+    by_stem: ClassVar[bool] = False
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write `cvat.zip` (see `Format`)."""

@@ -70,6 +70,7 @@ class LabelStudio:
     prefix: str = "/data/local-files/?d="
     model_version: str = "mldfr"
     precision: ClassVar[float] = 1e-6
+    by_stem: ClassVar[bool] = False
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write both files and return the JSON (see `Format`)."""

@@ -22,6 +22,7 @@ class Csv:
     """
 
     precision: ClassVar[float] = 0
+    by_stem: ClassVar[bool] = False
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write both tables and return the first (see `Format`)."""

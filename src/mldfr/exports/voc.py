@@ -28,6 +28,7 @@ class Voc:
     """
 
     precision: ClassVar[float] = 1
+    by_stem: ClassVar[bool] = True
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write the folder and return it (see `Format`)."""

@@ -37,6 +37,7 @@ class Yolo:
     """
 
     precision: ClassVar[float] = 1e-3
+    by_stem: ClassVar[bool] = True
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write the folder and return its `data.yaml` (see `Format`)."""

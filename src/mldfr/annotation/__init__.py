@@ -1,0 +1,1 @@
+"""From pictures to annotation files: list, annotate with a journal, merge, and order for review."""

@@ -1,0 +1,111 @@
+"""What was found so far: a file for each part of the work that is only added to, and says what it was made with."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from mldfr.annotation.listing import Item, Listing, Shard
+from mldfr.annotation.work import Row
+from mldfr.data import DataError
+from mldfr.files import replacing
+from mldfr.json_files import append_line, cut_unfinished, differences, parse, read_json, write_json
+
+PARTS = "parts"
+
+
+class Journal:
+    """The rows of one part, one line of JSON each; used as a context, in which no other process can have it.
+
+    Args:
+        folder: Where all parts are.
+        shard: Which part.
+        setting: What the rows depend on.
+        listing: The pictures.
+
+    Raises:
+        DataError: The part was made in another setting, another process is at it, or nothing can be written.
+    """
+
+    def __init__(self, folder: Path, shard: Shard, setting: Mapping[str, Any], listing: Listing) -> None:
+        self._shard, self._listing = shard, listing
+        self._setting: dict[str, Any] = json.loads(json.dumps(setting))
+        self._stem = folder / PARTS / str(shard)
+        self._lock = FileLock(self._stem.with_suffix(".lock"), timeout=0)
+        self._done: set[str] = set()
+
+    @property
+    def _rows(self) -> Path:
+        return self._stem.with_suffix(".jsonl")
+
+    def __enter__(self) -> Self:
+        try:
+            self._stem.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout as error:
+            raise DataError(f"{self._rows}: another process is annotating this part") from error
+        except OSError as error:
+            raise DataError(f"nothing can be written to {self._stem.parent} ({error.strerror})") from error
+        try:
+            self._go_on()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    def _go_on(self) -> None:
+        """Take what is there, if it belongs to the same setting; of a listing that has changed what still holds."""
+        about = self._stem.with_suffix(".json")
+        mine = [item for item in self._listing.items if item in self._shard]
+        setting = self._setting | {"listing": self._listing.digest(), "pictures": len(mine)}
+        setting["unlisted"] = self._listing.failed
+        self._rows.touch()
+        cut_unfinished(self._rows)
+        if about.exists():
+            there = read_json(about)
+            if different := differences(_lasting(there), self._setting):
+                raise DataError(f"{self._rows}: was made in another setting ({different}); name another folder")
+            if there["listing"] != setting["listing"]:
+                self._renumber(mine)
+        write_json(about, setting)
+        self._done = {row["name"] for row in read_rows(self._rows) if "error" not in row}
+
+    def _renumber(self, mine: Sequence[Item]) -> None:
+        """Keep the rows of pictures that are still listed with the same labels, under their new numbers."""
+        items = {item.name: item for item in mine}
+        with replacing(self._rows) as temporary, temporary.open("w", encoding="utf-8") as file:
+            for row in read_rows(self._rows):
+                item = items.get(row["name"])
+                if item is not None and list(item.labels) == row["asked"]:
+                    file.write(json.dumps(row | {"index": item.index}) + "\n")
+
+    def pending(self) -> list[Item]:
+        """The pictures of this part that have no row yet, or one with an error."""
+        return [item for item in self._listing.items if item in self._shard and item.name not in self._done]
+
+    def __len__(self) -> int:
+        return len(self._done)
+
+    def add(self, row: Row) -> None:
+        """Write a row down."""
+        append_line(self._rows, row)
+
+
+def read_rows(file: Path) -> Iterator[Row]:
+    """The rows of a part, one after the other."""
+    with file.open("rb") as lines:
+        for line in lines:
+            yield parse(line, file)
+
+
+def _lasting(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """A setting without what may change when pictures are added."""
+    return {key: value for key, value in setting.items() if key not in ("listing", "pictures", "unlisted")}

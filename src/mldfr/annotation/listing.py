@@ -1,0 +1,171 @@
+"""Which pictures are to be annotated, under which names, and what is known of them."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from zlib import crc32
+
+from mldfr.data import READERS, DataError, DataSet, open_data, parse_source
+from mldfr.images import ImageError, find_images
+from mldfr.types import Sample
+
+Labels = Literal["given", "predicted"]
+_Found = tuple[str, Path, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A picture to annotate.
+
+    Attributes:
+        index: Its place in the listing, from 0.
+        name: Its path with `/`, relative to the folder of the pictures.
+        path: Its file.
+        labels: The classes to look for, in the model's numbers; none where the model shall say.
+    """
+
+    index: int
+    name: str
+    path: Path
+    labels: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """All pictures, each once.
+
+    Attributes:
+        items: In the order of the data.
+        failed: What cannot be annotated, by name, with the reason.
+    """
+
+    items: tuple[Item, ...]
+    failed: dict[str, str]
+
+    def digest(self) -> str:
+        """SHA-256 of names and labels."""
+        digest = hashlib.sha256()
+        for item in self.items:
+            digest.update(json.dumps([item.name, item.labels]).encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of `count` parts of the work.
+
+    Attributes:
+        number: From 1 to `count`.
+        count: How many parts there are.
+    """
+
+    number: int = 1
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """The value of --shard, such as 2/4.
+
+        Raises:
+            ValueError: No two numbers with a slash between them, or a part that is not there.
+        """
+        number, slash, count = text.partition("/")
+        if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+            raise ValueError(f"--shard takes a part and how many there are, such as 1/4 to 4/4; got {text!r}")
+        return cls(int(number), int(count))
+
+    def __contains__(self, item: Item) -> bool:
+        # By the name and not by the place, so that a picture stays in its part when others are added.
+        return crc32(item.name.encode("utf-8", "surrogatepass")) % self.count == self.number - 1
+
+    def __str__(self) -> str:
+        return f"{self.number}-of-{self.count}"
+
+
+def list_pictures(
+    source: str,
+    classes: Sequence[str],
+    *,
+    images: Path | None = None,
+    splits: Sequence[str] = (),
+    labels: Labels | None = None,
+    leave_out: Path | None = None,
+) -> Listing:
+    """List the pictures of a folder, or of a data set.
+
+    Args:
+        source: A folder, or `KIND:PATH`.
+        classes: The model's class names.
+        images: Where the pictures of wsol data are, if not beside it.
+        splits: Which splits of a data set; all when empty.
+        labels: Whether the labels of a data set say which classes to look for, or the model. None is `given` where
+            labels are known.
+        leave_out: A folder in which no pictures are looked for.
+
+    Raises:
+        DataError: No such data, labels where none are known, or a class that the model does not have.
+    """
+    kind, colon, _ = source.partition(":")
+    if not colon or (kind not in READERS and Path(source).is_dir()):
+        if labels == "given":
+            raise DataError(f"{source}: a folder has no labels; where its folders are classes, name it folder:{source}")
+        return _listing(_in_folder(source, leave_out))
+    _, path = parse_source(source)
+    root = images or (path if path.is_dir() else path.parent)
+    samples = list(_samples(open_data(source, images=images), splits, None if labels == "predicted" else classes))
+    if labels == "given" and not any(sample.labels for sample in samples):
+        raise DataError(f"{source}: no picture has a label, so none can be given")
+    known = labels != "predicted"
+    return _listing((_name(sample, root), sample.path, sample.labels if known else ()) for sample in samples)
+
+
+def _in_folder(source: str, leave_out: Path | None) -> Iterator[_Found | ImageError]:
+    if not Path(source).is_dir():
+        kinds = ", ".join(READERS.names())
+        raise DataError(f"{source}: no such folder; data is a folder of pictures, or KIND:PATH with one of {kinds}")
+    for found in find_images([source], leave_out=leave_out):
+        yield found if isinstance(found, ImageError) else (found.relative.as_posix(), found.path, ())
+
+
+def _samples(data: DataSet, splits: Sequence[str], classes: Sequence[str] | None) -> Iterator[Sample]:
+    """The samples of the splits, each file once; with labels in the numbers of `classes`, if there are any."""
+    seen: set[Path] = set()
+    for split in splits or data.splits:
+        for sample in data.split(split) if classes is None else _renumbered(data, split, classes):
+            if sample.path not in seen:
+                seen.add(sample.path)
+                yield sample
+
+
+def _renumbered(data: DataSet, split: str, classes: Sequence[str]) -> Iterator[Sample]:
+    """The split's samples; those without labels stay, which a model's training and evaluation have no use for."""
+    try:
+        labeled = {sample.path: sample for sample in data.split_for(split, classes)}
+    except DataError as error:
+        raise DataError(f"{error}; with --labels predicted the model's own classes are taken") from error
+    for sample in data.split(split):
+        yield labeled.get(sample.path, sample)
+
+
+def _name(sample: Sample, root: Path) -> str:
+    return sample.path.relative_to(root).as_posix() if sample.path.is_relative_to(root) else sample.id
+
+
+def _listing(found: Iterable[_Found | ImageError]) -> Listing:
+    items: dict[str, Item] = {}
+    failed: dict[str, str] = {}
+    for each in found:
+        if isinstance(each, ImageError):
+            failed[each.path] = each.reason
+            continue
+        name, path, labels = each
+        if any("\ud800" <= character <= "\udfff" for character in name):
+            failed[name] = "its name is not Unicode, so no annotation file can hold it"
+        elif name in items:
+            raise DataError(f"{path} and {items[name].path} would both be {name} in an annotation file")
+        else:
+            items[name] = Item(len(items), name, path, labels)
+    return Listing(tuple(items.values()), failed)

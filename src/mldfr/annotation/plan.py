@@ -1,0 +1,143 @@
+"""From what a user asks for to what is done; everything that can be wrong is said before the first picture is read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from mldfr.annotation.listing import Item, Labels, Listing, Shard, list_pictures
+from mldfr.annotation.work import MAPS, Work
+from mldfr.config import Rules, told_apart
+from mldfr.data import DataError
+from mldfr.exports import FORMATS, MAP_FORMATS
+from mldfr.exports.base import check_classes
+from mldfr.predict import Locator
+from mldfr.predict import load as open_locator
+
+VERSIONED = ("mldfr", "torch", "torchvision", "numpy", "opencv-python-headless")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for.
+
+    Attributes:
+        model: A name, a model file or a run folder.
+        data: A folder of pictures, or `KIND:PATH`.
+        out: Where annotations go, and the journal.
+        formats: Names of `FORMATS` and `MAP_FORMATS`.
+        images: Where the pictures of wsol data are, if not beside it.
+        splits: Which splits of a data set; all when empty.
+        labels: Whether the labels of the data say which classes to look for, or the model; None is where known.
+        rules: From maps to boxes; what is left out is the model's own.
+        boxes: All boxes of a class, or only that around the most pixels.
+        min_region: The least share of the pixels of a class's largest region that another region needs for a box.
+        shard: Which part of the work.
+        device: auto, cpu, cuda, ...
+        batch_size: Pictures to look at together.
+    """
+
+    model: str
+    data: str
+    out: Path
+    formats: tuple[str, ...]
+    images: Path | None
+    splits: tuple[str, ...]
+    labels: Labels | None
+    rules: Rules
+    boxes: Literal["all", "largest"]
+    min_region: float
+    shard: Shard
+    device: str
+    batch_size: int
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is done.
+
+    Attributes:
+        locator: What finds boxes.
+        listing: All pictures.
+        work: What is done with each.
+        setting: All that the annotations depend on, as plain values.
+        formats: Of annotation files.
+    """
+
+    locator: Locator
+    listing: Listing
+    work: Work
+    setting: dict[str, Any]
+    formats: tuple[str, ...]
+
+
+def make_plan(request: Request) -> Plan:
+    """Open model and data.
+
+    Raises:
+        ValueError: A model, data, formats or rules that are not so, or do not belong together.
+    """
+    formats, maps = split_formats(request.formats)
+    if not 0 <= request.min_region <= 1:
+        raise ValueError(f"--min-region is a share from 0 to 1; got {request.min_region:g}")
+    locator = open_locator(request.model, device=request.device)
+    classes = check_classes(told_apart(locator.card.class_names))
+    localization = locator.card.localization.changed(**request.rules)
+    listing = list_pictures(
+        request.data,
+        locator.card.class_names,
+        images=request.images,
+        splits=request.splits,
+        labels=request.labels,
+        leave_out=request.out / MAPS,
+    )
+    if not listing.items:
+        raise DataError(f"{request.data}: no pictures")
+    for name in formats:
+        if FORMATS[name].by_stem:
+            _check_stems(listing.items, name)
+    setting = {
+        "data": request.data,
+        "model": request.model,
+        "sha256": locator.fingerprint(),
+        "classes": list(classes),
+        "multi_label": locator.card.multi_label,
+        "localization": localization.model_dump(mode="json"),
+        "labels": request.labels,
+        "boxes": request.boxes,
+        "min_region": request.min_region,
+        "maps": list(maps),
+        "versions": {package: version(package) for package in VERSIONED},
+    }
+    work = Work(localization, request.boxes, request.min_region, maps, request.out, request.batch_size)
+    return Plan(locator, listing, work, setting, formats)
+
+
+def split_formats(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of annotation files and of score maps, each once.
+
+    Raises:
+        ValueError: A name that is neither.
+    """
+    wanted = tuple(dict.fromkeys(names))
+    maps = tuple(name for name in wanted if name in MAP_FORMATS)
+    formats = tuple(name for name in wanted if name not in MAP_FORMATS)
+    for name in formats:
+        if name not in FORMATS:
+            known = ", ".join((*FORMATS, *MAP_FORMATS))
+            raise ValueError(f"unknown annotation format {name!r}; known: {known}")
+    return formats, maps
+
+
+def _check_stems(items: Sequence[Item], name: str) -> None:
+    """Refuse what the format would refuse after hours of work."""
+    seen: dict[PurePosixPath, str] = {}
+    for item in items:
+        stem = PurePosixPath(item.name).with_suffix("")
+        if stem in seen:
+            raise DataError(
+                f"{name} knows pictures by their names without suffixes, so it cannot hold both {seen[stem]} and "
+                f"{item.name}; rename one, or leave {name} out"
+            )
+        seen[stem] = item.name

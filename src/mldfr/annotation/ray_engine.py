@@ -1,0 +1,82 @@
+"""The same work as a Ray Data pipeline, on one machine or a cluster; needs the extra `ray`."""
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mldfr.annotation.listing import Item
+from mldfr.annotation.work import Row, Work, annotate
+from mldfr.predict import load as open_locator
+
+PICTURES_PER_TASK = 8
+"""So few that a lost actor costs little; so many that handing them over costs less than the network."""
+
+
+class Annotator:
+    """An actor that holds the model.
+
+    Args:
+        model: What every worker can open: a name, or a path that all machines have.
+        device: auto, cpu, cuda, ...
+        work: What is done with each picture.
+    """
+
+    def __init__(self, model: str, device: str, work: Work) -> None:
+        self._locator = open_locator(model, device=device)
+        self._work = work
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
+        """Pictures to rows, both as JSON."""
+        items = [_item(json.loads(text)) for text in batch["item"]]
+        return {"row": [json.dumps(row) for row in annotate(self._locator, items, self._work)]}
+
+
+def annotate_on_ray(
+    items: Sequence[Item], work: Work, *, model: str, device: str, workers: int | None, address: str | None
+) -> Iterator[Row]:
+    """The row of each picture, as they come: the order is that in which the actors finish.
+
+    Args:
+        items: The pictures; their paths, and the model's, must be there on every machine.
+        work: What is done with each. Score maps go to `work.out`, which all machines must share.
+        model: What `open_locator` takes.
+        device: auto, cpu, cuda, ...; with an accelerator each actor takes one.
+        workers: How many actors; None is one for each accelerator, or for each two CPUs where there is none.
+        address: Of a cluster that is there; None starts one on this machine.
+
+    Raises:
+        ValueError: The extra is not installed.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise ValueError("--engine ray needs Ray; install it with: pip install 'mldfr[ray]'") from error
+    if not ray.is_initialized():
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, include_dashboard=False)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    gpus = 0 if device == "cpu" else int(resources.get("GPU", 0))
+    count = workers or gpus or max(1, int(resources.get("CPU", 1)) // 2)
+    pictures = ray.data.from_items([{"item": json.dumps(_plain(item))} for item in items])
+    rows = pictures.map_batches(
+        Annotator,
+        fn_constructor_args=(model, device, work),
+        batch_size=PICTURES_PER_TASK,
+        compute=ray.data.ActorPoolStrategy(size=count),
+        num_gpus=1 if gpus else None,
+        num_cpus=None if gpus else max(1, int(resources.get("CPU", 1)) // count),
+    )
+    for row in rows.iter_rows():
+        yield json.loads(row["row"])
+
+
+def _plain(item: Item) -> dict[str, Any]:
+    return {"index": item.index, "name": item.name, "path": str(item.path.absolute()), "labels": item.labels}
+
+
+def _item(plain: dict[str, Any]) -> Item:
+    return Item(plain["index"], plain["name"], Path(plain["path"]), tuple(plain["labels"]))

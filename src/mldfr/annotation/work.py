@@ -1,0 +1,112 @@
+"""What is done with one picture: classes, boxes and doubts, as a row of plain values."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import tee
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from mldfr.annotation.listing import Item
+from mldfr.boxes import BOX_RULES
+from mldfr.config import Localization, Rules
+from mldfr.exports import MAP_FORMATS
+from mldfr.images import ImageError
+from mldfr.predict import Chosen, Located, Locator
+from mldfr.score_maps import NORMALIZERS
+from mldfr.types import Boxes, Label
+from mldfr.uncertainty import doubt
+
+Row = dict[str, Any]
+"""A line of the journal: `name` and `index` of the picture, and `error` or all that was found in it."""
+
+CANDIDATES = 5
+LIKELY = 0.5
+"""Of a multi-label model the classes from this probability on are taken, of the five most probable; or the best."""
+MAPS = "maps"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done with every picture.
+
+    Attributes:
+        localization: From pictures to boxes.
+        boxes: All boxes of a class, or only that around the most pixels.
+        min_region: The least share of the pixels of a class's largest region that another region needs for a box.
+        maps: Formats of `MAP_FORMATS` in which score maps are kept.
+        out: The folder for them.
+        batch_size: Pictures to look at together.
+    """
+
+    localization: Localization
+    boxes: Literal["all", "largest"] = "all"
+    min_region: float = 0.1
+    maps: tuple[str, ...] = ()
+    out: Path = Path()
+    batch_size: int = 1
+
+
+def annotate(locator: Locator, items: Iterable[Item], work: Work) -> Iterator[Row]:
+    """The row of each picture, in order; one that cannot be read has a row with an error."""
+    asked, named = tee(items)
+    pictures = ((item.path, _chosen(item, locator)) for item in asked)
+    rules = cast(Rules, work.localization.model_dump())
+    found = locator.locate_each(pictures, batch_size=work.batch_size, **rules)
+    for item, located in zip(named, found, strict=True):
+        yield _row(item, located, work, multi_label=locator.card.multi_label)
+
+
+def _chosen(item: Item, locator: Locator) -> Chosen:
+    if item.labels:
+        return item.labels
+    return min(CANDIDATES, len(locator.card.class_names)) if locator.card.multi_label else 1
+
+
+def _row(item: Item, located: Located | ImageError, work: Work, *, multi_label: bool) -> Row:
+    row: Row = {"name": item.name, "index": item.index, "asked": list(item.labels)}
+    if isinstance(located, ImageError):
+        return row | {"error": located.reason}
+    labels = []
+    for position, label in enumerate(located.labels):
+        if item.labels or position == 0 or not multi_label or label.probability >= LIKELY:
+            labels.append(_label(located, position, work))
+            _keep_map(item, located, position, work)
+    return row | {"height": located.height, "width": located.width, "labels": labels}
+
+
+def _label(located: Located, position: int, work: Work) -> dict[str, Any]:
+    label, settings = located.labels[position], work.localization
+    doubts = doubt(
+        located.probabilities,
+        label.class_index,
+        {scale: maps[position] for scale, maps in located.scale_maps.items()},
+        size=(located.height, located.width),
+        scales=settings.scales,
+        rule=BOX_RULES[settings.box_rule],
+        normalize=NORMALIZERS[settings.normalizer],
+        threshold=settings.threshold,
+    )
+    return {
+        "class": label.class_index,
+        "probability": label.probability,
+        **asdict(doubts),
+        "boxes": [[*box.xyxy, box.score] for box in _taken(label, work)],
+    }
+
+
+def _taken(label: Label, work: Work) -> Sequence[Any]:
+    boxes: Boxes = label.boxes
+    if not len(boxes):
+        return ()
+    if work.boxes == "largest":
+        return (boxes.largest(),)
+    least = work.min_region * boxes.pixels.max()
+    return [box for box, pixels in zip(boxes, boxes.pixels, strict=True) if pixels >= least]
+
+
+def _keep_map(item: Item, located: Located, position: int, work: Work) -> None:
+    if work.maps:
+        activation = NORMALIZERS[located.normalizer](located.score_maps[position])
+        for name in work.maps:
+            path = work.out / MAPS / f"{item.name}.{located.labels[position].class_index}"
+            MAP_FORMATS[name](path, activation)

@@ -1,0 +1,219 @@
+"""`mldfr annotate` and `mldfr merge`: pictures in, annotation files out."""
+
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mldfr.cli.usage import scale_factors, usage_errors
+
+if TYPE_CHECKING:
+    from mldfr.annotation.collect import Collection
+    from mldfr.annotation.journal import Journal
+    from mldfr.annotation.plan import Plan
+    from mldfr.annotation.work import Row
+
+OF_MODEL = "the model's own"
+EVERY = 30
+"""Seconds between two lines of progress where there is no terminal."""
+
+Formats = Annotated[
+    str, typer.Option("--format", metavar="FORMAT,...", help="See `mldfr list annotation-formats`; npy, png: maps.")
+]
+
+
+class Labels(StrEnum):
+    """Values of --labels."""
+
+    given = "given"
+    predicted = "predicted"
+
+
+class Taken(StrEnum):
+    """Values of --boxes."""
+
+    all = "all"
+    largest = "largest"
+
+
+class Engine(StrEnum):
+    """Values of --engine."""
+
+    local = "local"
+    ray = "ray"
+
+
+def annotate(
+    model: Annotated[str, typer.Argument(help="A name of `mldfr list models`, a model file or a run folder.")],
+    data: Annotated[str, typer.Argument(metavar="DIR|KIND:PATH", help="Pictures, or a data set with labels.")],
+    formats: Formats,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where annotations go, and the journal to go on from.")],
+    labels: Annotated[
+        Labels | None,
+        typer.Option(help="Who says what is in a picture: the data, or the model.", show_default="given where known"),
+    ] = None,
+    split: Annotated[str, typer.Option(metavar="NAME,...", help="Splits of a data set.", show_default="all")] = "",
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="The pictures of wsol data, elsewhere.")] = None,
+    scales: Annotated[str | None, typer.Option(help="Image pyramid, such as 1,1.5,2.", show_default=OF_MODEL)] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="What an activation must exceed, in [0, 1).", show_default=OF_MODEL)
+    ] = None,
+    normalizer: Annotated[str | None, typer.Option(help="See `mldfr list normalizers`.", show_default=OF_MODEL)] = None,
+    box_rule: Annotated[str | None, typer.Option(help="See `mldfr list box-rules`.", show_default=OF_MODEL)] = None,
+    boxes: Annotated[Taken, typer.Option(help="All boxes of a class, or the one around the most pixels.")] = Taken.all,
+    min_region: Annotated[
+        float, typer.Option(metavar="SHARE", help="Leave out regions with fewer pixels than this share of the largest.")
+    ] = 0.1,
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="Only the I-th of N parts; `mldfr merge` joins them.")
+    ] = "1/1",
+    engine: Annotated[Engine, typer.Option(help="This process, or Ray on one or many machines.")] = Engine.local,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Ray: how many hold the model.", show_default="one a GPU, or two CPUs")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray: a cluster that is there; auto finds it.", show_default="a new one here")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures to look at together; for GPUs.")] = 1,
+) -> None:
+    """Draw boxes in all pictures of a collection and write them for other tools.
+
+    Whatever stops it, the same command goes on. Pictures that cannot be read are listed in failed.csv, and the exit
+    code is 1 then; review.csv lists all others, the most doubtful first.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters is reported, with the name
+    with usage_errors():
+        from mldfr.annotation.listing import Shard
+        from mldfr.annotation.plan import Request, make_plan
+        from mldfr.config import Localization, Rules
+
+        factors = None if scales is None else scale_factors(scales)
+        rules = Rules(scales=factors, threshold=threshold, normalizer=normalizer, box_rule=box_rule)
+        Localization().changed(**rules)  # what is wrong is said before the network is loaded
+        request = Request(
+            model=model,
+            data=data,
+            out=out,
+            formats=tuple(formats.split(",")),
+            images=images,
+            splits=tuple(filter(None, split.split(","))),
+            labels=None if labels is None else labels.value,
+            rules=rules,
+            boxes=boxes.value,
+            min_region=min_region,
+            shard=Shard.parse(shard),
+            device=device,
+            batch_size=batch_size,
+        )
+        plan = make_plan(request)
+    from mldfr.annotation.journal import Journal
+
+    with usage_errors(), Journal(out, request.shard, plan.setting, plan.listing) as journal:
+        rows = _engine(engine, plan, journal, request.model, device, workers, address)
+        _work_through(rows, journal)
+    if request.shard.count > 1:
+        typer.echo(f"part {shard} is done; when all are: mldfr merge {out} --format {formats} --out {out}", err=True)
+        return
+    _finish([out], out, plan.formats)
+
+
+def merge(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="What `annotate --shard` wrote.")],
+    formats: Formats,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where annotations go.")],
+) -> None:
+    """Join the parts of `mldfr annotate --shard`: the annotations are those of one run."""
+    with usage_errors():
+        from mldfr.annotation.plan import split_formats
+
+        wanted, maps = split_formats(tuple(formats.split(",")))
+        if maps:
+            raise ValueError(f"{', '.join(maps)}: score maps are written while annotating; merge joins annotations")
+    _finish(folders, out, wanted)
+
+
+def _engine(
+    engine: Engine,
+    plan: "Plan",
+    journal: "Journal",
+    model: str,
+    device: str,
+    workers: int | None,
+    address: str | None,
+) -> "Iterator[Row]":
+    if engine is Engine.local:
+        from mldfr.annotation.work import annotate
+
+        return annotate(plan.locator, journal.pending(), plan.work)
+    from mldfr.annotation.ray_engine import annotate_on_ray
+
+    return annotate_on_ray(journal.pending(), plan.work, model=model, device=device, workers=workers, address=address)
+
+
+def _work_through(rows: "Iterator[Row]", journal: "Journal") -> None:
+    """Write the rows down as they come; say how far it is, and name what cannot be read at once."""
+    pending, done = len(journal.pending()), len(journal)
+    if done:
+        typer.echo(f"going on: {done} of {done + pending} pictures are already annotated", err=True)
+    for row in _with_progress(rows, pending):
+        journal.add(row)
+        if "error" in row:
+            typer.echo(f"mldfr: {row['name']}: {row['error']}", err=True)
+
+
+def _with_progress(rows: "Iterable[Row]", total: int) -> "Iterator[Row]":
+    """A bar with the time left on a terminal; elsewhere a line now and then."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        columns = (TextColumn("annotating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console) as progress:
+            yield from progress.track(rows, total)
+        return
+    start = said = time.monotonic()
+    for number, row in enumerate(rows, start=1):
+        yield row
+        if (now := time.monotonic()) - said >= EVERY:
+            said, speed = now, number / (now - start)
+            left = _duration((total - number) / speed)
+            typer.echo(f"annotated {number:,} of {total:,}, {speed:.1f} a second, {left} left", err=True)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{max(1, minutes)} min"
+
+
+def _finish(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> None:
+    """Write everything that can be made of the rows."""
+    from mldfr.annotation.collect import Collection, write_annotations, write_failed
+    from mldfr.annotation.review import write_review
+
+    with usage_errors():
+        collection = Collection(folders)
+        there = [name for name in formats if (out / name).is_dir()]
+        written = write_annotations(collection, out, [name for name in formats if name not in there])
+        review = write_review(collection, out)
+        failed = write_failed(collection, out)
+    _say(collection, [*written.values(), review], failed, out)
+    for name in there:
+        typer.echo(
+            f"{out / name} stays as it was, since it may hold corrections; remove it to have it written anew", err=True
+        )
+    if failed or there:
+        raise typer.Exit(1)
+
+
+def _say(collection: "Collection", files: Sequence[Path], failed: int, out: Path) -> None:
+    boxes = sum(len(label["boxes"]) for row in collection.rows() for label in row["labels"])
+    names = ", ".join(str(file) for file in files)
+    typer.echo(f"{boxes:,} boxes in {len(collection):,} pictures: {names}", err=True)
+    if failed:
+        typer.echo(f"{failed} {'picture' if failed == 1 else 'pictures'} failed, see {out / 'failed.csv'}", err=True)

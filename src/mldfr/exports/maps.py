@@ -1,0 +1,25 @@
+"""Score maps as files that other tools read."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mldfr.files import replacing
+from mldfr.types import Float32Array
+
+
+def write_npy(path: Path, activation: Float32Array) -> Path:
+    """Write activations (H, W) in [0, 1] as they are, float32, to `path` with `.npy` behind it."""
+    target = path.with_name(path.name + ".npy")
+    with replacing(target) as temporary:
+        np.save(temporary, activation)
+    return target
+
+
+def write_png(path: Path, activation: Float32Array) -> Path:
+    """Write activations (H, W) in [0, 1] in 256 steps of grey to `path` with `.png` behind it."""
+    target = path.with_name(path.name + ".png")
+    with replacing(target) as temporary:
+        Image.fromarray(np.round(activation * 255).astype(np.uint8)).save(temporary)
+    return target

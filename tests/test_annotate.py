@@ -1,0 +1,351 @@
+"""From a folder of pictures to annotation files: whole, in parts, after a kill, and in the order of review."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from mldfr.annotation.collect import Collection
+from mldfr.annotation.journal import Journal, read_rows
+from mldfr.annotation.listing import Listing, Shard, list_pictures
+from mldfr.annotation.review import uncertainty
+from mldfr.cli.main import app
+from mldfr.data import DataError
+from mldfr.exports import FORMATS
+from mldfr.predict import Localizer
+
+CLASSES = ("cat", "cup", "rocket")
+OPTIONS = ("--scales", "1,1.5", "--device", "cpu")
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """A small network that knows nothing but is quick: its maps are as irregular as any."""
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    network = Localizer.create("mobilenet_v2", class_names=CLASSES, recalibration="none")
+    network.card = network.card.model_copy(
+        update={"preprocessing": network.card.preprocessing.model_copy(update={"input_size": 64})}
+    )
+    network.eval().save(path)
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path, photos):
+    """Pictures in folders of classes, with the names that people give."""
+    root = tmp_path / "pictures"
+    names = [
+        "cat/a.jpg",
+        "cat/ein schönes Bild (1).png",
+        "cup/a.jpg",
+        "cup/猫.jpg",
+        "rocket/it's 100%.jpg",
+        "rocket/b.jpg",
+    ]
+    sources = ["chelsea.png", "chelsea.png", "coffee.png", "coffee.png", "rocket.jpg", "rocket.jpg"]
+    for number, (name, source) in enumerate(zip(names, sources, strict=True)):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(photos[source]) as picture:
+            picture.convert("RGB").resize((90 + 7 * number, 80)).save(root / name)
+    return root
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output + repr(result.exception)
+    return result
+
+
+def annotate(model, data, out, *options, code=0, formats="coco"):
+    return run("annotate", model, data, "--out", out, "--format", formats, *OPTIONS, *options, code=code)
+
+
+def coco(out):
+    return json.loads((out / "annotations.json").read_text())
+
+
+def table(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_format_holds_what_the_model_finds(model, pictures, tmp_path):
+    out = tmp_path / "out"
+    opened = {
+        "coco": "annotations.json",
+        "yolo": "yolo/data.yaml",
+        "voc": "voc",
+        "label-studio": "label-studio.json",
+        "cvat": "cvat.zip",
+        "csv": "annotations.csv",
+    }
+    assert set(opened) == set(FORMATS)
+    annotate(model, f"folder:{pictures}", out, "--labels", "predicted", "--min-region", "0", formats=",".join(opened))
+    localizer = Localizer.load(model)
+    files = sorted(pictures.rglob("*.*"))
+    expected = {
+        path.relative_to(pictures).as_posix(): localizer.locate(path, scales=(1, 1.5)).labels[0] for path in files
+    }
+    for name, file in opened.items():
+        classes, images = FORMATS[name].read(out / file)
+        found = {image.name: image for image in images}
+        assert classes == CLASSES
+        assert set(found) == set(expected)
+        for key, label in expected.items():
+            boxes = sorted(box.xyxy for box in found[key].boxes)
+            wanted = sorted(box.xyxy for box in label.boxes)
+            np.testing.assert_allclose(boxes, wanted, atol=max(1e-3, FORMATS[name].precision))
+            assert {box.class_index for box in found[key].boxes} <= {label.class_index}
+
+
+def test_labels_that_are_known_say_which_boxes_to_draw(model, pictures, tmp_path):
+    annotate(model, f"folder:{pictures}", tmp_path / "given")
+    annotate(model, pictures, tmp_path / "predicted")
+    names = {category["id"]: category["name"] for category in coco(tmp_path / "given")["categories"]}
+    content = coco(tmp_path / "given")
+    files = {image["id"]: image["file_name"] for image in content["images"]}
+    assert content["annotations"]
+    assert all(files[row["image_id"]].startswith(names[row["category_id"]] + "/") for row in content["annotations"])
+    assert len({row["category_id"] for row in coco(tmp_path / "predicted")["annotations"]}) < 3  # it is untrained
+
+
+def test_only_the_largest_box_or_regions_of_some_size(model, pictures, tmp_path):
+    counts = {}
+    for name, options in {
+        "all": ("--min-region", "0"),
+        "some": ("--min-region", "0.5"),
+        "one": ("--boxes", "largest"),
+    }.items():
+        annotate(model, f"folder:{pictures}", tmp_path / name, "--threshold", "0.6", *options)
+        counts[name] = len(coco(tmp_path / name)["annotations"])
+    assert counts["one"] == 6
+    assert counts["all"] > counts["some"] >= counts["one"]
+
+
+def test_score_maps_are_the_models_own(model, pictures, tmp_path):
+    out = tmp_path / "out"
+    annotate(model, f"folder:{pictures}", out, formats="npy,png,csv")
+    located = Localizer.load(model).locate(pictures / "cup/a.jpg", classes=["cup"], scales=(1, 1.5))
+    np.testing.assert_array_equal(np.load(out / "maps/cup/a.jpg.1.npy"), located.activations[0])
+    with Image.open(out / "maps/cup/a.jpg.1.png") as grey:
+        np.testing.assert_allclose(np.asarray(grey) / 255, located.activations[0], atol=0.5 / 255)
+    assert len(list((out / "maps").rglob("*.npy"))) == 6
+
+
+def test_parts_joined_are_one_run(model, pictures, tmp_path):
+    annotate(model, f"folder:{pictures}", tmp_path / "whole", formats="coco,csv")
+    for number in (2, 3, 1):
+        annotate(model, f"folder:{pictures}", tmp_path / f"part{number % 2}", "--shard", f"{number}/3")
+    folders = [tmp_path / "part0", tmp_path / "part1"]
+    run("merge", *folders, "--format", "coco,csv", "--out", tmp_path / "joined")
+    for name in ("annotations.json", "annotations.csv", "review.csv", "failed.csv"):
+        assert (tmp_path / "joined" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_parts_that_do_not_make_a_whole_are_refused(model, pictures, tmp_path):
+    data, out = f"folder:{pictures}", tmp_path / "parts"
+    annotate(model, data, out, "--shard", "1/2")
+    assert not (out / "annotations.json").exists()
+    merge = ("merge", out, "--format", "coco", "--out", tmp_path / "joined")
+    assert "--shard 2/2" in run(*merge, code=2).output
+    annotate(model, data, tmp_path / "other", "--shard", "2/2", "--threshold", "0.5")
+    assert "another work" in run("merge", out, tmp_path / "other", *merge[2:], code=2).output
+    annotate(model, data, out, "--shard", "2/2")
+    assert "the same part" in run("merge", out, out, *merge[2:], code=2).output
+    file = out / "parts" / "2-of-2.jsonl"
+    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:-1]))
+    assert "run its command again" in run(*merge, code=2).output
+    assert not (tmp_path / "joined").exists()
+    assert "nothing was annotated" in run("merge", tmp_path, *merge[2:], code=2).output
+    assert "while annotating" in run("merge", out, "--format", "npy", "--out", out, code=2).output
+
+
+def test_unreadable_pictures_are_listed_and_tried_again(model, pictures, tmp_path):
+    broken = pictures / "cup" / "broken.jpg"
+    broken.write_bytes((pictures / "cup/a.jpg").read_bytes()[:600])
+    (pictures / "cup" / "empty.png").touch()
+    result = annotate(model, f"folder:{pictures}", tmp_path / "out", code=1)
+    assert "2 pictures failed" in result.output
+    rows = table(tmp_path / "out" / "failed.csv")
+    assert [row["image"] for row in rows] == ["cup/broken.jpg", "cup/empty.png"]
+    assert rows[1]["reason"] == "the file is empty"
+    shutil.copy(pictures / "cup/a.jpg", broken)
+    (pictures / "cup" / "empty.png").unlink()
+    annotate(model, f"folder:{pictures}", tmp_path / "out")
+    assert table(tmp_path / "out" / "failed.csv") == []
+    assert len(coco(tmp_path / "out")["images"]) == 7
+
+
+def test_added_pictures_are_annotated_and_removed_ones_are_gone(model, pictures, tmp_path):
+    out = tmp_path / "out"
+    annotate(model, f"folder:{pictures}", out)
+    shutil.copy(pictures / "cup/a.jpg", pictures / "cat/0 new.jpg")
+    (pictures / "rocket/b.jpg").unlink()
+    result = annotate(model, f"folder:{pictures}", out)
+    assert "going on: 5 of 6" in result.output
+    annotate(model, f"folder:{pictures}", tmp_path / "fresh")
+    assert (out / "annotations.json").read_bytes() == (tmp_path / "fresh" / "annotations.json").read_bytes()
+
+
+def test_the_same_folder_is_not_for_another_setting(model, pictures, tmp_path):
+    out = tmp_path / "out"
+    annotate(model, pictures, out)
+    result = annotate(model, pictures, out, "--threshold", "0.4", code=2)
+    assert "0.4" in result.output
+    assert "another folder" in result.output
+
+
+def test_corrections_in_a_folder_are_not_written_over(model, pictures, tmp_path):
+    out = tmp_path / "out"
+    annotate(model, pictures, out, formats="voc")
+    file = out / "voc/Annotations/cat/a.xml"
+    file.write_text("corrected")
+    assert "corrections" in annotate(model, pictures, out, formats="voc,csv", code=1).output
+    assert file.read_text() == "corrected"
+    assert (out / "annotations.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--format", "cocoa"), "unknown annotation format"),
+        (("--shard", "3/2"), "--shard"),
+        (("--shard", "one"), "--shard"),
+        (("--min-region", "2"), "--min-region"),
+        (("--labels", "given"), "folder:"),
+        (("--scales", "0"), "scales"),
+    ],
+)
+def test_wrong_usage_is_said_at_once(model, pictures, tmp_path, options, message):
+    arguments = ["annotate", model, pictures, "--out", tmp_path / "out", "--format", "coco", *options]
+    assert message in run(*arguments, code=2).output
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_that_a_format_cannot_hold_are_said_before_the_work(model, pictures, tmp_path):
+    shutil.copy(pictures / "cat/a.jpg", pictures / "cat/a.png")
+    result = annotate(model, pictures, tmp_path / "out", formats="coco,yolo", code=2)
+    assert "cat/a.jpg" in result.output
+    assert "cat/a.png" in result.output
+    annotate(model, pictures, tmp_path / "out", formats="coco")
+
+
+def test_a_class_that_the_model_does_not_know_is_named(model, pictures, tmp_path):
+    (pictures / "cup").rename(pictures / "mug")
+    result = annotate(model, f"folder:{pictures}", tmp_path / "out", code=2)
+    assert "'mug'" in result.output
+    assert "--labels predicted" in result.output
+
+
+def test_equal_class_names_are_told_apart(model, pictures, tmp_path):
+    network = Localizer.load(model)
+    network.card = network.card.model_copy(update={"class_names": ("crane", "cat", "crane")})
+    network.save(tmp_path / "cranes.safetensors")
+    annotate(tmp_path / "cranes.safetensors", pictures, tmp_path / "out")
+    names = [category["name"] for category in coco(tmp_path / "out")["categories"]]
+    assert names == ["crane (0)", "cat", "crane (2)"]
+
+
+def test_a_data_set_is_annotated_in_all_its_splits_each_picture_once(model, pictures, tmp_path):
+    (tmp_path / "set").mkdir()
+    (pictures).rename(tmp_path / "set" / "train")
+    shutil.copytree(tmp_path / "set/train", tmp_path / "set/test")
+    listing = list_pictures(f"folder:{tmp_path / 'set'}", CLASSES)
+    assert len(listing.items) == 12
+    assert len({item.name for item in listing.items}) == 12
+    assert all(item.name.split("/")[0] in ("train", "test") for item in listing.items)
+    only = list_pictures(f"folder:{tmp_path / 'set'}", CLASSES, splits=["test"])
+    assert {item.name.split("/")[0] for item in only.items} == {"test"}
+
+
+def test_names_without_unicode_are_failures(model, pictures, tmp_path):
+    shutil.copy(pictures / "cat/a.jpg", os.fsencode(pictures) + b"/cat/\xff.jpg")
+    annotate(model, pictures, tmp_path / "out", code=1)
+    (row,) = table(tmp_path / "out" / "failed.csv")
+    assert "not Unicode" in row["reason"]
+
+
+def test_shards_share_the_pictures_and_keep_them_when_others_are_added(pictures):
+    listing = list_pictures(str(pictures), CLASSES)
+    shards = [Shard(number, 3) for number in (1, 2, 3)]
+    parts = [[item.name for item in listing.items if item in shard] for shard in shards]
+    assert sorted(chain(*parts)) == [item.name for item in listing.items]
+    fewer = Listing(listing.items[::2], {})
+    for shard, part in zip(shards, parts, strict=True):
+        assert {item.name for item in fewer.items if item in shard} <= set(part)
+
+
+def test_two_processes_cannot_have_one_part(model, pictures, tmp_path):
+    listing = list_pictures(str(pictures), CLASSES)
+    with Journal(tmp_path, Shard(), {}, listing), pytest.raises(DataError, match="another process"):
+        Journal(tmp_path, Shard(), {}, listing).__enter__()
+    with Journal(tmp_path, Shard(), {}, listing) as journal:
+        assert len(journal.pending()) == 6
+
+
+def test_review_begins_with_the_most_uncertain(model, pictures, tmp_path):
+    annotate(model, f"folder:{pictures}", tmp_path / "out")
+    rows = table(tmp_path / "out" / "review.csv")
+    values = [float(row["uncertainty"]) for row in rows]
+    assert values == sorted(values, reverse=True)
+    assert [row["rank"] for row in rows] == [str(rank) for rank in range(1, 7)]
+    for row in Collection([tmp_path / "out"]).rows():
+        (written,) = (line for line in rows if line["image"] == row["name"])
+        assert float(written["uncertainty"]) == pytest.approx(max(map(uncertainty, row["labels"])), abs=1e-4)
+        assert written["class"] == row["name"].split("/")[0]
+
+
+def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(model, pictures, tmp_path):
+    """Kill -9 at random moments until the work is done."""
+    for number in range(60):
+        shutil.copy(pictures / "cup/a.jpg", pictures / f"cup/copy {number}.jpg")
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    annotate(model, pictures, whole, formats="coco,voc")
+    command = [
+        sys.executable,
+        "-m",
+        "mldfr",
+        "annotate",
+        model,
+        pictures,
+        "--out",
+        out,
+        "--format",
+        "coco,voc",
+        *OPTIONS,
+    ]
+    moments = np.random.default_rng(0)
+    kills = 0
+    while True:
+        rows = out / "parts" / "1-of-1.jsonl"
+        before = rows.stat().st_size if rows.exists() else 0
+        process = subprocess.Popen([str(part) for part in command], stderr=subprocess.DEVNULL)
+        while process.poll() is None and (not rows.exists() or rows.stat().st_size == before):
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 0.2))
+        if process.poll() is not None or kills == 3:
+            assert process.wait(120) == 0
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+    assert kills > 0
+    names = [row["name"] for row in read_rows(out / "parts" / "1-of-1.jsonl")]
+    assert len(names) == len(set(names)) == 66
+    for name in ("annotations.json", "review.csv", "failed.csv"):
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
+    trees = [
+        sorted(path.relative_to(root) for path in Path(root).rglob("*.xml")) for root in (out / "voc", whole / "voc")
+    ]
+    assert trees[0] == trees[1]
