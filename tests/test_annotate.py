@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from mldfr.annotation.collect import Collection
 from mldfr.annotation.journal import Journal, read_rows
 from mldfr.annotation.listing import Listing, Shard, list_pictures
-from mldfr.annotation.review import uncertainty
+from mldfr.annotation.review import uncertainties
 from mldfr.cli.main import app
 from mldfr.data import DataError
 from mldfr.exports import FORMATS
@@ -302,7 +302,7 @@ def test_review_begins_with_the_most_uncertain(model, pictures, tmp_path):
     assert [row["rank"] for row in rows] == [str(rank) for rank in range(1, 7)]
     for row in Collection([tmp_path / "out"]).rows():
         (written,) = (line for line in rows if line["image"] == row["name"])
-        assert float(written["uncertainty"]) == pytest.approx(max(map(uncertainty, row["labels"])), abs=1e-4)
+        assert float(written["uncertainty"]) == pytest.approx(max(uncertainties(row)), abs=1e-4)
         assert written["class"] == row["name"].split("/")[0]
 
 

@@ -1,12 +1,15 @@
 """Files of JSON, whole or of lines that are only added."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mldfr.data import DataError
 from mldfr.files import replacing
+
+BLOCK = 2**16
 
 
 def read_whole_lines(file: Path) -> list[dict[str, Any]]:
@@ -18,11 +21,19 @@ def read_whole_lines(file: Path) -> list[dict[str, Any]]:
 
 
 def cut_unfinished(file: Path) -> None:
-    """Cut off a last line that was not finished, so that lines can be added."""
-    if file.is_file():
-        content = file.read_bytes()
-        with file.open("r+b") as lines:
-            lines.truncate(content.rfind(b"\n") + 1)
+    """Cut off a last line that was not finished, so that lines can be added. Only the end of the file is read."""
+    if not file.is_file():
+        return
+    with file.open("r+b") as lines:
+        end = lines.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - BLOCK)
+            lines.seek(start)
+            if (found := lines.read(end - start).rfind(b"\n")) >= 0:
+                end = start + found + 1
+                break
+            end = start
+        lines.truncate(end)
 
 
 def parse(text: str | bytes, file: Path) -> dict[str, Any]:

@@ -54,13 +54,15 @@ def annotate_on_ray(
         import ray.data
     except ImportError as error:
         raise ValueError("--engine ray needs Ray; install it with: pip install 'mldfr[ray]'") from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # its progress is told by ours
     if not ray.is_initialized():
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, include_dashboard=False)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     gpus = 0 if device == "cpu" else int(resources.get("GPU", 0))
-    count = workers or gpus or max(1, int(resources.get("CPU", 1)) // 2)
+    cpus = resources.get("CPU", 1)
+    count = workers or gpus or max(1, int(cpus) // 2)
     pictures = ray.data.from_items([{"item": json.dumps(_plain(item))} for item in items])
     rows = pictures.map_batches(
         Annotator,
@@ -68,10 +70,15 @@ def annotate_on_ray(
         batch_size=PICTURES_PER_TASK,
         compute=ray.data.ActorPoolStrategy(size=count),
         num_gpus=1 if gpus else None,
-        num_cpus=None if gpus else max(1, int(resources.get("CPU", 1)) // count),
+        num_cpus=None if gpus else _share(cpus, count),
     )
     for row in rows.iter_rows():
         yield json.loads(row["row"])
+
+
+def _share(cpus: float, count: int) -> float:
+    """CPUs of one actor; Ray takes whole ones, or a part of one."""
+    return float(cpus // count) or cpus / count
 
 
 def _plain(item: Item) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 import csv
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from mldfr.annotation.collect import Collection
 from mldfr.annotation.work import Row
 from mldfr.files import replacing
+from mldfr.uncertainty import Doubt
 
 REVIEW = "review.csv"
 COLUMNS = ("rank", "image", "uncertainty", "class", "probability", "margin", "scales", "thresholds", "boxes")
@@ -20,16 +22,17 @@ def write_review(collection: Collection, out: Path) -> Path:
         out: The folder.
 
     Returns:
-        The file. `margin`, `scales` and `thresholds` are the reasons to doubt (see `mldfr.uncertainty`), from 0 to 1.
+        The file. `margin`, `scales` and `thresholds` are the reasons to doubt (see `mldfr.uncertainty`), from 0 to 1;
+        a picture is as uncertain as its most uncertain label.
     """
-    found = [(uncertainty(doubtful(row)), row["index"]) for row in collection.rows()]
+    found = [(max(uncertainties(row)), row["index"]) for row in collection.rows()]
     found.sort(key=lambda pair: (-pair[0], pair[1]))
     with replacing(out / REVIEW) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
         for rank, (value, index) in enumerate(found, start=1):
             row = collection.row(index)
-            label = doubtful(row)
+            label = row["labels"][int(np.argmax(uncertainties(row)))]
             reasons = ("" if label[key] is None else f"{label[key]:.4f}" for key in ("margin", "scales", "thresholds"))
             boxes = sum(len(each["boxes"]) for each in row["labels"])
             name, probability = collection.classes[label["class"]], f"{label['probability']:.4f}"
@@ -37,15 +40,10 @@ def write_review(collection: Collection, out: Path) -> Path:
     return out / REVIEW
 
 
-def doubtful(row: Row) -> dict[str, Any]:
-    """The most uncertain label of a picture."""
-    label: dict[str, Any] = max(row["labels"], key=uncertainty)
-    return label
-
-
-def uncertainty(label: dict[str, Any]) -> float:
-    """How likely a label is to be wrong, from 0 to 1; 1 where there is no box at all."""
-    if not label["boxes"]:
-        return 1.0
-    reasons = [label[key] for key in ("margin", "scales", "thresholds") if label[key] is not None]
-    return float(sum(reasons) / len(reasons))
+def uncertainties(row: Row) -> list[float]:
+    """How likely each label of a picture is to be wrong, from 0 to 1; 1 where it has no box at all."""
+    given = bool(row["asked"])
+    return [
+        Doubt(label["margin"], label["scales"], label["thresholds"]).uncertainty(given=given) if label["boxes"] else 1.0
+        for label in row["labels"]
+    ]

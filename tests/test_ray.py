@@ -1,0 +1,57 @@
+"""The same work on Ray, with a worker that dies."""
+
+import shutil
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from PIL import Image
+
+from mldfr.annotation.journal import read_rows
+from mldfr.predict import Localizer
+
+pytest.importorskip("ray.data", reason="Ray is not installed: pip install 'mldfr[ray]'")
+
+PICTURES, WORKERS = 120, 3
+
+
+def test_a_cluster_that_loses_a_worker_ends_with_the_same_annotations(tmp_path, photos):
+    network = Localizer.create("mobilenet_v2", num_classes=3, recalibration="none")
+    network.eval().save(tmp_path / "model.safetensors")
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    with Image.open(photos["chelsea.png"]) as picture:
+        picture.convert("RGB").save(pictures / "000.jpg")
+    for number in range(1, PICTURES):
+        shutil.copy(pictures / "000.jpg", pictures / f"{number:03}.jpg")
+    (pictures / "broken.jpg").write_bytes(b"no picture")
+
+    def start(out, *options):
+        command = [sys.executable, "-m", "mldfr", "annotate", tmp_path / "model.safetensors", pictures]
+        command += ["--out", tmp_path / out, "--format", "coco", "--scales", "1", "--device", "cpu", *options]
+        return subprocess.Popen([str(part) for part in command])
+
+    cluster = start("ray", "--engine", "ray", "--workers", WORKERS)
+    rows = tmp_path / "ray" / "parts" / "1-of-1.jsonl"
+    while not (rows.exists() and rows.stat().st_size):
+        assert cluster.poll() is None
+        time.sleep(0.05)
+    actors = [child for child in psutil.Process(cluster.pid).children(recursive=True) if _is_actor(child)]
+    assert len(actors) > 1, "the work is not shared"
+    actors[0].kill()
+    assert len(list(read_rows(rows))) < PICTURES, "all was done before the worker was killed"
+    assert cluster.wait(300) == 1  # the broken picture
+    assert start("local").wait(300) == 1
+    for name in ("annotations.json", "review.csv", "failed.csv"):
+        assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
+    names = [row["name"] for row in read_rows(rows)]
+    assert len(names) == len(set(names)) == PICTURES + 1
+
+
+def _is_actor(process):
+    try:
+        return any("Annotator" in part for part in process.cmdline())
+    except psutil.Error:
+        return False
