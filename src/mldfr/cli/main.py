@@ -12,6 +12,7 @@ from mldfr.cli.evaluate import evaluate
 from mldfr.cli.listing import list_names
 from mldfr.cli.locate import locate
 from mldfr.cli.recipe import recipe
+from mldfr.cli.report import report
 from mldfr.cli.select import select
 from mldfr.cli.train import train
 
@@ -29,6 +30,7 @@ app.command()(train)
 app.command()(select)
 app.command()(evaluate)
 app.command()(compare)
+app.command()(report)
 app.command()(recipe)
 app.command(name="list")(list_names)
 app.command()(complexity)

@@ -12,11 +12,11 @@ from typing import Any
 
 from mldfr.data import DataError
 from mldfr.evaluation.evidence import Evidence, observe
-from mldfr.json_files import append_line, differences, id_of, parse, read_json, write_json
 from mldfr.evaluation.record import Record, Rules, judge
 from mldfr.evaluation.store import MapStore
 from mldfr.evaluation.summary import Summary
 from mldfr.images import ImageError
+from mldfr.json_files import append_line, differences, id_of, parse, read_json, write_json
 from mldfr.network import LocalizationNetwork
 from mldfr.predict import ahead
 from mldfr.types import Sample

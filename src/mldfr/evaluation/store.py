@@ -20,6 +20,9 @@ import numpy as np
 
 from mldfr.data import DataError
 from mldfr.evaluation.evidence import UNRANKED, Evidence, Ranking, ScoreMap
+from mldfr.evaluation.protocols import WSOLEVALUATION
+from mldfr.files import replacing
+from mldfr.images import SUFFIXES, ImageError, image_size
 from mldfr.json_files import (
     append_line,
     cut_unfinished,
@@ -29,9 +32,6 @@ from mldfr.json_files import (
     read_whole_lines,
     write_json,
 )
-from mldfr.evaluation.protocols import WSOLEVALUATION
-from mldfr.files import replacing
-from mldfr.images import SUFFIXES, ImageError, image_size
 from mldfr.types import Float32Array, Sample
 
 ABOUT, PREDICTIONS, OTHERS = "maps.json", "predictions.jsonl", "by-class"

@@ -1,0 +1,61 @@
+"""`mldfr report`: one page of an evaluation or a run, to send round."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mldfr.cli.usage import usage_errors
+
+if TYPE_CHECKING:
+    from mldfr.types import Sample
+
+
+def report(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN|EVALUATION", help="A folder of `mldfr train`, or of `mldfr evaluate --out`.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The page.")] = Path("report.html"),
+    data: Annotated[
+        str | None, typer.Option(metavar="KIND:PATH", help="Where the pictures are now.", show_default="as evaluated")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the pictures of wsol data are, if not beside it.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL|RUN", help="Where the model is now.", show_default="as evaluated")
+    ] = None,
+    gallery: Annotated[int, typer.Option(min=0, help="Pictures in each gallery at most; 0 for none.")] = 6,
+    sample: Annotated[
+        int, typer.Option(min=0, help="Pictures on which each scale is measured at most; 0 for none.")
+    ] = 200,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+) -> None:
+    """Make one self-contained page: numbers with intervals, the paper's rows, curves, errors, classes, galleries.
+
+    Pictures of the galleries, and a sample for the effect of each scale, are run through the model once more. Where
+    pictures or model are gone the page is made without them, and says so.
+    """
+    with usage_errors():
+        if out.is_dir():
+            raise ValueError(f"{out}: is a folder; --out names a file, such as {out / 'report.html'}")
+        from mldfr.report.page import write
+        from mldfr.reporting.evaluated import Places
+        from mldfr.reporting.pages import Wishes, make_page
+
+        wishes = Wishes(Places(data, images, model), gallery, sample, device)
+        page = make_page(folder, out, wishes, watch=_watched)
+        try:
+            write(page, out)
+        except OSError as error:
+            raise ValueError(f"{out}: cannot be written ({error.strerror})") from error
+    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB", err=True)
+
+
+def _watched(samples: "Sequence[Sample]") -> "Iterable[Sample]":
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(samples, "looking at pictures", console=console, disable=not console.is_terminal)

@@ -1,3 +1,0 @@
-"""Moved to `mldfr.json_files`."""
-
-from mldfr.json_files import *  # noqa: F403

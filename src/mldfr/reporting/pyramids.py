@@ -1,0 +1,143 @@
+"""What each scale of the pyramid is worth: the same rules on each scale's maps alone, and on sums of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import fsum
+
+import numpy as np
+
+from mldfr.boxes import BOX_RULES
+from mldfr.evaluation.bootstrap import Difference, bootstrap_interval, paired_bootstrap
+from mldfr.evaluation.localization import best_overlaps
+from mldfr.evaluation.plan import Plan
+from mldfr.evaluation.protocols import Protocol
+from mldfr.evaluation.record import annotated
+from mldfr.report.blocks import Block, Section, Words
+from mldfr.report.charts import Intervals, Reading
+from mldfr.reporting.views import View
+from mldfr.reporting.words import scales_name
+from mldfr.types import Float32Array, Float64Array
+
+Scales = tuple[float, ...]
+
+
+def pyramids_of(scales: Scales) -> list[Scales]:
+    """Each scale alone, and the sums of the first two, three, ... scales."""
+    return [(scale,) for scale in dict.fromkeys(scales)] + [scales[:n] for n in range(2, len(scales) + 1)]
+
+
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """IoUs of the largest box of each case under each pyramid.
+
+    Attributes:
+        pyramids: What was tried; the last one is the whole.
+        protocol: How boxes are drawn and compared.
+        ious: (n, P).
+        images: The picture of each case, as a number.
+    """
+
+    pyramids: Sequence[Scales]
+    protocol: Protocol
+    ious: Float64Array
+    images: Sequence[int]
+
+    def hits(self, index: int) -> Float64Array:
+        """Which cases are hit (n,), 0 or 1, under a pyramid."""
+        return self.protocol.hits(self.ious[:, index]).astype(np.float64)
+
+    def reading(self, index: int) -> Reading:
+        """CorLoc under a pyramid, with its interval."""
+        pyramid = self.pyramids[index]
+        found = bootstrap_interval(self.hits(index), clusters=self.images)
+        note = f"mean IoU {fsum(self.ious[:, index]) / len(self.ious):.3f}"
+        name = f"scale {pyramid[0]:g} alone" if len(pyramid) == 1 else f"sum of {scales_name(pyramid)}"
+        return Reading(name, note, 100 * found.value, 100 * found.low, 100 * found.high)
+
+    def best_single(self) -> int:
+        """The number of the single scale with the most hits, the first among equals."""
+        singles = [index for index, pyramid in enumerate(self.pyramids) if len(pyramid) == 1]
+        return max(singles, key=lambda index: (self.hits(index).sum(), -index))
+
+    def gain(self, index: int) -> Difference:
+        """How much better the whole pyramid is than one of the others, in percent."""
+        found = paired_bootstrap(self.hits(index), self.hits(-1), clusters=self.images)
+        return Difference(100 * found.value, 100 * found.low, 100 * found.high)
+
+    def compared(self, index: int) -> str:
+        """The same in words."""
+        gain = self.gain(index)
+        sure = "; no difference is shown" if gain.low <= 0 <= gain.high else ""
+        return f"{gain.value:+.1f} points (95 %: {gain.low:+.1f} to {gain.high:+.1f}{sure})"
+
+
+class Effects:
+    """Takes views one by one and keeps their IoUs.
+
+    Args:
+        plan: What was evaluated.
+        protocol: One with a fixed threshold.
+    """
+
+    def __init__(self, plan: Plan, protocol: Protocol) -> None:
+        self.plan, self.protocol = plan, protocol
+        self.pyramids = pyramids_of(tuple(plan.sources.scales))
+        self._ious: list[list[float]] = []
+        self._images: list[int] = []
+        self._count = 0
+
+    def update(self, view: View) -> None:
+        """Add a picture."""
+        self._count += 1
+        for label in view.sample.labels:
+            truth = annotated(view.sample, label)
+            if len(truth):
+                scale_maps = view.scale_maps[label]
+                self._ious.append(
+                    [
+                        self._iou(np.sum([scale_maps[scale] for scale in pyramid], axis=0), truth)
+                        for pyramid in self.pyramids
+                    ]
+                )
+                self._images.append(self._count)
+
+    def compute(self) -> Effect | None:
+        """The effect; None with fewer than two pictures."""
+        if len(set(self._images)) < 2:
+            return None
+        return Effect(self.pyramids, self.protocol, np.array(self._ious), self._images)
+
+    def _iou(self, summed: Float32Array, truth: Float64Array) -> float:
+        rules, protocol = self.plan.rules, self.protocol
+        rule = protocol.multi_label_rule if rules.multi_label else protocol.box_rule
+        boxes = BOX_RULES[rule](summed, partial(rules.normalize, protocol=protocol), rules.threshold)
+        return best_overlaps(boxes, truth, protocol)["largest"]
+
+
+def section(effect: Effect, *, of: int) -> Section:
+    """The effect of each scale as a part of a page.
+
+    Args:
+        effect: What was measured.
+        of: How many pictures the set has.
+    """
+    images, best = len(set(effect.images)), effect.best_single()
+    which = "all pictures"
+    if images < of:
+        which = f"{images:,} pictures, drawn at random from the set's {of:,} with a fixed seed"
+    lead = (
+        f"The maps of one pass of the pyramid, judged one scale at a time and summed, on {which}. The same rules for "
+        f"all: protocol {effect.protocol.name}, given class, share of the cases that hit at IoU 0.5."
+    )
+    first = f"The whole pyramid against scale {effect.pyramids[0][0]:g} alone: {effect.compared(0)}."
+    text = first + (
+        f" Against scale {effect.pyramids[best][0]:g}, the best one on these very pictures: {effect.compared(best)}."
+        if best
+        else " It is the best single scale on these pictures."
+    )
+    blocks: list[Block] = [
+        Intervals("CorLoc", [effect.reading(index) for index in range(len(effect.pyramids))]),
+        Words(text),
+    ]
+    return Section("scales", "Scales", lead, blocks)

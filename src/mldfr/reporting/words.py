@@ -1,0 +1,68 @@
+"""How a page calls things."""
+
+from collections.abc import Mapping
+
+KIND_NAMES: Mapping[str, str] = {
+    "right": "Right",
+    "wrong_class": "Wrong class",
+    "several_merged": "Several merged",
+    "part_only": "Only a part",
+    "too_much": "Too much",
+    "missed": "Missed",
+}
+"""The kinds of the diagnosis; their colours on a page have the keys' names, with hyphens."""
+
+PROTOCOLS: Mapping[str, str] = {
+    "classification": "Classification, at scale 1",
+    "paper": "Protocol paper: boxes of regions over a fixed threshold, in the picture's pixels",
+    "authors": "Protocol authors: the published code, one box around all it keeps",
+    "wsolevaluation": "Protocol wsolevaluation: contours at the best threshold of 1,000, at 224 x 224",
+    "pixels": "Masks, pixel by pixel",
+}
+NAMES: Mapping[str, str] = {
+    "cls_top1_error": "Cls error, top-1",
+    "cls_top5_error": "Cls error, top-5",
+    "cls_map": "Classification mAP",
+    "corloc": "CorLoc",
+    "corloc_mean_over_classes": "CorLoc, mean over classes",
+    "corloc_share_of_images": "CorLoc, share of images",
+    "max_box_acc": "MaxBoxAcc",
+    "max_box_acc_v2": "MaxBoxAccV2",
+    "max_box_acc_v2_at_threshold": "MaxBoxAccV2 at the fixed threshold",
+    "cls_loc_top1_error": "Cls-Loc error, top-1",
+    "cls_loc_top5_error": "Cls-Loc error, top-5",
+    "voc_corloc": "VOC CorLoc",
+    "voc_corloc_any_box": "VOC CorLoc, any box",
+    "voc_map_11_point": "VOC mAP, 11 points",
+    "voc_map_all_point": "VOC mAP, all points",
+    "coco_ap": "COCO AP",
+    "pseudo_coco_ap": "Pseudo boxes, COCO AP",
+    "px_ap": "PxAP",
+    "best_pixel_iou": "Pixel IoU at the best threshold",
+    "mean_pixel_iou_at_threshold": "Mean pixel IoU at the fixed threshold",
+}
+
+
+def metric_name(name: str) -> str:
+    """A metric's name for people: `max_box_acc_v2_iou_50` is MaxBoxAccV2 at IoU 0.5."""
+    if name in NAMES:
+        return NAMES[name]
+    stem, found, limit = name.partition("_iou_")
+    if found:
+        return f"{metric_name(stem)} at IoU {int(limit) / 100:g}"
+    for stem in ("pseudo_coco", "coco"):
+        if name.startswith(stem + "_a"):
+            kind, _, rest = name.removeprefix(stem + "_").partition("_")
+            prefix = "Pseudo boxes, COCO" if stem.startswith("pseudo") else "COCO"
+            return f"{prefix} {kind.upper()} {rest}".strip()
+    return name.replace("_", " ")
+
+
+def percent(value: float) -> str:
+    """A share as text, with one decimal."""
+    return f"{value:.1f} %"
+
+
+def scales_name(scales: tuple[float, ...] | None) -> str:
+    """A pyramid as text."""
+    return "not known" if not scales else " + ".join(f"{scale:g}" for scale in scales)
