@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic_core import ErrorDetails
 
 from mldfr.backbones import BACKBONES, MIN_INPUT_SIZE
-from mldfr.boxes import BOX_RULES
+from mldfr.boxes import BOX_RULES, JOINED, check_combination
+from mldfr.instances import INSTANCES
 from mldfr.recalibration import CONVOLUTION, POOLING
+from mldfr.refinement import AS_DRAWN, REFINEMENTS
 from mldfr.registry import Registry
 from mldfr.score_maps import NORMALIZERS
 
@@ -36,6 +38,8 @@ def check_name(name: str | None, info: ValidationInfo) -> str | None:
         "convolution": CONVOLUTION,
         "normalizer": NORMALIZERS,
         "box_rule": BOX_RULES,
+        "instances": INSTANCES,
+        "refine": REFINEMENTS,
     }
     return name if name is None else registries[str(info.field_name)].check(name)
 
@@ -73,6 +77,10 @@ class Localization(Strict):
     """What an activation in [0, 1] must exceed to belong to an object: t of Eq. 9."""
     normalizer: str = "min_max"
     box_rule: str = "regions"
+    instances: str = JOINED
+    """Whether regions of several peaks are split."""
+    refine: str = AS_DRAWN
+    """What fits boxes to the picture."""
 
     def changed(self, **rules: Unpack["Rules"]) -> "Localization":
         """The same with some fields replaced.
@@ -86,7 +94,12 @@ class Localization(Strict):
         except ValidationError as error:
             raise ValueError(explain(error)) from error
 
-    _known = field_validator("normalizer", "box_rule")(check_name)
+    _known = field_validator("normalizer", "box_rule", "instances", "refine")(check_name)
+
+    @model_validator(mode="after")
+    def _together(self) -> "Localization":
+        check_combination(self.box_rule, self.instances)
+        return self
 
 
 class Rules(TypedDict, total=False):
@@ -96,6 +109,8 @@ class Rules(TypedDict, total=False):
     threshold: float | None
     normalizer: str | None
     box_rule: str | None
+    instances: str | None
+    refine: str | None
 
 
 class Card(Strict):

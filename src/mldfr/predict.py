@@ -21,8 +21,10 @@ from mldfr.boxes import BOX_RULES
 from mldfr.config import Card, Localization, Rules
 from mldfr.draw import overlay
 from mldfr.images import ImageError, check_size, read_image, to_rgb
+from mldfr.instances import INSTANCES
 from mldfr.network import LocalizationNetwork
 from mldfr.pyramid import Activation, mscam, short_side
+from mldfr.refinement import AS_DRAWN, REFINEMENTS, refined
 from mldfr.score_maps import NORMALIZERS
 from mldfr.types import Boxes, Float32Array, Label, Prediction, UInt8Array
 from mldfr.weights import fingerprint
@@ -104,7 +106,8 @@ class Locator(ABC):
         Args:
             image: A file, a Pillow image, or an RGB array (H, W, 3) uint8.
             classes: The k most probable classes, "all", or names or indices of classes.
-            **rules: `scales`, `threshold`, `normalizer`, `box_rule`; what the model's card says when left out.
+            **rules: `scales`, `threshold`, `normalizer`, `box_rule`, `instances`, `refine`; what the model's card says
+                when left out.
 
         Raises:
             ImageError: The picture could not be read.
@@ -275,11 +278,10 @@ def _locate(card: Card, picture: _Picture, activation: Activation, localization:
     score = torch.sigmoid if card.multi_label else _softmax
     probabilities = score(activation.logits).cpu().numpy()
     score_maps = activation.score_maps.cpu().numpy()
-    rule, normalize = BOX_RULES[localization.box_rule], NORMALIZERS[localization.normalizer]
     labels = []
     for index, score_map in zip(activation.classes, score_maps, strict=True):
         probability = float(probabilities[index])
-        found = rule(score_map, normalize, localization.threshold)
+        found = _boxes(score_map, picture.pixels, localization)
         boxes = Boxes(found.xyxy, found.scores * np.float32(probability), found.pixels)
         labels.append(Label(index, card.class_names[index], probability, boxes))
     height, width = picture.pixels.shape[:2]
@@ -294,6 +296,17 @@ def _locate(card: Card, picture: _Picture, activation: Activation, localization:
         scale_maps={scale: maps.cpu().numpy() for scale, maps in activation.scale_maps.items()},
         normalizer=localization.normalizer,
     )
+
+
+def _boxes(score_map: Float32Array, pixels: UInt8Array, localization: Localization) -> Boxes:
+    """The boxes of one class, scored with their mean activations."""
+    normalize = NORMALIZERS[localization.normalizer]
+    instances = INSTANCES[localization.instances]
+    rule = BOX_RULES[localization.box_rule]
+    boxes = rule.draw(score_map, normalize, localization.threshold, pixels=pixels, instances=instances)
+    if localization.refine == AS_DRAWN:
+        return boxes
+    return refined(boxes, normalize(score_map), pixels, refine=REFINEMENTS[localization.refine])
 
 
 def _softmax(logits: Tensor) -> Tensor:

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mldfr.cli.usage import scale_factors, usage_errors
+from mldfr.cli.options import (
+    BatchSize,
+    BoxRule,
+    Device,
+    Instances,
+    Normalizer,
+    Refine,
+    Scales,
+    Threshold,
+    checked_rules,
+)
+from mldfr.cli.usage import usage_errors
 
 if TYPE_CHECKING:
     from mldfr.annotation.collect import Collection
@@ -17,7 +28,6 @@ if TYPE_CHECKING:
     from mldfr.annotation.plan import Plan
     from mldfr.annotation.work import Row
 
-OF_MODEL = "the model's own"
 EVERY = 30
 """Seconds between two lines of progress where there is no terminal."""
 
@@ -58,12 +68,12 @@ def annotate(
     ] = None,
     split: Annotated[str, typer.Option(metavar="NAME,...", help="Splits of a data set.", show_default="all")] = "",
     images: Annotated[Path | None, typer.Option(metavar="DIR", help="The pictures of wsol data, elsewhere.")] = None,
-    scales: Annotated[str | None, typer.Option(help="Image pyramid, such as 1,1.5,2.", show_default=OF_MODEL)] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="What an activation must exceed, in [0, 1).", show_default=OF_MODEL)
-    ] = None,
-    normalizer: Annotated[str | None, typer.Option(help="See `mldfr list normalizers`.", show_default=OF_MODEL)] = None,
-    box_rule: Annotated[str | None, typer.Option(help="See `mldfr list box-rules`.", show_default=OF_MODEL)] = None,
+    scales: Scales = None,
+    threshold: Threshold = None,
+    normalizer: Normalizer = None,
+    box_rule: BoxRule = None,
+    instances: Instances = None,
+    refine: Refine = None,
     boxes: Annotated[Taken, typer.Option(help="All boxes of a class, or the one around the most pixels.")] = Taken.all,
     min_region: Annotated[
         float, typer.Option(metavar="SHARE", help="Leave out regions with fewer pixels than this share of the largest.")
@@ -78,8 +88,8 @@ def annotate(
     address: Annotated[
         str | None, typer.Option(help="Ray: a cluster that is there; auto finds it.", show_default="a new one here")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures to look at together; for GPUs.")] = 1,
+    device: Device = "auto",
+    batch_size: BatchSize = 1,
 ) -> None:
     """Draw boxes in all pictures of a collection and write them for other tools.
 
@@ -90,11 +100,8 @@ def annotate(
     with usage_errors():
         from mldfr.annotation.listing import Shard
         from mldfr.annotation.plan import Request, make_plan
-        from mldfr.config import Localization, Rules
 
-        factors = None if scales is None else scale_factors(scales)
-        rules = Rules(scales=factors, threshold=threshold, normalizer=normalizer, box_rule=box_rule)
-        Localization().changed(**rules)  # what is wrong is said before the network is loaded
+        rules = checked_rules(scales, threshold, normalizer, box_rule, instances, refine)
         request = Request(
             model=model,
             data=data,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mldfr.cli.options import OF_MODEL
 from mldfr.cli.usage import scale_factors, usage_errors
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 METRICS = "metrics.json"
 LONG = ("images", "cases", "values", "denominators", "breakdown", "problems")
-OF_MODEL = "the model's own"
 
 
 def evaluate(

@@ -14,6 +14,8 @@ class Kind(StrEnum):
     recalibrations = "recalibrations"
     normalizers = "normalizers"
     box_rules = "box-rules"
+    instances = "instances"
+    refinements = "refinements"
     models = "models"
     recipes = "recipes"
     data = "data"
@@ -26,6 +28,8 @@ REGISTRIES = {
     Kind.backbones: "mldfr.backbones:BACKBONES",
     Kind.normalizers: "mldfr.score_maps:NORMALIZERS",
     Kind.box_rules: "mldfr.boxes:BOX_RULES",
+    Kind.instances: "mldfr.instances:INSTANCES",
+    Kind.refinements: "mldfr.refinement:REFINEMENTS",
     Kind.models: "mldfr.models:MODELS",
     Kind.data: "mldfr.data:READERS",
     Kind.criteria: "mldfr.selection:CRITERIA",

@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from mldfr.cli.usage import scale_factors, usage_errors
+from mldfr.cli.options import (
+    BatchSize,
+    BoxRule,
+    Device,
+    Instances,
+    Normalizer,
+    Refine,
+    Scales,
+    Threshold,
+    checked_rules,
+)
+from mldfr.cli.usage import usage_errors
 
 if TYPE_CHECKING:
     from mldfr.images import ImageError, ImageFile
@@ -21,7 +32,6 @@ if TYPE_CHECKING:
 
 OVERLAYS = "overlays"
 PREDICTIONS = "predictions.jsonl"
-OF_MODEL = "the model's own"
 
 Paths = Annotated[
     list[str], typer.Argument(metavar="PATH...", help="Pictures, folders (searched recursively) and globs.")
@@ -31,24 +41,24 @@ Paths = Annotated[
 def locate(
     paths: Paths,
     model: Annotated[str, typer.Option(help="A name of `mldfr list models`, or a model file.")] = "imagenet",
-    scales: Annotated[str | None, typer.Option(help="Image pyramid, such as 1,1.5,2.", show_default=OF_MODEL)] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="What an activation must exceed, in [0, 1).", show_default=OF_MODEL)
-    ] = None,
-    normalizer: Annotated[str | None, typer.Option(help="See `mldfr list normalizers`.", show_default=OF_MODEL)] = None,
-    box_rule: Annotated[str | None, typer.Option(help="See `mldfr list box-rules`.", show_default=OF_MODEL)] = None,
+    scales: Scales = None,
+    threshold: Threshold = None,
+    normalizer: Normalizer = None,
+    box_rule: BoxRule = None,
+    instances: Instances = None,
+    refine: Refine = None,
     classes: Annotated[
         str,
         typer.Option(metavar="top1|all|NAME,...", help="Which classes: the most probable, all, or these."),
     ] = "top1",
     top_k: Annotated[int, typer.Option(min=1, help="How many of the most probable classes.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...")] = "auto",
+    device: Device = "auto",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where overlays and predictions go.")] = Path("located"),
     jsonl: Annotated[
         str | None,
         typer.Option(metavar="FILE|-", help="Where the predictions go instead; - is standard output."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures to look at together; for GPUs.")] = 1,
+    batch_size: BatchSize = 1,
 ) -> None:
     """Say what is in pictures and where: a heat map with boxes for each, and a line of JSON.
 
@@ -56,14 +66,11 @@ def locate(
     """
     # Pillow warns of doubtful files without naming them; what matters is reported below, with the name.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    from mldfr.config import Localization, Rules
     from mldfr.images import ImageError, ImageFile, find_images
 
     with usage_errors():
         wanted = _wanted(classes, top_k)
-        numbers = None if scales is None else scale_factors(scales)
-        rules = Rules(scales=numbers, threshold=threshold, normalizer=normalizer, box_rule=box_rule)
-        Localization().changed(**rules)  # what is wrong is said before the network is loaded
+        rules = checked_rules(scales, threshold, normalizer, box_rule, instances, refine)
     found = list(find_images(paths, leave_out=out / OVERLAYS))
     if not found:
         typer.echo(f"mldfr: no pictures in {', '.join(paths)}", err=True)

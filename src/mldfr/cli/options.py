@@ -1,0 +1,55 @@
+"""Options that several verbs have."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mldfr.cli.usage import scale_factors
+
+if TYPE_CHECKING:
+    from mldfr.config import Rules
+
+OF_MODEL = "the model's own"
+
+Scales = Annotated[str | None, typer.Option(help="Image pyramid, such as 1,1.5,2.", show_default=OF_MODEL)]
+Threshold = Annotated[
+    float | None, typer.Option(help="What an activation must exceed, in [0, 1).", show_default=OF_MODEL)
+]
+Normalizer = Annotated[str | None, typer.Option(help="See `mldfr list normalizers`.", show_default=OF_MODEL)]
+BoxRule = Annotated[str | None, typer.Option(help="See `mldfr list box-rules`.", show_default=OF_MODEL)]
+Instances = Annotated[
+    str | None, typer.Option(help="joined, or separate to split objects that touch.", show_default=OF_MODEL)
+]
+Refine = Annotated[
+    str | None,
+    typer.Option(help="none, or grabcut or superpixels to fit boxes to the picture.", show_default=OF_MODEL),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Pictures to look at together; for GPUs.")]
+
+
+def checked_rules(
+    scales: str | None,
+    threshold: float | None,
+    normalizer: str | None,
+    box_rule: str | None,
+    instances: str | None,
+    refine: str | None,
+) -> "Rules":
+    """What the user said of the way from pictures to boxes.
+
+    Raises:
+        ValueError: It is wrong in itself, whatever the model, which need not be loaded to know that.
+    """
+    from mldfr.config import Localization, Rules
+
+    rules = Rules(
+        scales=None if scales is None else scale_factors(scales),
+        threshold=threshold,
+        normalizer=normalizer,
+        box_rule=box_rule,
+        instances=instances,
+        refine=refine,
+    )
+    Localization().changed(**rules)
+    return rules
