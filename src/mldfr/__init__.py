@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mldfr.deployment.onnx_localizer import load_onnx as load_onnx
     from mldfr.predict import Localizer as Localizer
     from mldfr.predict import Located as Located
     from mldfr.predict import load as load
@@ -15,8 +16,9 @@ _PUBLIC = {
     "Located": "mldfr.predict",
     "Localizer": "mldfr.predict",
     "load": "mldfr.predict",
+    "load_onnx": "mldfr.deployment.onnx_localizer",
 }
-__all__ = ["Localizer", "Located", "load"]
+__all__ = ["Localizer", "Located", "load", "load_onnx"]
 
 
 def __getattr__(name: str) -> Any:

@@ -27,7 +27,7 @@ from mldfr.pyramid import Activation, mscam, short_side
 from mldfr.refinement import AS_DRAWN, REFINEMENTS, refined
 from mldfr.score_maps import NORMALIZERS
 from mldfr.types import Boxes, Float32Array, Label, Prediction, UInt8Array
-from mldfr.weights import fingerprint
+from mldfr.weights import WeightsError, fingerprint
 
 ImageLike = str | Path | Image.Image | UInt8Array
 Wanted = SupportsIndex | Literal["all"] | Sequence[str | int]
@@ -356,4 +356,6 @@ def load(name_or_path: str | Path, *, device: str = "auto") -> Localizer:
         WeightsError: Neither a name nor a readable model, or a file that does not fit its card.
         ValueError: No such device.
     """
+    if Path(name_or_path).suffix == ".onnx":
+        raise WeightsError(f'{name_or_path}: an ONNX model; it is opened with mldfr.load_onnx("{name_or_path}")')
     return models.load(Localizer, name_or_path).to(choose_device(device))

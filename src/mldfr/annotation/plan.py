@@ -10,10 +10,10 @@ from mldfr.annotation.listing import Item, Labels, Listing, Shard, list_pictures
 from mldfr.annotation.work import MAPS, Work
 from mldfr.config import Rules, told_apart
 from mldfr.data import DataError
+from mldfr.deployment.loading import open_locator
 from mldfr.exports import FORMATS, MAP_FORMATS
 from mldfr.exports.base import check_classes
 from mldfr.predict import Locator
-from mldfr.predict import load as open_locator
 
 VERSIONED = ("mldfr", "torch", "torchvision", "numpy", "opencv-python-headless")
 

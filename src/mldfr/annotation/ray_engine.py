@@ -8,7 +8,7 @@ from typing import Any
 
 from mldfr.annotation.listing import Item
 from mldfr.annotation.work import Row, Work, annotate
-from mldfr.predict import load as open_locator
+from mldfr.deployment.loading import open_locator
 
 PICTURES_PER_TASK = 8
 """So few that a lost actor costs little; so many that handing them over costs less than the network."""

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     data = "data"
     criteria = "criteria"
     protocols = "protocols"
+    deployment_formats = "deployment-formats"
     annotation_formats = "annotation-formats"
 
 
@@ -34,6 +35,7 @@ REGISTRIES = {
     Kind.data: "mldfr.data:READERS",
     Kind.criteria: "mldfr.selection:CRITERIA",
     Kind.protocols: "mldfr.evaluation.protocols:PROTOCOLS",
+    Kind.deployment_formats: "mldfr.deployment:DEPLOYMENT_FORMATS",
 }
 
 

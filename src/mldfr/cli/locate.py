@@ -76,12 +76,12 @@ def locate(
         typer.echo(f"mldfr: no pictures in {', '.join(paths)}", err=True)
         raise typer.Exit(1)
 
-    from mldfr.predict import load
+    from mldfr.deployment.loading import open_locator
 
     files = [item for item in found if isinstance(item, ImageFile)]
     predictions = jsonl or str(out / PREDICTIONS)
     with usage_errors():
-        localizer = load(model, device=device)
+        localizer = open_locator(model, device=device)
         results = localizer.locate_all([file.path for file in files], classes=wanted, batch_size=batch_size, **rules)
         _make_room(out / OVERLAYS, predictions)
     start = time.perf_counter()

@@ -9,6 +9,7 @@ from mldfr.cli.compare import compare
 from mldfr.cli.complexity import complexity
 from mldfr.cli.data import data
 from mldfr.cli.evaluate import evaluate
+from mldfr.cli.export import export
 from mldfr.cli.listing import list_names
 from mldfr.cli.locate import locate
 from mldfr.cli.recipe import recipe
@@ -31,6 +32,7 @@ app.command()(select)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(report)
+app.command()(export)
 app.command()(recipe)
 app.command(name="list")(list_names)
 app.command()(complexity)

@@ -1,0 +1,108 @@
+"""Time and memory of exported models in onnxruntime beside PyTorch, on the same photographs.
+
+    python benchmarks/deployment.py --images PHOTOGRAPHS --model imagenet --scales 1,1.5,2
+    python benchmarks/deployment.py --images PHOTOGRAPHS --weights RESNET50 --scales 1
+    python benchmarks/deployment.py --images PHOTOGRAPHS --model imagenet --onnx imagenet.onnx --memory
+
+Both go from JPEG files to boxes of the most probable class, with the same number of threads. Rounds are interleaved and
+the medians of their ratios printed, so that a noisy machine disturbs both alike; the processor's time, summed over the
+threads, is disturbed less. The model is exported first, which takes minutes, unless --onnx names a file that exists; it
+is kept there.
+"""
+
+import argparse
+import ctypes
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+import torch
+
+import mldfr
+from mldfr.deployment.exporting import export
+from mldfr.predict import Localizer, Locator
+from mldfr.weights import read_state_dict
+
+
+def main() -> None:
+    """Run what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, required=True, help="a folder of JPEG photographs")
+    parser.add_argument("--model", default="imagenet", help="a named or saved model")
+    parser.add_argument("--weights", type=Path, help="time ResNet50 with these ImageNet weights instead")
+    parser.add_argument("--scales", default="1,1.5,2")
+    parser.add_argument("--onnx", type=Path, help="the exported model; made when it is not there")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--count", type=int, default=12, help="photographs in a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--memory", action="store_true", help="stream 200 photographs and watch the memory")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    scales = tuple(map(float, arguments.scales.split(",")))
+    paths = sorted(path for path in arguments.images.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    with tempfile.TemporaryDirectory() as folder:
+        file = arguments.onnx or Path(folder, "model.onnx")
+        if not file.exists():
+            export(network(arguments.model, arguments.weights), file, scales=scales)
+        exported = mldfr.load_onnx(file, device="cpu", threads=arguments.threads)
+        if arguments.memory:
+            watch_memory(exported, paths, scales)
+        else:
+            localizer = network(arguments.model, arguments.weights)
+            compare({"PyTorch": localizer, "onnxruntime": exported}, paths[: arguments.count], scales, arguments.rounds)
+
+
+def network(name: str, weights: Path | None) -> Localizer:
+    """The model, or ResNet50 without its last stride."""
+    if weights is None:
+        return mldfr.load(name, device="cpu")
+    return Localizer.create(
+        "resnet50",
+        last_downsampling="dilate",
+        recalibration="none",
+        weights=read_state_dict(weights),
+        pretrained_classifier=True,
+    ).eval()
+
+
+def compare(locators: dict[str, Locator], paths: Sequence[Path], scales: Sequence[float], rounds: int) -> None:
+    """Interleave the rounds; print seconds per photograph and the ratio to PyTorch, medians over the rounds."""
+    clocks = {"elapsed": time.perf_counter, "processor": time.process_time}
+    times: dict[str, dict[str, list[float]]] = {clock: {name: [] for name in locators} for clock in clocks}
+    for index in range(rounds + 1):  # the first warms up
+        for name, locator in locators.items():
+            starts = {clock: read() for clock, read in clocks.items()}
+            for located in locator.locate_all(paths, scales=scales):
+                assert isinstance(located, mldfr.Located)
+            for clock, read in clocks.items():
+                if index:
+                    times[clock][name].append((read() - starts[clock]) / len(paths))
+    print(f"{'':28}{'s/photo':>10}{'of PyTorch':>12}{'least':>8}{'most':>8}")
+    for clock, columns in times.items():
+        for name, seconds in columns.items():
+            ratios = [one / other for one, other in zip(seconds, columns["PyTorch"], strict=True)]
+            numbers = (statistics.median(ratios), min(ratios), max(ratios))
+            shown = f"{statistics.median(seconds):10.3f}{numbers[0]:12.2f}{numbers[1]:8.2f}{numbers[2]:8.2f}"
+            print(f"{name + ', ' + clock:28}{shown}")
+
+
+def watch_memory(locator: Locator, paths: Sequence[Path], scales: Sequence[float], count: int = 200) -> None:
+    """Stream photographs and print the resident memory, its peak, and what is held once freed pages are given back."""
+    process, libc = psutil.Process(), ctypes.CDLL("libc.so.6")
+    peak = 0.0
+    print(f"{'photographs':>12}{'MiB':>8}{'peak':>8}{'held':>8}")
+    stream = locator.locate_all(itertools.islice(itertools.cycle(paths), count), scales=scales)
+    for index, _ in enumerate(stream, start=1):
+        now = process.memory_info().rss / 2**20
+        peak = max(peak, now)
+        if index in (1, 10, 50, 100, 150, count):
+            libc.malloc_trim(0)
+            print(f"{index:12}{now:8.0f}{peak:8.0f}{process.memory_info().rss / 2**20:8.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""`mldfr export`: a model with its pyramid as one file for another runtime."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mldfr.cli.usage import scale_factors, usage_errors
+
+
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A name of `mldfr list models`, or a model file.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write: .onnx, or .pt2 for torch-export.")],
+    format: Annotated[str, typer.Option(help="See `mldfr list deployment-formats`.")] = "onnx",
+    scales: Annotated[
+        str | None, typer.Option(help="Image pyramid, such as 1,1.5,2.", show_default="the model's own")
+    ] = None,
+) -> None:
+    """Write a model and its pyramid as one graph, from an RGB picture of any size to logits and score maps.
+
+    The file is compared with the model on two built-in pictures, and is only there if both compute the same.
+    """
+    from mldfr.deployment import DEPLOYMENT_FORMATS
+
+    with usage_errors():
+        DEPLOYMENT_FORMATS.check(format)
+        factors = None if scales is None else scale_factors(scales)
+        from mldfr.deployment.exporting import export as write
+        from mldfr.predict import load
+
+        network = load(model, device="cpu")
+        try:
+            agreement = write(network, out, format=format, scales=factors)
+        except OSError as error:
+            raise ValueError(f"{out} cannot be written ({error.strerror or error})") from error
+    size = out.stat().st_size / 1e6
+    typer.echo(
+        f"{out}: {size:.1f} MB, differs from the model by at most {agreement.difference:.1e} "
+        f"in score maps of up to {agreement.largest:.1f}"
+    )

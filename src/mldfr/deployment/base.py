@@ -1,0 +1,74 @@
+"""What a deployment format is, and what every file of one says of itself."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from mldfr.config import Card, explain
+from mldfr.deployment.graph import mapped_scales
+from mldfr.network import LocalizationNetwork
+from mldfr.predict import Activator, Chosen
+from mldfr.pyramid import Activation
+from mldfr.weights import WeightsError, fingerprint
+
+CARD_KEY = "mldfr"
+FINGERPRINT_KEY = "mldfr_weights_sha256"
+
+
+class DeploymentError(ValueError):
+    """A model that cannot be exported; the message says why."""
+
+
+@dataclass(frozen=True)
+class DeploymentFormat:
+    """A way to write a traced pyramid, and to run what was written.
+
+    Attributes:
+        suffix: How the names of its files end.
+        write: Writes the program, with the texts of `metadata`, into a file.
+        open: Runs such a file on the CPU, in the scales of its card.
+    """
+
+    suffix: str
+    write: Callable[[torch.export.ExportedProgram, Path, Mapping[str, str]], None]
+    open: Callable[[Path], Activator]
+
+
+def metadata(network: LocalizationNetwork, scales: Sequence[float]) -> dict[str, str]:
+    """The texts that go into a file: the model's card with the scales of the graph, and what its weights are.
+
+    Raises:
+        ValueError: A scale out of its range.
+    """
+    localization = network.card.localization.changed(scales=scales)
+    card = network.card.model_copy(update={"localization": localization})
+    return {CARD_KEY: card.model_dump_json(), FINGERPRINT_KEY: fingerprint(network.state_dict())}
+
+
+def read_card(texts: Mapping[str, str], path: Path) -> Card:
+    """The card among the texts of a file.
+
+    Raises:
+        WeightsError: There is none, or it cannot be read.
+    """
+    if CARD_KEY not in texts:
+        raise WeightsError(f"{path}: has no model card; such models are written by `mldfr export`")
+    try:
+        return Card.model_validate_json(texts[CARD_KEY])
+    except ValidationError as error:
+        raise WeightsError(f"{path}: its card cannot be read: {explain(error)}") from error
+
+
+def asked(chosen: Chosen) -> list[int]:
+    """Classes as the graph takes them: indices, or -1, -2, ... for the most probable ones."""
+    return list(range(-1, -1 - chosen, -1)) if isinstance(chosen, int) else list(chosen)
+
+
+def activation(outputs: Sequence[Tensor], scales: Sequence[float]) -> Activation:
+    """The outputs of a graph by their names."""
+    logits, classes, score_maps, *parts = outputs
+    return Activation(logits, tuple(classes.tolist()), score_maps, dict(zip(mapped_scales(scales), parts, strict=True)))

@@ -1,0 +1,50 @@
+"""torch.export files (.pt2): the traced pyramid for programs that have PyTorch but not mldfr."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mldfr.deployment.base import CARD_KEY, FINGERPRINT_KEY, DeploymentFormat, activation, asked, read_card
+from mldfr.predict import Activator, Chosen
+from mldfr.pyramid import Activation
+from mldfr.types import UInt8Array
+from mldfr.weights import WeightsError
+
+
+def write(program: torch.export.ExportedProgram, path: Path, texts: Mapping[str, str]) -> None:
+    """Write a traced pyramid as PyTorch does; the texts are its extra files."""
+    extra: dict[str, Any] = dict(texts)
+    torch.export.save(program, path, extra_files=extra)
+
+
+def open_activator(path: Path) -> Activator:
+    """Run a .pt2 file on the CPU in its own scales.
+
+    Raises:
+        WeightsError: Not a .pt2 file, or one without a card.
+    """
+    texts: dict[str, Any] = {CARD_KEY: "", FINGERPRINT_KEY: ""}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of texts that are not there; `read_card` says it better
+            program = torch.export.load(path, extra_files=texts)
+    except Exception as error:  # it raises whatever the broken file makes its readers raise
+        raise WeightsError(f"{path}: not a readable .pt2 file ({str(error).splitlines()[0]})") from error
+    card = read_card({key: text for key, text in texts.items() if text}, path)
+    module = program.module()
+
+    def activate(pixels: Sequence[UInt8Array], chosen: Sequence[Chosen]) -> list[Activation]:
+        found = []
+        with torch.inference_mode():
+            for image, classes in zip(pixels, chosen, strict=True):
+                outputs = module(torch.from_numpy(image), torch.tensor(asked(classes)))
+                found.append(activation(outputs, card.localization.scales))
+        return found
+
+    return activate
+
+
+TORCH_EXPORT = DeploymentFormat(suffix=".pt2", write=write, open=open_activator)

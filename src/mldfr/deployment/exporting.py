@@ -1,0 +1,109 @@
+"""From a network to a file that has been seen to compute the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mldfr.deployment import DEPLOYMENT_FORMATS
+from mldfr.deployment.base import DeploymentError, metadata
+from mldfr.deployment.graph import PyramidGraph, trace
+from mldfr.files import replacing
+from mldfr.network import LocalizationNetwork
+from mldfr.predict import Activator
+from mldfr.pyramid import mscam
+from mldfr.types import UInt8Array
+
+TOLERANCE = 1e-4
+"""How far a value may be off, in parts of the largest value of its kind (or of 1, if all are smaller)."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a file compares with the network it was made from, on the two built-in pictures.
+
+    Attributes:
+        difference: The largest absolute difference between two values of the score maps.
+        largest: The largest absolute value of the score maps.
+    """
+
+    difference: float
+    largest: float
+
+
+def export(
+    network: LocalizationNetwork, path: str | Path, *, format: str = "onnx", scales: Sequence[float] | None = None
+) -> Agreement:
+    """Write a network and its pyramid into one file, which has its name only when it computes what the network does.
+
+    Args:
+        network: The network, on the CPU.
+        path: The file; its name ends as the format's names do.
+        format: A name of `mldfr list deployment-formats`.
+        scales: Factors of the pyramid; what the model's card says when left out.
+
+    Returns:
+        How file and network agree.
+
+    Raises:
+        ValueError: An unknown format, a scale or a suffix that cannot be had.
+        DeploymentError: A package is missing, or the file computes something else.
+        OSError: The file cannot be written.
+    """
+    chosen, path = DEPLOYMENT_FORMATS[format], Path(path)
+    if path.suffix != chosen.suffix:
+        raise ValueError(f"files of the format {format} end in {chosen.suffix}; got {path}")
+    scales = tuple(scales or network.card.localization.scales)
+    texts = metadata(network, scales)
+    graph = PyramidGraph(network, scales)
+    with replacing(path) as temporary:  # a place that cannot be written to shows before minutes are spent
+        chosen.write(trace(graph), temporary, texts)
+        return compare(network, chosen.open(temporary), scales=scales)
+
+
+def compare(network: LocalizationNetwork, activate: Activator, *, scales: Sequence[float]) -> Agreement:
+    """Let a file and its network look at the built-in pictures, at the most probable class and at class 0.
+
+    Raises:
+        DeploymentError: They do not agree.
+    """
+    difference = largest = 0.0
+    for pixels in pictures():
+        image = torch.from_numpy(pixels).permute(2, 0, 1)
+        (ranked,), (given,) = activate([pixels], [1]), activate([pixels], [[0]])
+        references = mscam(network, [image] * 2, scales=scales, classes=[ranked.classes, [0]])
+        for found, expected in zip((ranked, given), references, strict=True):
+            pairs = [(found.logits, expected.logits), (found.score_maps, expected.score_maps)]
+            pairs += [(found.scale_maps[scale], maps) for scale, maps in expected.scale_maps.items()]
+            for one, other in pairs:
+                _check(one, other)
+            difference = max(difference, float((found.score_maps - expected.score_maps).abs().max()))
+            largest = max(largest, float(expected.score_maps.abs().max()))
+        best = references[0].logits.max()
+        if float(best - references[0].logits[ranked.classes[0]]) > TOLERANCE * max(1.0, float(best.abs())):
+            raise DeploymentError(f"the exported graph takes class {ranked.classes[0]} for the most probable one")
+    return Agreement(difference, largest)
+
+
+def pictures() -> list[UInt8Array]:
+    """Two pictures of different shapes, with smooth parts, edges and noise."""
+    return [_picture(150, 97), _picture(211, 320)]
+
+
+def _picture(height: int, width: int) -> UInt8Array:
+    noise = np.random.default_rng(height)
+    y, x = np.mgrid[0:height, 0:width] / [[[height]], [[width]]]
+    waves = np.stack([np.sin(9 * x), np.cos(7 * y), np.sin(5 * (x + y))], axis=-1)
+    disc = ((x - 0.4) ** 2 + (y - 0.6) ** 2 < 0.05)[..., None] * [90, -60, 30]
+    pixels = 127 + 80 * waves + disc + noise.normal(0, 10, (height, width, 3))
+    bounded: UInt8Array = np.clip(pixels, 0, 255).astype(np.uint8)
+    return bounded
+
+
+def _check(found: torch.Tensor, expected: torch.Tensor) -> None:
+    allowed = TOLERANCE * max(1.0, float(expected.abs().max()))
+    difference = float((found - expected).abs().max()) if found.shape == expected.shape else float("inf")
+    if not difference <= allowed:  # a NaN is no agreement either
+        raise DeploymentError(f"the exported graph differs from the network by {difference:.2g}; nothing was written")

@@ -1,0 +1,136 @@
+"""The whole pyramid as one module: from the bytes of a picture to logits and score maps."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from timm.layers import Conv2dSame
+from torch import Tensor, nn
+
+from mldfr.deployment.resampling import resize, upsampling
+from mldfr.network import LocalizationNetwork
+from mldfr.pyramid import channel_statistics, short_side, standardize
+
+INPUTS = ("image", "classes")
+
+
+class PyramidGraph(nn.Module):
+    """What `mscam` computes for one picture, without a branch, so that one graph serves pictures of every size.
+
+    Args:
+        network: The network; its weights are shared.
+        scales: Factors of the pyramid.
+
+    Raises:
+        ValueError: A scale at which the short side has under 64 pixels.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: LocalizationNetwork, scales: Sequence[float]) -> None:
+        super().__init__()
+        self.network = network.fused()
+        _replace_same_padding(self.network)
+        self.scales = tuple(scales)
+        self.sides = {scale: short_side(network, scale) for scale in dict.fromkeys((1.0, *scales))}
+        mean, std = channel_statistics(network.card.preprocessing)
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def forward(self, image: Tensor, classes: Tensor) -> tuple[Tensor, ...]:
+        """A picture (H, W, 3) uint8 and classes (k,) int64 to what `output_names` lists.
+
+        A class is its index, or -r for the r-th most probable class.
+        """
+        logits, maps = torch.empty(0), {}
+        for scale, side in self.sides.items():  # scale 1 comes first: it says which classes are the most probable
+            features = self._features(image, side)
+            if scale == 1:
+                logits = self.network.logits(features)[0]
+                classes = _resolve(classes, logits)
+            if scale in self.scales:
+                maps[scale] = self._score_maps(features, classes)
+        return logits, classes, self._fuse(maps, image), *maps.values()
+
+    def _features(self, image: Tensor, side: int) -> Tensor:
+        height, width, _ = image.shape
+        # As `scaled_size`, which needs to know which side is the short one.
+        new_height = torch.sym_max(side, side * height // width)
+        new_width = torch.sym_max(side, side * width // height)
+        pixels = resize(image, new_height, new_width).permute(2, 0, 1)
+        return self.network.features(standardize(pixels[None], self.mean, self.std))
+
+    def _score_maps(self, features: Tensor, classes: Tensor) -> Tensor:
+        """Features (1, C, h, w) to the maps (k, h, w) of the classes, by Eq. 2."""
+        head = self.network.head
+        return F.conv2d(features, head.weight[classes], None if head.bias is None else head.bias[classes])[0]
+
+    def _fuse(self, maps: dict[float, Tensor], image: Tensor) -> Tensor:
+        """Resize maps (k, h, w) to (k, H, W) and add them: a sum of products is the product of what is put together."""
+        height, width, _ = image.shape
+        down = torch.cat([upsampling(part.shape[1], height) for part in maps.values()], dim=1)
+        across = [self.scales.count(scale) * part @ upsampling(part.shape[2], width).T for scale, part in maps.items()]
+        return down @ torch.cat(across, dim=1)
+
+
+def trace(graph: PyramidGraph) -> torch.export.ExportedProgram:
+    """The graph for pictures of any size and any number of classes."""
+    example = torch.zeros((160, 240, 3), dtype=torch.uint8), torch.tensor([-1, 0])
+    free = torch.export.Dim.DYNAMIC
+    with torch.no_grad():
+        program = torch.export.export(graph.eval(), example, dynamic_shapes=({0: free, 1: free}, {0: free}))
+    for node in program.graph.nodes:  # where the program that wrote it lies is nobody's business
+        node.meta.pop("stack_trace", None)
+    return program
+
+
+def output_names(scales: Sequence[float]) -> tuple[str, ...]:
+    """Logits (K,); classes (k,); score maps (k, H, W), summed; for each scale the maps (k, h, w) that were summed."""
+    return ("logits", "resolved_classes", "score_maps", *(f"maps_{written(scale)}" for scale in mapped_scales(scales)))
+
+
+def mapped_scales(scales: Sequence[float]) -> list[float]:
+    """The scales in the order of their maps."""
+    return [scale for scale in dict.fromkeys((1.0, *scales)) if scale in scales]
+
+
+def written(scale: float) -> str:
+    """The shortest number that is the scale, without a trailing point."""
+    return np.format_float_positional(scale, trim="-")
+
+
+def _resolve(classes: Tensor, logits: Tensor) -> Tensor:
+    """The classes themselves, where -r stands for the r-th most probable."""
+    ranked = logits.topk(logits.shape[0]).indices
+    return torch.where(classes < 0, ranked[torch.clamp(-1 - classes, min=0)], classes)
+
+
+class _SamePadding(nn.Module):
+    """A convolution of timm that pads as TensorFlow does, in integer arithmetic: timm's needs minutes to be traced.
+
+    Args:
+        conv: Its kernel is not smaller than its stride, and not dilated.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C', ceil(H / stride), ceil(W / stride))."""
+        conv = self.conv
+        padding: list[int] = []
+        for size, kernel, stride in zip(x.shape[:1:-1], conv.kernel_size[::-1], conv.stride[::-1], strict=True):
+            whole = -size % stride + kernel - stride
+            padding += [whole // 2, whole - whole // 2]
+        return F.conv2d(F.pad(x, padding), conv.weight, conv.bias, conv.stride, groups=conv.groups)
+
+
+def _replace_same_padding(module: nn.Module) -> None:
+    for name, child in list(module.named_children()):
+        if isinstance(child, Conv2dSame):
+            module.register_module(name, _SamePadding(child))
+        else:
+            _replace_same_padding(child)

@@ -1,0 +1,94 @@
+"""ONNX files: one graph with weights, card and pyramid in one file."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mldfr.config import Card
+from mldfr.deployment.base import CARD_KEY, DeploymentError, DeploymentFormat
+from mldfr.deployment.graph import INPUTS, mapped_scales, output_names, written
+from mldfr.deployment.onnx_localizer import load_onnx
+from mldfr.predict import Activator
+
+OPSET = 20
+
+
+def write(program: torch.export.ExportedProgram, path: Path, texts: Mapping[str, str]) -> None:
+    """Write a traced pyramid as ONNX.
+
+    Raises:
+        DeploymentError: A package is missing.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise DeploymentError(f"writing ONNX needs {error.name}: pip install 'mldfr[onnx]'") from error
+    scales = Card.model_validate_json(texts[CARD_KEY]).localization.scales
+    with _quiet():
+        made = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=INPUTS,
+            output_names=output_names(scales),
+            verbose=False,
+        )
+        assert made is not None
+        _tidy(made.model, [*_sizes(scales)])
+        made.model.metadata_props.update(texts)
+        made.save(path, external_data=False)
+
+
+def open_activator(path: Path) -> Activator:
+    """Run an ONNX file on the CPU in its own scales."""
+    localizer = load_onnx(path, device="cpu")
+    return localizer.activator(localizer.card.localization.scales)
+
+
+def _sizes(scales: tuple[float, ...]) -> Iterator[tuple[str | int | None, ...]]:
+    """The sizes of inputs and outputs; None stays as it is."""
+    yield "height", "width", 3
+    yield ("k",)
+    yield (None,)
+    yield ("k",)
+    yield "k", "height", "width"
+    for scale in mapped_scales(scales):
+        yield "k", f"map_height_{written(scale)}", f"map_width_{written(scale)}"
+
+
+def _tidy(model: Any, sizes: list[tuple[str | int | None, ...]]) -> None:
+    """Give the sizes their names, and drop what the exporter notes at every node."""
+    import onnx_ir
+
+    ends = [*model.graph.inputs, *model.graph.outputs]
+    for node in model.graph:
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
+            value.shape = value.shape if value in model.graph.outputs else None
+    for value, size in zip(ends, sizes, strict=True):
+        value.shape = onnx_ir.Shape([old if new is None else new for old, new in zip(value.shape, size, strict=True)])
+    model.graph.metadata_props.clear()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's remarks about itself."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+ONNX = DeploymentFormat(suffix=".onnx", write=write, open=open_activator)

@@ -1,0 +1,313 @@
+"""Exported models against the network they were made from."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms.v2 import functional as transforms
+from typer.testing import CliRunner
+
+import mldfr
+from mldfr.cli.main import app
+from mldfr.deployment import DEPLOYMENT_FORMATS
+from mldfr.deployment.base import DeploymentError, metadata
+from mldfr.deployment.exporting import compare, export
+from mldfr.deployment.graph import PyramidGraph, output_names, trace
+from mldfr.deployment.loading import open_locator
+from mldfr.deployment.resampling import resize, upsampling
+from mldfr.pyramid import mscam
+from mldfr.weights import WeightsError, fingerprint
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+SCALES = (1.5, 1.5)
+SHAPES = [(40, 60), (300, 90), (64, 500), (1, 1), (1, 20), (700, 801)]
+
+
+def lively(network):
+    """Random weights whose maps neither vanish nor explode, and statistics that matter."""
+    for part in network.modules():
+        if isinstance(part, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(part.weight)
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.1)
+            part.running_var.uniform_(0.5, 1.5)
+    return network.eval()
+
+
+def network(backbone, recalibration="self_attention", **options):
+    """A random network that looks at small pictures, so that a pass is quick."""
+    made = lively(mldfr.Localizer.create(backbone, num_classes=5, recalibration=recalibration, **options))
+    preprocessing = made.card.preprocessing.model_copy(update={"input_size": 64})
+    made.card = made.card.model_copy(update={"preprocessing": preprocessing})
+    return made
+
+
+def picture(height, width):
+    return np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def small():
+    torch.manual_seed(0)
+    return network("vgg16", classifier_bias=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("exported")
+
+
+@pytest.fixture(scope="module")
+def small_files(small, folder):
+    """A file of each format, from one trace at the scales 1.5 and 1.5, so that logits need a pass of their own."""
+    program, texts = trace(PyramidGraph(small, SCALES)), metadata(small, SCALES)
+    paths = {name: folder / f"small{DEPLOYMENT_FORMATS[name].suffix}" for name in DEPLOYMENT_FORMATS}
+    for name, path in paths.items():
+        DEPLOYMENT_FORMATS[name].write(program, path, texts)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def small_onnx(small_files):
+    return small_files["onnx"]
+
+
+@pytest.fixture(scope="module")
+def small_pt2(small_files):
+    return small_files["torch-export"]
+
+
+@pytest.fixture(scope="module")
+def imagenet_onnx(folder):
+    """The embedded model at scale 1, as a user exports it."""
+    path = folder / "imagenet.onnx"
+    result = run("export", "imagenet", "--scales", "1", "--out", path)
+    assert result.exit_code == 0, result.output
+    assert "differs from the model by at most" in result.output
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def assert_alike(activate, localizer, pixels, scales, *, chosen=(0, 3)):
+    """The same logits, classes and maps as MsCAM."""
+    (found,) = activate([pixels], [chosen])
+    (expected,) = mscam(
+        localizer,
+        [torch.from_numpy(pixels).permute(2, 0, 1)],
+        scales=scales,
+        classes=chosen if isinstance(chosen, int) else [list(chosen)],
+    )
+    assert found.classes == tuple(expected.classes)
+    torch.testing.assert_close(found.logits, expected.logits, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.score_maps, expected.score_maps, rtol=1e-4, atol=1e-3)
+    assert set(found.scale_maps) == set(scales)
+    for scale, maps in expected.scale_maps.items():
+        torch.testing.assert_close(found.scale_maps[scale], maps, rtol=1e-4, atol=1e-3)
+
+
+def assert_same_boxes(found, expected, activation, reference, *, threshold=0.2):
+    """The same boxes, but where a pixel of the map lies on the threshold by less than maps may differ."""
+    np.testing.assert_allclose(activation, reference, atol=1e-5)
+    moved = (activation > threshold) != (reference > threshold)
+    np.testing.assert_allclose(reference[moved], threshold, atol=1e-5)
+    assert moved.sum() <= 1
+    if not moved.any():
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 37), (90, 7), (333, 500), (1200, 1777)])
+@pytest.mark.parametrize("size", [(64, 64), (101, 224), (448, 300)])
+def test_resizing_gives_the_very_bytes_of_torchvision(shape, size):
+    pixels = torch.from_numpy(picture(*shape))
+    for image in (pixels, pixels // 250 * 255):  # hard contrasts leave the range when they are not clipped
+        expected = transforms.resize(image.permute(2, 0, 1), list(size), antialias=True).permute(1, 2, 0)
+        if torch.backends.cpu.get_cpu_capability() == "DEFAULT":  # torchvision then goes by way of float32
+            assert (resize(image, *size).int() - expected.int()).abs().max() <= 1
+        else:
+            assert torch.equal(resize(image, *size), expected)
+
+
+@pytest.mark.parametrize(("cells", "pixels"), [(1, 1), (4, 1), (1, 9), (14, 224), (19, 333), (40, 7)])
+def test_upsampling_is_bilinear_interpolation(cells, pixels):
+    values = torch.randn(cells)
+    expected = torch.nn.functional.interpolate(values[None, None, None], (1, pixels), mode="bilinear")[0, 0, 0]
+    torch.testing.assert_close(upsampling(cells, pixels) @ values, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("backbone", ["googlenet", "inception_v3", "efficientnet_lite0"])
+def test_the_graph_is_mscam(backbone):
+    """These round the sizes of their maps each in a way of its own."""
+    made = network(backbone)
+    graph = PyramidGraph(made, (1, 1.5))
+    pixels = picture(61, 83)
+    with torch.inference_mode():
+        outputs = dict(zip(output_names((1, 1.5)), graph(torch.from_numpy(pixels), torch.tensor([-5, 2])), strict=True))
+    (expected,) = mscam(made, [torch.from_numpy(pixels).permute(2, 0, 1)], scales=(1, 1.5), classes="all")
+    classes = [int(expected.logits.argmin()), 2]
+    assert outputs["resolved_classes"].tolist() == classes
+    largest = float(expected.score_maps.abs().max())
+    assert (outputs["logits"] - expected.logits).abs().max() < 1e-5 * largest
+    assert (outputs["score_maps"] - expected.score_maps[classes]).abs().max() < 1e-5 * largest
+    assert (outputs["maps_1.5"] - expected.scale_maps[1.5][classes]).abs().max() < 1e-5 * largest
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_onnx_is_mscam_on_pictures_of_every_shape(small, small_onnx, shape):
+    activate = mldfr.load_onnx(small_onnx, device="cpu").activator(SCALES)
+    assert_alike(activate, small, picture(*shape), SCALES)
+    assert_alike(activate, small, picture(*shape), SCALES, chosen=3)
+
+
+def test_a_torch_export_gives_the_same_when_it_is_loaded_back(small, small_pt2):
+    activate = DEPLOYMENT_FORMATS["torch-export"].open(small_pt2)
+    for shape in SHAPES:
+        assert_alike(activate, small, picture(*shape), SCALES)
+    assert_alike(activate, small, picture(50, 70), SCALES, chosen=1)
+    extra = {"mldfr": "", "mldfr_weights_sha256": ""}
+    torch.export.load(small_pt2, extra_files=extra)
+    assert json.loads(extra["mldfr"])["localization"]["scales"] == [1.5, 1.5]
+    assert extra["mldfr_weights_sha256"] == fingerprint(small.state_dict())
+
+
+def test_the_file_says_what_it_is(small, small_onnx):
+    localizer = mldfr.load_onnx(small_onnx, device="cpu")
+    settings = small.card.localization.model_copy(update={"scales": SCALES})
+    assert localizer.card == small.card.model_copy(update={"localization": settings})
+    assert localizer.fingerprint() == fingerprint(small.state_dict())
+    model = onnx.load(small_onnx, load_external_data=False)
+    onnx.checker.check_model(model)
+    assert [value.name for value in model.graph.input] == ["image", "classes"]
+    assert [value.name for value in model.graph.output] == list(output_names(SCALES))
+    assert [part.dim_param or part.dim_value for part in model.graph.input[0].type.tensor_type.shape.dim] == [
+        "height",
+        "width",
+        3,
+    ]
+    assert str(Path.cwd()).encode() not in small_onnx.read_bytes()
+    assert [path.name for path in small_onnx.parent.glob("small.onnx*")] == ["small.onnx"]
+
+
+def test_real_photographs_have_the_same_labels_and_boxes(localizer, imagenet_onnx, photos, photo):
+    exported = mldfr.load_onnx(imagenet_onnx, device="cpu")
+    for path in (*photos.values(), photo):
+        for classes in (2, ["tabby", 657]):
+            found = exported.locate(path, classes=classes)
+            expected = localizer.locate(path, classes=classes, scales=(1,))
+            assert [label.class_name for label in found.labels] == [label.class_name for label in expected.labels]
+            np.testing.assert_allclose(found.score_maps, expected.score_maps, atol=1e-3)
+            for position, (one, other) in enumerate(zip(found.labels, expected.labels, strict=True)):
+                assert one.probability == pytest.approx(other.probability, abs=1e-5)
+                activations = found.activations[position], expected.activations[position]
+                assert_same_boxes(one.boxes.xyxy, other.boxes.xyxy, *activations)
+
+
+def test_ilsvrc_pictures_have_the_same_boxes(localizer, imagenet_onnx, shared):
+    if not (shared / "data" / "ILSVRC").is_dir():
+        pytest.skip("no ILSVRC pictures among the development data")
+    exported = mldfr.load_onnx(imagenet_onnx, device="cpu")
+    paths = sorted((shared / "data" / "ILSVRC" / "val").iterdir())[::93]
+    for path, found in zip(paths, exported.locate_all(paths), strict=True):
+        expected = localizer.locate(path, scales=(1,))
+        np.testing.assert_allclose(found.score_maps, expected.score_maps, atol=1e-3)
+        assert found.labels[0].class_index == expected.labels[0].class_index
+        np.testing.assert_array_equal(found.labels[0].boxes.xyxy, expected.labels[0].boxes.xyxy)
+
+
+def test_locate_takes_an_onnx_model(imagenet_onnx, photo, tmp_path, localizer):
+    result = run("locate", photo, "--model", imagenet_onnx, "--device", "cpu", "--out", tmp_path / "out", "--top-k", 2)
+    assert result.exit_code == 0, result.output
+    (line,) = map(json.loads, (tmp_path / "out" / "predictions.jsonl").read_text().splitlines())
+    expected = localizer.locate(photo, scales=(1,), classes=2).to_json()
+    for one, other in zip(line["labels"], expected["labels"], strict=True):
+        assert one["class_name"] == other["class_name"]
+        assert [box["xyxy"] for box in one["boxes"]] == [list(box["xyxy"]) for box in other["boxes"]]
+    assert (tmp_path / "out" / "overlays" / "photo.jpg").is_file()
+
+
+def test_other_scales_than_the_exported_ones_are_refused(imagenet_onnx, photo):
+    exported = mldfr.load_onnx(imagenet_onnx, device="cpu")
+    with pytest.raises(ValueError, match=r"imagenet\.onnx was exported with the scales 1; got 1, 2"):
+        exported.locate(photo, scales=(1, 2))
+    result = run("locate", photo, "--model", imagenet_onnx, "--device", "cpu", "--scales", "2")
+    assert result.exit_code == 2
+    assert "was exported with the scales 1; got 2" in result.output
+
+
+def test_what_is_no_exported_model_is_named(tmp_path, small_onnx):
+    with pytest.raises(WeightsError, match=r"nothing\.onnx: no such model file"):
+        open_locator(tmp_path / "nothing.onnx")
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(small_onnx.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match=r"broken\.onnx: not a readable ONNX model"):
+        open_locator(broken, device="cpu")
+    with pytest.raises(WeightsError, match=r'an ONNX model; it is opened with mldfr\.load_onnx\(".*small\.onnx"\)'):
+        mldfr.load(small_onnx)
+    for device, message in (("abacus", "ONNX models run on auto, cpu, cuda"), ("cuda:9", "cannot be used")):
+        with pytest.raises(ValueError, match=message):
+            mldfr.load_onnx(small_onnx, device=device)
+    with pytest.raises(WeightsError, match=r"broken\.onnx: not a readable \.pt2 file"):
+        DEPLOYMENT_FORMATS["torch-export"].open(broken)
+
+
+@pytest.mark.parametrize(
+    ("card", "message"),
+    [
+        (None, "has no model card; such models are written by `mldfr export`"),
+        ({"format_version": 2}, "its card cannot be read: format_version: Input should be 1; got 2"),
+    ],
+)
+def test_cards_that_cannot_be_read_are_named(tmp_path, card, message):
+    helper = onnx.helper
+    value = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    same = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [value], [same])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    if card is not None:
+        helper.set_model_props(model, {"mldfr": json.dumps(card)})
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(WeightsError, match=message):
+        mldfr.load_onnx(tmp_path / "other.onnx", device="cpu")
+
+
+def test_a_file_that_computes_something_else_gets_no_name(small, small_pt2, tmp_path, monkeypatch):
+    real = DEPLOYMENT_FORMATS["torch-export"].open(small_pt2)
+    compare(small, real, scales=SCALES)
+    torch.manual_seed(1)
+    other = network("vgg16", classifier_bias=True)
+    with pytest.raises(DeploymentError, match="differs from the network by"):
+        compare(other, real, scales=SCALES)
+    target = tmp_path / "wrong.pt2"
+    target.write_text("an older file")
+    # As if the exporter were faulty: it gives the graph of another network.
+    monkeypatch.setattr("mldfr.deployment.exporting.trace", lambda graph: torch.export.load(small_pt2))
+    with pytest.raises(DeploymentError, match="nothing was written"):
+        export(other, target, format="torch-export", scales=SCALES)
+    assert target.read_text() == "an older file"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "onxx"], "unknown deployment format 'onxx' (did you mean 'onnx'?)"),
+        (["--out", "x.pt2"], "files of the format onnx end in .onnx; got x.pt2"),
+        (["--out", "/dev/null/x.onnx"], "/dev/null/x.onnx cannot be written (File exists)"),
+        (["--scales", "0.1"], "at least 64"),
+        (["--scales", "0"], "scales.0: Input should be greater than 0"),
+        (["--scales", "one"], "--scales takes numbers"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_and_leaves_nothing(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    result = run("export", "imagenet", "--out", "model.onnx", *arguments)
+    assert result.exit_code == 2, result.output
+    assert message in " ".join(result.output.split())
+    assert list(tmp_path.iterdir()) == []
