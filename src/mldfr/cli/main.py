@@ -15,6 +15,7 @@ from mldfr.cli.locate import locate
 from mldfr.cli.recipe import recipe
 from mldfr.cli.report import report
 from mldfr.cli.select import select
+from mldfr.cli.serve import serve
 from mldfr.cli.train import train
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ app.command()(recipe)
 app.command(name="list")(list_names)
 app.command()(complexity)
 app.command()(data)
+app.command()(serve)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,1 @@
+"""The server, with a page on which boxes are tried and corrected."""

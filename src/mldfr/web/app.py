@@ -1,0 +1,173 @@
+"""The app: a page, and the few questions that it asks."""
+
+import mimetypes
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, File, Form, Request, Response, UploadFile
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+
+from mldfr.predict import Locator
+from mldfr.web.errors import WebError, add_error_handlers
+from mldfr.web.exporting import export
+from mldfr.web.limits import RequestLimits, Safeguard, SameOrigin
+from mldfr.web.locating import locate, model_answer, wanted_classes
+from mldfr.web.samples import samples
+from mldfr.web.schemas import (
+    MAX_CLASSES,
+    ErrorAnswer,
+    ExportRequest,
+    Health,
+    LocateAnswer,
+    ModelAnswer,
+    SampleAnswer,
+)
+from mldfr.web.settings import Settings
+from mldfr.web.work import Worker
+
+STATIC = Path(__file__).parent / "static"
+
+Responses = dict[int | str, dict[str, Any]]
+
+ERRORS = {
+    400: "The request cannot be read.",
+    403: "It comes from another website's page.",
+    404: "There is none of this name.",
+    408: "It arrived too slowly.",
+    413: "It is too large.",
+    415: "It is not a picture of a known type.",
+    421: "The Host header names another server.",
+    422: "A value is out of its range, or the picture cannot be used.",
+    429: "Too many requests at once; `Retry-After` says when to come again.",
+    500: "The server failed.",
+    503: "The model did not answer in time; `Retry-After` says when to come again.",
+}
+COMMON = (421, 500)
+UPLOAD = (400, 403, 408, 413, 422, 429, *COMMON)
+
+
+def create_app(locator: Locator, settings: Settings) -> FastAPI:
+    """The server of one model; nothing of a request is kept once it is answered.
+
+    Args:
+        locator: The model, ready to be handed pictures.
+        settings: Limits, and the names that the server answers to.
+    """
+    worker = Worker(settings.answer_seconds)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        worker.close()
+
+    app = FastAPI(
+        title="mldfr",
+        version=version("mldfr"),
+        description="Pictures in; classes, score maps and boxes out. Errors have one shape, see `ErrorAnswer`.",
+        # The usual pages of documentation load scripts from elsewhere; /openapi.json stays.
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    add_error_handlers(app)
+    app.include_router(_questions(locator, settings, worker))
+    app.include_router(_downloads())
+    app.include_router(_page())
+    # Some systems call scripts plain text, and with nosniff a browser would not run them then.
+    mimetypes.add_type("text/javascript", ".js")
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_middleware(RequestLimits, settings=settings)
+    app.add_middleware(SameOrigin, settings=settings)
+    app.add_middleware(Safeguard)  # added last: the outermost
+    return app
+
+
+def _errors(*statuses: int) -> Responses:
+    return {status: {"model": ErrorAnswer, "description": ERRORS[status]} for status in statuses}
+
+
+def _questions(locator: Locator, settings: Settings, worker: Worker) -> APIRouter:
+    """What needs the model."""
+    router = APIRouter()
+    answer = model_answer(locator.card, settings)
+
+    @router.get("/api/model", summary="The model and its settings", responses=_errors(*COMMON))
+    async def model() -> ModelAnswer:
+        return answer
+
+    @router.post("/api/locate", summary="Classes, score maps and boxes", responses=_errors(*UPLOAD, 415, 503))
+    async def locate_picture(
+        request: Request,
+        picture: Annotated[UploadFile, File(description="AVIF, BMP, GIF, JPEG, PNG, PPM, TIFF or WebP.")],
+        classes: Annotated[
+            list[str] | None, Form(max_length=MAX_CLASSES, description="Names from `/api/model`; `top_k` is ignored.")
+        ] = None,
+        top_k: Annotated[int, Form(ge=1, le=MAX_CLASSES, description="How many of the most probable classes.")] = 5,
+    ) -> LocateAnswer:
+        """Say what is in a picture, and where, at the model's own settings.
+
+        The maps let a client find boxes at any other setting. The picture is forgotten when the answer is sent.
+        """
+        wanted = wanted_classes(answer.classes, classes or [], top_k)
+        content = await picture.read()
+        return await worker.run(request, partial(locate, locator, content, wanted, settings.max_pixels))
+
+    return router
+
+
+def _downloads() -> APIRouter:
+    """What needs no model."""
+    router = APIRouter()
+    files = {"application/json": {}, "application/zip": {"schema": {"type": "string", "format": "binary"}}}
+    described: Responses = {200: {"content": files, "description": "The file; several files are one zip."}}
+
+    @router.post(
+        "/api/export", summary="An annotation file", response_class=Response, responses=described | _errors(*UPLOAD)
+    )
+    async def export_annotations(request: ExportRequest) -> Response:
+        """Write pictures' boxes in a format that annotation tools and trainers read."""
+        download = await run_in_threadpool(export, request)
+        headers = {"Content-Disposition": f'attachment; filename="{download.name}"'}
+        return Response(download.content, media_type=download.media_type, headers=headers)
+
+    @router.get("/api/samples", summary="Pictures to try", responses=_errors(*COMMON))
+    async def sample_list() -> list[SampleAnswer]:
+        return [SampleAnswer(name=s.name, title=s.title, credit=s.credit) for s in samples().values()]
+
+    images: Responses = {
+        200: {"content": {"image/png": {}, "image/jpeg": {}}, "description": "The picture."},
+    }
+
+    @router.get(
+        "/api/samples/{name}",
+        summary="A picture to try",
+        response_class=Response,
+        responses=images | _errors(404, 422, *COMMON),
+    )
+    async def sample(name: str) -> Response:
+        found = samples().get(name)
+        if found is None:
+            raise WebError(404, "no_such_sample", "There is no sample of this name.")
+        return Response(await run_in_threadpool(found.content), media_type=found.media_type)
+
+    return router
+
+
+def _page() -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/", include_in_schema=False)
+    async def index() -> FileResponse:
+        return FileResponse(STATIC / "index.html")
+
+    @router.get("/healthz", summary="Is the server there?", responses=_errors(*COMMON))
+    async def health() -> Health:
+        return Health(status="ok")
+
+    return router

@@ -1,0 +1,62 @@
+"""Annotations to one file to download."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+from zipfile import ZIP_DEFLATED, ZipFile
+
+from mldfr.exports import FORMATS, AnnotatedImage, ExportError, ObjectBox
+from mldfr.web.errors import WebError
+from mldfr.web.schemas import AnnotatedPicture, ExportRequest
+
+MEDIA_TYPES = {".json": "application/json", ".zip": "application/zip"}
+
+
+class Download(NamedTuple):
+    """A file for the client."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+def export(request: ExportRequest) -> Download:
+    """Write a format into a temporary folder, and take it from there: several files as a zip.
+
+    Raises:
+        WebError: 422 for what the format cannot hold.
+    """
+    _check_names(request.pictures)
+    with TemporaryDirectory(prefix="mldfr-export-") as folder:
+        try:
+            images = [_image(picture) for picture in request.pictures]
+            FORMATS[request.format].write(Path(folder), request.classes, images)
+        except ExportError as error:
+            reason = str(error).replace(f"{folder}/", "")
+            raise WebError(422, "cannot_be_exported", reason) from error
+        return _download(Path(folder), request.format)
+
+
+def _check_names(pictures: list[AnnotatedPicture]) -> None:
+    names: set[str] = set()
+    for picture in pictures:
+        if picture.name in names:
+            raise WebError(422, "cannot_be_exported", f"expected names that differ; got {picture.name!r} twice")
+        names.add(picture.name)
+
+
+def _image(picture: AnnotatedPicture) -> AnnotatedImage:
+    boxes = tuple(ObjectBox(box.class_index, box.xyxy, box.score) for box in picture.boxes)
+    return AnnotatedImage(picture.name, picture.height, picture.width, boxes)
+
+
+def _download(folder: Path, name: str) -> Download:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if len(files) == 1 and files[0].suffix in MEDIA_TYPES:
+        (file,) = files
+        return Download(file.name, MEDIA_TYPES[file.suffix], file.read_bytes())
+    packed = folder / f"{name}.zip"
+    with ZipFile(packed, "w", ZIP_DEFLATED) as archive:
+        for file in files:
+            archive.write(file, file.relative_to(folder).as_posix())
+    return Download(packed.name, MEDIA_TYPES[".zip"], packed.read_bytes())

@@ -1,0 +1,114 @@
+"""From an uploaded picture to the answer that the page draws from."""
+
+import base64
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from mldfr.boxes import BOX_RULES, JOINED
+from mldfr.config import Card, Localization, told_apart
+from mldfr.exports import FORMATS
+from mldfr.predict import Located, Locator
+from mldfr.refinement import AS_DRAWN
+from mldfr.score_maps import NORMALIZERS
+from mldfr.types import Float32Array, Label
+from mldfr.web.errors import WebError
+from mldfr.web.pictures import read_picture
+from mldfr.web.schemas import (
+    MAX_CLASSES,
+    Limits,
+    LocalizationSettings,
+    LocateAnswer,
+    LocatedBox,
+    LocatedLabel,
+    ModelAnswer,
+    ScaleMap,
+)
+from mldfr.web.settings import Settings
+
+
+def model_answer(card: Card, settings: Settings) -> ModelAnswer:
+    """What the page needs to know before the first picture."""
+    return ModelAnswer(
+        name=settings.model_name,
+        classes=list(told_apart(card.class_names)),
+        multi_label=card.multi_label,
+        localization=_settings(card.localization),
+        normalizers=list(NORMALIZERS.names()),
+        box_rules=list(BOX_RULES.names()),
+        formats=list(FORMATS.names()),
+        limits=Limits(
+            max_bytes=settings.max_bytes,
+            max_pixels=settings.max_pixels,
+            max_classes=MAX_CLASSES,
+            max_requests=settings.max_requests,
+        ),
+    )
+
+
+def wanted_classes(names: Sequence[str], classes: Sequence[str], top_k: int) -> int | list[int]:
+    """Which classes to map: those named, or else the most probable.
+
+    Raises:
+        WebError: 422 for a name that the model does not have.
+    """
+    if not classes:
+        return min(top_k, len(names))
+    indices = {name: index for index, name in enumerate(names)}
+    for name in classes:
+        if name not in indices:
+            raise WebError(422, "unknown_class", f"The model has no class {name[:80]!r}.")
+    return list(dict.fromkeys(indices[name] for name in classes))
+
+
+def locate(locator: Locator, content: bytes, wanted: int | list[int], max_pixels: int) -> LocateAnswer:
+    """Decode a picture and look at it.
+
+    Raises:
+        WebError: What is wrong with the picture.
+    """
+    picture = read_picture(content, max_pixels=max_pixels)
+    # The page finds boxes in the maps alone: what else a card may ask for needs the picture, and is left out here too.
+    located = locator.locate(picture.pixels, classes=wanted, instances=JOINED, refine=AS_DRAWN)
+    factors = picture.width / located.width, picture.height / located.height
+    repeated = Counter(locator.card.localization.scales)  # a scale named twice counts twice in the sum
+    names = told_apart(locator.card.class_names)
+    return LocateAnswer(
+        height=picture.height,
+        width=picture.width,
+        map_height=located.height,
+        map_width=located.width,
+        settings=_settings(locator.card.localization),
+        labels=[
+            LocatedLabel(
+                class_index=label.class_index,
+                class_name=names[label.class_index],
+                probability=label.probability,
+                maps=_maps(located, number, repeated),
+                boxes=_boxes(label, factors),
+            )
+            for number, label in enumerate(located.labels)
+        ],
+    )
+
+
+def _maps(located: Located, number: int, repeated: Counter[float]) -> list[ScaleMap]:
+    scaled = ((scale, repeated[scale] * maps[number]) for scale, maps in located.scale_maps.items())
+    return [_scale_map(scale, values) for scale, values in scaled]
+
+
+def _scale_map(scale: float, values: Float32Array) -> ScaleMap:
+    content = base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode()
+    return ScaleMap(scale=scale, height=values.shape[0], width=values.shape[1], values=content)
+
+
+def _boxes(label: Label, factors: tuple[float, float]) -> list[LocatedBox]:
+    fx, fy = factors
+    return [
+        LocatedBox(xyxy=(x0 * fx, y0 * fy, x1 * fx, y1 * fy), score=score) for (x0, y0, x1, y1), score in label.boxes
+    ]
+
+
+def _settings(localization: Localization) -> LocalizationSettings:
+    return LocalizationSettings.model_validate(localization.model_dump())

@@ -1,0 +1,49 @@
+// The server's questions. What is refused for the moment is asked again.
+
+const TRIES = 60;
+
+export class ServerError extends Error {}
+
+async function ask(path, options = {}) {
+  for (let attempt = 1; ; attempt++) {
+    let response;
+    try {
+      response = await fetch(path, options);
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new ServerError("The server cannot be reached. Is it still running?");
+    }
+    if (response.ok) return response;
+    if (response.status === 429 && attempt < TRIES) {
+      const seconds = Number(response.headers.get("Retry-After")) || 1;
+      await new Promise((resolve) => { setTimeout(resolve, 1000 * seconds); });
+      continue;
+    }
+    const answer = await response.json().catch(() => null);
+    throw new ServerError(answer?.error?.message ?? `The server answered with status ${response.status}.`);
+  }
+}
+
+export const getModel = async () => (await ask("/api/model")).json();
+export const getSamples = async () => (await ask("/api/samples")).json();
+
+export async function getSample(name) {
+  const blob = await (await ask(`/api/samples/${encodeURIComponent(name)}`)).blob();
+  return new File([blob], name, { type: blob.type });
+}
+
+/** Classes, maps and boxes of a picture; of the most probable classes unless some are named. */
+export async function locate(file, { classes = [], signal }) {
+  const body = new FormData();
+  body.append("picture", file, "picture"); // its name is nobody's business
+  for (const name of classes) body.append("classes", name);
+  return (await ask("/api/locate", { method: "POST", body, signal })).json();
+}
+
+/** An annotation file: its name and its content. */
+export async function exportFile(request) {
+  const headers = { "Content-Type": "application/json" };
+  const response = await ask("/api/export", { method: "POST", headers, body: JSON.stringify(request) });
+  const name = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition"))[1];
+  return { name, content: await response.blob() };
+}

@@ -1,0 +1,259 @@
+// The controls beside the picture: classes, how boxes are suggested, the list of boxes, the download.
+
+import { isOwn, sane } from "./boxes.js";
+import { combobox } from "./combobox.js";
+import { announce, byId, colorOf, count, make, percent, toast } from "./dom.js";
+
+const RULES = {
+  regions: "A box around each region above the threshold.",
+  union: "One box around all that is kept, as the published code has it.",
+  union_regions: "A box around each region that the published code keeps.",
+};
+const NORMALIZERS = { min_max: "min to max", max: "zero to max", percentile: "percentile" };
+const FORMATS = {
+  coco: "COCO", yolo: "YOLO", voc: "Pascal VOC", "label-studio": "Label Studio", cvat: "CVAT", csv: "CSV tables",
+};
+const CORNERS = ["x0", "y0", "x1", "y1"];
+
+export class Controls {
+  constructor(session, stage) {
+    this.session = session;
+    this.stage = stage;
+    this.#makeClasses();
+    this.#makeRules();
+    this.#makeBoxes();
+    this.#makeDownload();
+  }
+
+  get picture() { return this.session.current; }
+
+  // ---- classes
+
+  #makeClasses() {
+    this.more = combobox({
+      label: "Look for another class",
+      names: this.session.model.classes,
+      placeholder: `Search ${this.session.model.classes.length} names`,
+      chosen: async (index) => {
+        const name = this.session.model.classes[index];
+        try {
+          await this.session.addClass(this.picture, index);
+          announce(`${name} added: ${this.#found()}`);
+        } catch (error) {
+          toast(error.message);
+        }
+      },
+    });
+    byId("more-classes").append(this.more.element);
+  }
+
+  #found() {
+    return `${count(this.session.boxesOf(this.picture).length, "box", "boxes")}.`;
+  }
+
+  #renderClasses() {
+    const { labels, key } = this.picture;
+    const known = `${key} ${labels.map((label) => label.index).join()}`;
+    const list = byId("classes");
+    if (list.dataset.known !== known) {
+      list.dataset.known = known;
+      list.replaceChildren(...labels.map((label, place) => this.#classRow(label, place)));
+    }
+    labels.forEach((label, place) => {
+      list.children[place].querySelector("input").checked = label.shown;
+    });
+  }
+
+  #classRow(label, place) {
+    const swatch = make("span", { className: "swatch" });
+    swatch.style.background = colorOf(place);
+    const bar = make("span", { className: "bar-of", attributes: { "aria-hidden": "true" } });
+    bar.style.setProperty("--share", String(label.probability));
+    const box = make("input", { type: "checkbox" });
+    box.addEventListener("change", async () => {
+      label.shown = box.checked;
+      this.session.unsaved = true;
+      await this.session.look(this.picture);
+      announce(this.#found());
+    });
+    const name = make("span", { className: "name", textContent: label.name });
+    const share = make("span", { className: "share", textContent: percent(label.probability) });
+    return make("li", {}, make("label", {}, box, swatch, name, share, bar));
+  }
+
+  // ---- how boxes are suggested
+
+  #makeRules() {
+    const { model } = this.session;
+    const option = (value, text) => make("option", { value, textContent: text });
+    byId("rule").append(...model.box_rules.map((name) => option(name, name.replaceAll("_", " "))));
+    byId("normalizer").append(...model.normalizers.map((name) => option(name, NORMALIZERS[name] ?? name)));
+    const set = async (values) => {
+      await this.session.set(this.picture, values);
+      announce(this.#found());
+    };
+    byId("threshold").addEventListener("input", () => set({ threshold: Number(byId("threshold").value) }));
+    byId("rule").addEventListener("change", () => set({ rule: byId("rule").value }));
+    byId("normalizer").addEventListener("change", () => set({ normalizer: byId("normalizer").value }));
+    const opacity = byId("opacity");
+    const fade = () => {
+      byId("heat").style.opacity = String(opacity.value / 100);
+      byId("opacity-value").textContent = `${opacity.value} %`;
+    };
+    opacity.addEventListener("input", fade);
+    fade();
+    const scales = [...new Set(model.localization.scales)];
+    byId("scales").append(...scales.map((scale) => {
+      const box = make("input", { type: "checkbox", value: String(scale) });
+      box.addEventListener("change", () => set({ scales: this.#chosenScales(box) }));
+      return make("label", { className: "switch" }, box, make("span", { textContent: `× ${scale}` }));
+    }));
+    byId("for-all").addEventListener("click", async () => {
+      await this.session.setForAll(this.picture.settings);
+      announce("All pictures have these settings now.");
+    });
+    byId("defaults").addEventListener("click", () => set({ ...model.localization, rule: model.localization.box_rule }));
+  }
+
+  /** The scales that are switched on; the last one stays on. */
+  #chosenScales(changed) {
+    const boxes = [...byId("scales").querySelectorAll("input")];
+    if (!boxes.some((box) => box.checked)) {
+      changed.checked = true;
+      announce("At least one scale is needed.");
+    }
+    return boxes.filter((box) => box.checked).map((box) => Number(box.value));
+  }
+
+  #renderRules() {
+    const { settings } = this.picture;
+    byId("threshold").value = String(settings.threshold);
+    byId("threshold-value").textContent = settings.threshold.toFixed(2);
+    byId("rule").value = settings.rule;
+    byId("normalizer").value = settings.normalizer;
+    byId("rule-note").textContent = RULES[settings.rule] ?? "";
+    for (const box of byId("scales").querySelectorAll("input")) {
+      box.checked = settings.scales.includes(Number(box.value));
+    }
+    const { answer } = this.picture;
+    if (answer && answer.map_width < answer.width) {
+      const size = `${answer.map_width} × ${answer.map_height}`;
+      byId("rule-note").textContent += ` This large picture is looked at in ${size} pixels.`;
+    }
+  }
+
+  // ---- boxes
+
+  #makeBoxes() {
+    this.editor = combobox({
+      label: "Class",
+      names: this.session.model.classes,
+      chosen: (index) => { if (this.stage.selected) this.stage.relabel(this.stage.selected, index); },
+    });
+    byId("editor-class").append(this.editor.element);
+    for (const corner of CORNERS) {
+      byId(corner).addEventListener("change", () => {
+        const xyxy = CORNERS.map((id) => Number(byId(id).value));
+        this.stage.place(this.stage.selected, sane(xyxy, this.picture.answer), null);
+      });
+    }
+    byId("delete").addEventListener("click", () => {
+      this.stage.remove(this.stage.selected);
+      byId("stage").focus();
+    });
+  }
+
+  #renderBoxes() {
+    const boxes = this.picture.state === "ready" ? this.stage.boxes : [];
+    const { history, selected } = this.picture;
+    const own = boxes.filter((box) => isOwn(history.now, box.id)).length;
+    byId("count").textContent = `${boxes.length || "none"}${own ? `, ${own} of them yours` : ""}`;
+    const list = byId("box-list"), known = boxes.map((box) => `${box.id} ${box.classIndex}`).join();
+    if (list.dataset.known !== known) {
+      const place = [...list.querySelectorAll("button")].indexOf(document.activeElement);
+      list.dataset.known = known;
+      list.replaceChildren(...boxes.map((box) => this.#boxRow(box)));
+      if (place >= 0) list.querySelectorAll("button")[Math.min(place, boxes.length - 1)]?.focus();
+    }
+    boxes.forEach((box, place) => this.#fillRow(list.children[place].firstChild, box, selected));
+    this.#renderEditor(boxes.find((box) => box.id === selected));
+  }
+
+  #boxRow(box) {
+    const parts = ["swatch", "name", "share"].map((className) => make("span", { className }));
+    const button = make("button", { type: "button" }, ...parts);
+    button.addEventListener("click", () => this.stage.select(this.picture.selected === box.id ? null : box.id));
+    return make("li", {}, button);
+  }
+
+  #fillRow(button, box, selected) {
+    const [swatch, name, share] = button.children;
+    swatch.style.background = this.stage.colorOf(box);
+    name.textContent = this.stage.nameOf(box);
+    share.textContent = isOwn(this.picture.history.now, box.id) ? "yours" : percent(box.score);
+    button.setAttribute("aria-pressed", String(box.id === selected));
+  }
+
+  #renderEditor(box) {
+    byId("editor").hidden = !box;
+    if (!box) return;
+    this.editor.show(this.stage.nameOf(box));
+    const { width, height } = this.picture.answer;
+    CORNERS.forEach((id, side) => {
+      const input = byId(id);
+      input.min = "0";
+      input.max = String(side % 2 ? height : width);
+      if (document.activeElement !== input) input.value = String(Math.round(10 * box.xyxy[side]) / 10);
+    });
+  }
+
+  // ---- download
+
+  #makeDownload() {
+    const { formats } = this.session.model;
+    const option = (name) => make("option", { value: name, textContent: FORMATS[name] ?? name });
+    byId("format").append(...formats.map(option));
+    byId("download").addEventListener("click", () => this.#download());
+  }
+
+  async #download() {
+    const button = byId("download");
+    button.disabled = true;
+    try {
+      const options = { allClasses: byId("all-classes").checked };
+      const { name, content, words } = await this.session.export(byId("format").value, options);
+      const link = make("a", { href: URL.createObjectURL(content), download: name });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+      announce(`Downloaded ${name}: ${words}.`);
+    } catch (error) {
+      toast(error.message);
+    } finally {
+      button.disabled = false;
+      this.render();
+    }
+  }
+
+  #renderDownload() {
+    const ready = this.session.ready();
+    const boxes = ready.reduce((total, picture) => total + this.session.boxesOf(picture).length, 0);
+    const button = byId("download");
+    button.textContent = `Download ${count(boxes, "box", "boxes")}, ${count(ready.length, "picture")}`;
+    button.disabled = ready.length === 0;
+  }
+
+  render() {
+    const ready = this.picture?.state === "ready";
+    byId("controls").inert = !ready;
+    const { now, past, future } = this.picture?.history ?? { past: [], future: [] };
+    byId("draw").disabled = !ready;
+    byId("undo").disabled = !ready || past.length === 0;
+    byId("redo").disabled = !ready || future.length === 0;
+    byId("reset").disabled = !ready || now.own.length + now.decided.length === 0;
+    if (!this.picture) return;
+    this.#renderClasses();
+    this.#renderRules();
+    this.#renderBoxes();
+    this.#renderDownload();
+  }
+}

@@ -1,0 +1,229 @@
+// The pictures of this visit, and what is known of each. Nothing of it outlives the page.
+
+import { exportFile, locate } from "./api.js";
+import { History, named, visible } from "./boxes.js";
+import { count } from "./dom.js";
+
+const LONGEST_HEAT = 640;
+
+export class Session {
+  constructor(model, changed) {
+    this.model = model;
+    this.changed = changed;
+    this.pictures = [];
+    this.current = null;
+    this.settings = { ...model.localization, rule: model.localization.box_rule };
+    this.unsaved = false;
+    this.worker = new Worker("/static/worker.js", { type: "module" });
+    this.worker.addEventListener("message", ({ data }) => this.#answered(data));
+    this.waiting = new Map();
+    this.asked = 0;
+    this.busy = false;
+  }
+
+  /** Add files; those that are too large are given back with the reason. */
+  add(files) {
+    const refused = [];
+    for (const file of files) {
+      if (file.size > this.model.limits.max_bytes - 4096) { // what stands around a file in a form
+        const most = Math.floor(this.model.limits.max_bytes / 2 ** 20);
+        refused.push(`${file.name} is too large: at most ${most} MB.`);
+        continue;
+      }
+      this.pictures.push(this.#picture(file));
+    }
+    this.current ??= this.pictures[0] ?? null;
+    this.changed();
+    this.#work();
+    return refused;
+  }
+
+  #picture(file) {
+    return {
+      key: crypto.randomUUID?.() ?? `${performance.now()}-${Math.random()}`,
+      name: this.#freeName(file.name || "pasted.png"),
+      file,
+      url: URL.createObjectURL(file),
+      state: "waiting",
+      problem: "",
+      answer: null,
+      labels: [], // {index, name, probability, shown}
+      settings: { ...this.settings },
+      suggestions: [],
+      heat: null,
+      history: new History(),
+      selected: null,
+      abort: new AbortController(),
+    };
+  }
+
+  /** A name whose stem no other picture has: most formats drop the suffix. */
+  #freeName(name) {
+    // The server refuses what could not become a path.
+    const legal = name.normalize("NFC").slice(-60).toWellFormed().replace(/[\\/:\u0000-\u001f\u007f]/g, "-");
+    const clean = legal.replace(/^[.\s]+/, "").trim() || "picture";
+    const dot = clean.lastIndexOf(".");
+    const [stem, suffix] = dot > 0 ? [clean.slice(0, dot), clean.slice(dot)] : [clean, ""];
+    const taken = new Set(this.pictures.map((picture) => picture.name.replace(/\.[^.]*$/, "").toLowerCase()));
+    let free = stem;
+    for (let number = 2; taken.has(free.toLowerCase()); number++) free = `${stem}-${number}`;
+    return free + suffix;
+  }
+
+  /** Send one picture after the other, the one that is looked at first. */
+  async #work() {
+    if (this.busy) return;
+    this.busy = true;
+    for (;;) {
+      const waiting = this.pictures.filter((picture) => picture.state === "waiting");
+      const next = waiting.find((picture) => picture === this.current) ?? waiting[0];
+      if (!next) break;
+      await this.#locate(next);
+    }
+    this.busy = false;
+  }
+
+  async #locate(picture) {
+    picture.state = "working";
+    this.changed();
+    try {
+      const answer = await locate(picture.file, { signal: picture.abort.signal });
+      picture.abort.signal.throwIfAborted();
+      this.#know(picture, answer);
+      picture.answer = answer;
+      picture.state = "ready";
+      picture.labels[0].shown = true;
+      await this.look(picture);
+    } catch (error) {
+      picture.state = "failed";
+      picture.problem = error.message;
+    }
+    this.changed();
+  }
+
+  retry(picture) {
+    Object.assign(picture, { state: "waiting", problem: "" });
+    this.changed();
+    this.#work();
+  }
+
+  #know(picture, answer) {
+    this.worker.postMessage({ kind: "add", key: picture.key, answer });
+    for (const label of answer.labels) {
+      picture.labels.push({
+        index: label.class_index, name: label.class_name, probability: label.probability, shown: false,
+      });
+    }
+  }
+
+  /** Map a further class of a picture. */
+  async addClass(picture, index) {
+    const known = picture.labels.find((label) => label.index === index);
+    if (!known) {
+      const names = [this.model.classes[index]];
+      this.#know(picture, await locate(picture.file, { classes: names, signal: picture.abort.signal }));
+    }
+    picture.labels.find((label) => label.index === index).shown = true;
+    this.unsaved = true;
+    await this.look(picture);
+  }
+
+  /** Find the boxes of a picture at its settings. While the worker is busy, only the last wish counts. */
+  look(picture, { heat = true } = {}) {
+    return new Promise((resolve) => {
+      const wishes = this.waiting.get(picture) ?? { running: false, next: null, resolve: [] };
+      wishes.resolve.push(resolve);
+      wishes.next = { heat };
+      this.waiting.set(picture, wishes);
+      if (!wishes.running) this.#ask(picture, wishes);
+      this.changed();
+    });
+  }
+
+  /** Whether boxes are still to come for settings that were made. */
+  get looking() { return this.waiting.size > 0; }
+
+  #ask(picture, wishes) {
+    const { heat } = wishes.next;
+    Object.assign(wishes, { running: true, next: null, id: (this.asked += 1), done: wishes.resolve, resolve: [] });
+    const classes = picture.labels.filter((label) => label.shown).map((label) => label.index);
+    const { key, settings } = picture;
+    const wanted = { longest: heat ? LONGEST_HEAT : 0, known: picture.heat?.name };
+    this.worker.postMessage({ kind: "look", id: wishes.id, key, settings, classes, ...wanted });
+  }
+
+  #answered({ id, boxes, heat }) {
+    const [picture, wishes] = [...this.waiting].find(([, entry]) => entry.id === id) ?? [];
+    if (!picture) return; // removed meanwhile
+    picture.suggestions = named(boxes);
+    if (heat) picture.heat = heat;
+    for (const resolve of wishes.done) resolve();
+    wishes.running = false;
+    if (wishes.next) this.#ask(picture, wishes);
+    else this.waiting.delete(picture);
+    this.changed();
+  }
+
+  boxesOf(picture) {
+    return visible(picture.history.now, picture.suggestions);
+  }
+
+  /** Change how boxes are suggested in a picture. */
+  set(picture, values) {
+    Object.assign(picture.settings, values);
+    this.unsaved = true;
+    return this.look(picture);
+  }
+
+  /** Let all pictures, and those to come, have the settings of this one. */
+  async setForAll(settings) {
+    this.settings = { ...settings };
+    for (const picture of this.pictures) picture.settings = { ...settings };
+    this.unsaved = true;
+    await Promise.all(this.ready().map((picture) => this.look(picture, { heat: picture === this.current })));
+  }
+
+  ready() {
+    return this.pictures.filter((picture) => picture.state === "ready");
+  }
+
+  show(picture) {
+    if (this.current && this.current !== picture) this.current.heat = null; // a megabyte that is quickly made again
+    this.current = picture;
+    if (picture.state === "ready") this.look(picture);
+    this.changed();
+  }
+
+  remove(picture) {
+    const place = this.pictures.indexOf(picture);
+    picture.abort.abort();
+    URL.revokeObjectURL(picture.url);
+    this.waiting.delete(picture);
+    this.worker.postMessage({ kind: "remove", key: picture.key });
+    this.pictures.splice(place, 1);
+    this.current = this.pictures[Math.min(place, this.pictures.length - 1)] ?? null;
+    if (this.current?.state === "ready") this.look(this.current);
+    this.changed();
+  }
+
+  /** The annotation file of all pictures, and what it holds in words. */
+  async export(format, { allClasses }) {
+    const pictures = this.ready().map((picture) => ({ picture, boxes: this.boxesOf(picture) }));
+    const used = new Set(pictures.flatMap(({ boxes }) => boxes.map((box) => box.classIndex)));
+    const indices = this.model.classes.map((_, index) => index).filter((index) => allClasses || used.has(index));
+    const place = new Map(indices.map((index, number) => [index, number]));
+    const file = await exportFile({
+      format,
+      classes: indices.map((index) => this.model.classes[index]),
+      pictures: pictures.map(({ picture, boxes }) => ({
+        name: picture.name,
+        height: picture.answer.height,
+        width: picture.answer.width,
+        boxes: boxes.map((box) => ({ class_index: place.get(box.classIndex), xyxy: box.xyxy, score: box.score })),
+      })),
+    });
+    this.unsaved = false;
+    const number = pictures.reduce((total, { boxes }) => total + boxes.length, 0);
+    return { ...file, words: `${count(number, "box", "boxes")} in ${count(pictures.length, "picture")}` };
+  }
+}

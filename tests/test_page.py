@@ -1,0 +1,474 @@
+"""The page in a real browser, from a dropped picture to the file that is read back."""
+
+import json
+import re
+import shutil
+import socket
+import threading
+import time
+from copy import copy
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mldfr.boxes import BOX_RULES
+from mldfr.exports import FORMATS
+from mldfr.score_maps import NORMALIZERS
+
+pytest.importorskip("fastapi", reason="needs the extra web: pip install 'mldfr[web]'")
+pytest.importorskip("playwright", reason="needs Playwright: pip install playwright")
+
+import uvicorn
+from playwright.sync_api import sync_playwright
+
+from mldfr.web.app import create_app
+from mldfr.web.settings import Settings
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, such as Debian's package chromium")
+
+SPY = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) => violations.push(event.violatedDirective));
+"""
+
+
+@pytest.fixture(scope="module")
+def model(localizer):
+    """The embedded model, which looks at pictures in a smaller size here."""
+    smaller = copy(localizer)
+    preprocessing = localizer.card.preprocessing.model_copy(update={"input_size": 112})
+    smaller.card = localizer.card.model_copy(update={"preprocessing": preprocessing})
+    return smaller
+
+
+@pytest.fixture(scope="module")
+def address(model):
+    """Its server on a free port."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    app = create_app(model, Settings(model_name="imagenet", max_bytes=2**20))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as manager:
+        browser = manager.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """Open the page; at the end it must have stayed with its server and made no complaint."""
+    contexts, complaints, requests = [], [], []
+
+    def open_page(**options):
+        context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.add_init_script(SPY)
+        page.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(address)
+        page.wait_for_selector(".samples img")
+        return page
+
+    open_page.complaints = complaints
+    yield open_page
+    for context in contexts:
+        for page in context.pages:
+            assert page.evaluate("window.violations") == []
+        context.close()
+    assert complaints == []
+    assert [url for url in requests if not url.startswith((f"{address}/", f"blob:{address}/", "data:"))] == []
+
+
+@pytest.fixture
+def page(open_page):
+    return open_page()
+
+
+def upload(page, *files):
+    page.set_input_files("#file", [str(file) for file in files])
+    settled(page, len(files))
+
+
+def settled(page, number):
+    """Wait until so many pictures are looked at or failed."""
+    done = "n => document.querySelectorAll('#thumbs [data-state=ready], #thumbs [data-state=failed]').length >= n"
+    page.wait_for_function(done, arg=number)
+    redrawn(page)
+
+
+def redrawn(page):
+    """Wait until the worker has answered and the page is drawn."""
+    frames = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    page.evaluate(frames)
+    page.wait_for_selector("main[aria-busy=false]")
+    page.evaluate(frames)
+
+
+def slide(page, threshold):
+    page.locator("#threshold").fill(str(threshold))
+    redrawn(page)
+
+
+def shown(page):
+    """The boxes as a screen reader is told them: class, kind and corners, in whole pixels."""
+    pattern = r"Box \d+ of \d+: (.*), (yours|suggested), left (\d+), top (\d+), width (\d+), height (\d+)"
+    found = []
+    for label in page.locator(".box").evaluate_all("boxes => boxes.map(box => box.getAttribute('aria-label'))"):
+        name, kind, *numbers = re.fullmatch(pattern, label).groups()
+        x, y, width, height = map(int, numbers)
+        found.append((name, kind, (x, y, x + width, y + height)))
+    return sorted(found)
+
+
+def corners(page):
+    return sorted(xyxy for _, _, xyxy in shown(page))
+
+
+def expected(boxes):
+    return sorted(tuple(round(value) for value in box.xyxy) for box in boxes)
+
+
+def download(page, name, tmp_path):
+    page.select_option("#format", name)
+    with page.expect_download() as waiting:
+        page.click("#download")
+    path = tmp_path / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    if path.suffix == ".zip":
+        with ZipFile(path) as archive:
+            archive.extractall(tmp_path)
+    place = {"coco": "annotations.json", "yolo": "yolo/data.yaml", "voc": "voc"}[name]
+    classes, pictures = FORMATS[name].read(tmp_path / place)
+    return classes, list(pictures)
+
+
+def test_from_an_upload_over_the_slider_and_a_corrected_box_to_the_file(page, photo, model, tmp_path):
+    upload(page, photo)
+    located = model.locate(photo, classes=1)
+    assert corners(page) == expected(located.labels[0].boxes)
+
+    slide(page, 0.45)
+    boxes = model.locate(photo, classes=1, threshold=0.45).labels[0].boxes
+    assert corners(page) == expected(boxes)
+
+    # By mouse: the lower right handle of the first box, 60 pixels of the screen to the left and up.
+    first = page.locator(".box").first
+    first.click(position={"x": 300, "y": 5})
+    name, _, before = next(box for box in shown(page) if box[2] == tuple(map(round, boxes[0].xyxy)))
+    handle = first.locator(".handle.se").bounding_box()
+    at = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
+    page.mouse.move(*at)
+    page.mouse.down()
+    page.mouse.move(at[0] - 60, at[1] - 60, steps=4)
+    page.mouse.up()
+    redrawn(page)
+    ((_, _, after),) = [box for box in shown(page) if box[1] == "yours"]
+    shift = 60 * 451 / page.locator("#stage").bounding_box()["width"]
+    np.testing.assert_allclose(np.subtract(after, before), (0, 0, -shift, -shift), atol=1.1)
+
+    # By keys: ten to the right, one down, the right edge by one, and undo of the last.
+    for key in ("Shift+ArrowRight", "ArrowDown", "Alt+ArrowRight", "Control+z"):
+        page.keyboard.press(key)
+    redrawn(page)
+    right = min(10, 451 - after[2])
+    down = min(1, 300 - after[3])
+    moved = (after[0] + right, after[1] + down, after[2] + right, after[3] + down)
+    assert (name, "yours", moved) in shown(page)
+
+    # It stays where it is while the slider moves.
+    slide(page, 0.6)
+    assert (name, "yours", moved) in shown(page)
+    kept = [box for box in shown(page) if box[1] == "suggested"]
+
+    classes, (picture,) = download(page, "coco", tmp_path)
+    assert len(classes) == 1000
+    assert (picture.name, picture.height, picture.width) == ("photo.jpg", 300, 451)
+    written = sorted((classes[box.class_index], tuple(map(round, box.xyxy))) for box in picture.boxes)
+    assert written == sorted((name, xyxy) for name, _, xyxy in [(name, "yours", moved), *kept])
+    assert [box.score for box in picture.boxes if tuple(map(round, box.xyxy)) == moved] == [None]
+
+
+def test_the_boxes_of_the_page_are_those_of_the_library_at_every_setting(page, photo, model):
+    script = """async ([rules, normalizers, thresholds]) => {
+      const { boxes, decode, prepare, sum } = await import("/static/maps.js");
+      const body = new FormData();
+      body.append("picture", document.querySelector("#file").files[0] ?? window.picture);
+      const answer = await (await fetch("/api/locate", { method: "POST", body })).json();
+      const { map_height: height, map_width: width } = answer, found = [];
+      for (const scales of [[1], [1.5, 2], [1, 1.5, 2]]) for (const label of answer.labels.slice(0, 2)) {
+        const maps = label.maps.filter((map) => scales.includes(map.scale));
+        const total = sum(maps.map((map) => ({ ...map, values: decode(map.values) })), height, width);
+        for (const rule of rules)
+          for (const normalizer of normalizers) for (const threshold of thresholds) {
+            const settings = { rule, normalizer, threshold };
+            const list = boxes(prepare(total, settings), settings, height, width);
+            found.push({ ...settings, scales, name: label.class_name, boxes: list.map((b) => [...b.xyxy, b.score]) });
+          }
+      }
+      return found;
+    }"""
+    page.evaluate(
+        "async (bytes) => { window.picture = new File([Uint8Array.from(bytes)], 'photo.jpg'); }",
+        list(photo.read_bytes()),
+    )
+    found = page.evaluate(script, [BOX_RULES.names(), NORMALIZERS.names(), [0, 0.2, 0.35, 0.8]])
+    assert len(found) == 3 * 2 * len(BOX_RULES) * len(NORMALIZERS) * 4
+    maps = {}
+    for scales in ((1,), (1.5, 2), (1, 1.5, 2)):
+        names = list(dict.fromkeys(entry["name"] for entry in found))
+        maps[scales] = dict(zip(names, model.locate(photo, classes=names, scales=scales).score_maps, strict=True))
+    for entry in found:
+        score_map = maps[tuple(entry["scales"])][entry["name"]]
+        boxes = BOX_RULES[entry["rule"]](score_map, NORMALIZERS[entry["normalizer"]], entry["threshold"])
+        own = np.array([[*box.xyxy, box.score] for box in boxes]).reshape(-1, 5)
+        np.testing.assert_allclose(np.array(entry["boxes"]).reshape(-1, 5), own, atol=1e-4, err_msg=str(entry))
+
+
+def test_the_controls_do_what_the_library_does(page, photos, model):
+    upload(page, photos["coffee.png"])
+    page.select_option("#rule", "union_regions")
+    page.select_option("#normalizer", "percentile")
+    page.locator("#scales input").nth(1).uncheck()
+    page.locator("#classes input").nth(1).check()
+    slide(page, 0.3)
+    rules = {"scales": (1.0, 2.0), "threshold": 0.3, "normalizer": "percentile", "box_rule": "union_regions"}
+    labels = model.locate(photos["coffee.png"], classes=2, **rules).labels
+    assert corners(page) == expected([box for label in labels for box in label.boxes])
+    page.click("#defaults")
+    redrawn(page)
+    labels = model.locate(photos["coffee.png"], classes=2).labels
+    assert corners(page) == expected([box for label in labels for box in label.boxes])
+
+
+def test_large_pictures_have_the_boxes_of_the_server(page, address, photo, tmp_path):
+    large = tmp_path / "large.jpg"
+    with Image.open(photo) as picture:
+        picture.resize((2706, 1800)).save(large, quality=60)
+    upload(page, large)
+    answer = page.request.post(f"{address}/api/locate", multipart={"picture": large}).json()
+    assert answer["map_width"] < answer["width"] == 2706
+    boxes = [tuple(box["xyxy"]) for box in answer["labels"][0]["boxes"]]
+    np.testing.assert_allclose(corners(page), sorted(boxes), atol=1)
+    assert "looked at in" in page.locator("#rule-note").inner_text()
+
+
+def test_everything_can_be_done_with_keys(page, photo, tmp_path):
+    upload(page, photo)
+    page.focus("#stage")
+    page.keyboard.press("n")
+    page.keyboard.press("3")
+    for _ in range(3):
+        page.keyboard.press("Alt+Shift+ArrowLeft")
+    redrawn(page)
+    third = page.locator("#classes .name").nth(2).inner_text()
+    assert (third, "yours", (169, 113, 252, 188)) in shown(page)
+    page.keyboard.press("Shift+Tab")  # to the suggestion before it
+    page.keyboard.press("Enter")
+    redrawn(page)
+    assert [kind for _, kind, _ in shown(page)] == ["yours", "yours"]
+    page.keyboard.press("Delete")
+    redrawn(page)
+    assert [name for name, _, _ in shown(page)] == [third]
+    assert page.evaluate("document.activeElement.className").startswith("box")
+    page.wait_for_selector("#announcer:text('deleted')", state="attached")
+    slide(page, 0.3)
+    assert [name for name, _, _ in shown(page)] == [third]  # what was deleted does not come back
+    page.focus("#stage")
+    page.keyboard.press("Control+z")
+    redrawn(page)
+    assert len(shown(page)) == 2
+    page.keyboard.press("Control+Shift+z")
+    redrawn(page)
+    assert len(shown(page)) == 1
+    page.keyboard.press("?")
+    assert page.locator("#help").is_visible()
+    page.keyboard.press("Escape")
+    page.focus("#reset")
+    page.keyboard.press("Enter")
+    redrawn(page)
+    assert [kind for _, kind, _ in shown(page)] == ["suggested"]
+
+
+def test_accepting_boxes_changes_neither_them_nor_others(page, photos):
+    upload(page, photos["coffee.png"])
+    for row in page.locator("#classes input").all():
+        row.check()
+    slide(page, 0.5)
+    before = [(name, xyxy) for name, _, xyxy in shown(page)]
+    assert len({name for name, _ in before}) == 5
+    while kinds := [kind for _, kind, _ in shown(page) if kind == "suggested"]:
+        page.locator(".box:not(.own)").first.focus()
+        page.keyboard.press("Enter")
+        redrawn(page)
+        assert len([kind for _, kind, _ in shown(page) if kind == "suggested"]) == len(kinds) - 1
+    assert [(name, xyxy) for name, _, xyxy in shown(page)] == before
+
+
+def test_boxes_are_drawn_with_the_mouse_and_corrected_with_numbers(page, photo):
+    upload(page, photo)
+    slide(page, 0.9)
+    frame = page.locator("#stage").bounding_box()
+    page.click("#draw")
+    page.mouse.move(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + frame["width"] + 50, frame["y"] + frame["height"] + 50, steps=3)  # past the corner
+    page.mouse.up()
+    redrawn(page)
+    assert [box[2] for box in shown(page) if box[1] == "yours"] == [pytest.approx((226, 150, 451, 300), abs=1)]
+    for field, value in (("x0", 300), ("y0", 10), ("x1", 9999), ("y1", 60)):
+        page.fill(f"#{field}", str(value))
+        page.keyboard.press("Tab")
+    redrawn(page)
+    assert [box[2] for box in shown(page) if box[1] == "yours"] == [(300, 10, 451, 60)]
+
+
+def test_other_classes_are_found_among_a_thousand(page, photo, model):
+    upload(page, photo)
+    search = page.get_by_role("combobox", name="Look for another class")
+    search.fill("golden retr")
+    assert page.locator("#more-classes li").all_inner_texts() == ["golden retriever"]
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#classes .name:text-is('golden retriever')")
+    redrawn(page)
+    (label,) = model.locate(photo, classes=["golden retriever"]).labels
+    assert sorted(xyxy for name, _, xyxy in shown(page) if name == "golden retriever") == expected(label.boxes)
+    page.locator("#box-list button").first.click()
+    editor = page.get_by_role("combobox", name="Class", exact=True)
+    editor.fill("window screen")
+    page.keyboard.press("Enter")
+    redrawn(page)
+    assert [name for name, kind, _ in shown(page) if kind == "yours"] == ["window screen"]
+
+
+def test_several_pictures_are_one_download_and_names_stay_apart(page, photos, tmp_path):
+    (tmp_path / "other").mkdir()
+    cat, namesake = tmp_path / "cat.png", tmp_path / "other" / "cat.jpg"
+    shutil.copy(photos["chelsea.png"], cat)
+    with Image.open(photos["coffee.png"]) as picture:
+        picture.save(namesake)
+    upload(page, cat, namesake)
+    page.uncheck("#all-classes")
+    classes, pictures = download(page, "voc", tmp_path)
+    assert [picture.name for picture in pictures] == ["cat-2.jpg", "cat.png"]
+    assert len(classes) == 2
+    page.click("#for-all")
+    _, pictures = download(page, "yolo", tmp_path)
+    assert [(picture.name, picture.width) for picture in pictures] == [("cat.png", 451), ("cat-2.jpg", 600)]
+    page.click("#remove")
+    redrawn(page)
+    assert page.locator("#thumbs button").count() == 1
+
+
+def test_pictures_are_dropped_pasted_and_taken_from_the_samples(page, photo):
+    give = """([kind, bytes]) => {
+      const data = new DataTransfer();
+      data.items.add(new File([Uint8Array.from(bytes)], `${kind}.jpg`, { type: "image/jpeg" }));
+      const options = { bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data };
+      if (kind === "drop") document.body.dispatchEvent(new DragEvent("dragenter", options));
+      const covered = !document.querySelector("#dropping").hidden;
+      const Kind = kind === "drop" ? DragEvent : ClipboardEvent;
+      document.body.dispatchEvent(new Kind(kind, options));
+      return covered && document.querySelector("#dropping").hidden;
+    }"""
+    content = list(photo.read_bytes())
+    assert page.evaluate(give, ["drop", content])
+    page.evaluate(give, ["paste", content])
+    page.click("text=Samples")
+    page.locator("#sample-menu button", has_text="Drawn animals").first.click()
+    settled(page, 3)
+    assert page.locator("#thumbs .name").all_inner_texts() == ["drop.jpg", "paste.jpg", "creature-1.png"]
+
+
+def test_what_cannot_be_used_is_said_and_the_rest_goes_on(open_page, photo, tmp_path):
+    page = open_page()
+    (tmp_path / "text.png").write_text("not a picture")
+    (tmp_path / "large.bmp").write_bytes(bytes(2**20))
+    upload(page, tmp_path / "text.png", photo)
+    assert "not a picture" in page.locator("#problem").inner_text()
+    page.set_input_files("#file", [str(tmp_path / "large.bmp")])
+    assert "at most 1 MB" in page.locator("#toasts").inner_text()
+    page.locator("#thumbs button").nth(1).click()
+    redrawn(page)
+    assert page.locator("#problem").is_hidden()
+    assert len(shown(page)) == 1
+    assert any("415" in text for text in open_page.complaints)  # the browser itself reports the refused request
+    open_page.complaints.clear()
+
+
+def test_a_busy_server_is_asked_again(open_page, photo):
+    page = open_page()
+    answers = [429]
+
+    def busy_once(route):
+        if not answers:
+            return route.continue_()
+        return route.fulfill(status=answers.pop(), headers={"Retry-After": "0.1"}, body=json.dumps({"error": {}}))
+
+    page.route("**/api/locate", busy_once)
+    upload(page, photo)
+    assert len(shown(page)) == 1
+    open_page.complaints.clear()
+
+
+def test_everything_has_a_name_and_fits_a_phone(open_page, photo):
+    page = open_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, color_scheme="dark")
+    upload(page, photo)
+    page.locator(".box").first.tap()
+    redrawn(page)
+    wide = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    assert len(set(page.evaluate(wide))) == 1
+    nameless = """() => [...document.querySelectorAll("button, input, select, [tabindex='0']")].filter((element) =>
+      !(element.getAttribute("aria-label") || element.labels?.length || element.innerText?.trim()
+        || element.textContent.trim())).map((element) => element.outerHTML)"""
+    assert page.evaluate(nameless) == []
+    assert page.evaluate("document.querySelectorAll('img:not([alt])').length") == 0
+
+
+def luminance(color):
+    digits = color.strip().lstrip("#")
+    digits = "".join(2 * digit for digit in digits) if len(digits) == 3 else digits
+    channels = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_and_controls_stand_out(open_page, scheme):
+    page = open_page(color_scheme=scheme)
+    style = "name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`)"
+    text = [
+        ("ink", "paper"),
+        ("ink", "card"),
+        ("ink", "sunk"),
+        ("ink", "accent-soft"),
+        ("soft", "paper"),
+        ("soft", "card"),
+    ]
+    text += [
+        ("soft", "sunk"),
+        ("soft", "accent-soft"),
+        ("accent", "card"),
+        ("on-accent", "accent"),
+        ("warn", "warn-soft"),
+    ]
+    for pairs, least in ((text, 4.5), ([("edge", "card"), ("accent", "paper"), ("edge", "paper")], 3)):  # WCAG 2.2, AA
+        for pair in pairs:
+            dark, light = sorted(luminance(page.evaluate(style, name)) for name in pair)
+            assert (light + 0.05) / (dark + 0.05) >= least, pair
