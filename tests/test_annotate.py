@@ -26,7 +26,7 @@ from mldfr.exports import FORMATS
 from mldfr.predict import Localizer
 
 CLASSES = ("cat", "cup", "rocket")
-OPTIONS = ("--scales", "1,1.5", "--device", "cpu")
+OPTIONS = ("--scales", "1,1.5", "--device", "cpu", "--refine", "none")
 
 
 @pytest.fixture(scope="session")
@@ -118,6 +118,15 @@ def test_labels_that_are_known_say_which_boxes_to_draw(model, pictures, tmp_path
     assert content["annotations"]
     assert all(files[row["image_id"]].startswith(names[row["category_id"]] + "/") for row in content["annotations"])
     assert len({row["category_id"] for row in coco(tmp_path / "predicted")["annotations"]}) < 3  # it is untrained
+
+
+def test_boxes_are_fitted_to_the_picture_if_nothing_else_is_said(model, pictures, tmp_path):
+    run("annotate", model, pictures, "--out", tmp_path / "out", "--format", "csv", "--min-region", "0")
+    _, images = FORMATS["csv"].read(tmp_path / "out" / "annotations.csv")
+    localizer = Localizer.load(model)
+    for image in images:
+        (label,) = localizer.locate(pictures / image.name, refine="grabcut").labels
+        assert sorted(box.xyxy for box in image.boxes) == sorted(box.xyxy for box in label.boxes)
 
 
 def test_only_the_largest_box_or_regions_of_some_size(model, pictures, tmp_path):

@@ -15,7 +15,6 @@ from mldfr.cli.options import (
     Device,
     Instances,
     Normalizer,
-    Refine,
     Scales,
     Threshold,
     checked_rules,
@@ -73,7 +72,9 @@ def annotate(
     normalizer: Normalizer = None,
     box_rule: BoxRule = None,
     instances: Instances = None,
-    refine: Refine = None,
+    refine: Annotated[
+        str, typer.Option(help="grabcut or superpixels fit boxes to the picture; none leaves them as the map has them.")
+    ] = "grabcut",
     boxes: Annotated[Taken, typer.Option(help="All boxes of a class, or the one around the most pixels.")] = Taken.all,
     min_region: Annotated[
         float, typer.Option(metavar="SHARE", help="Leave out regions with fewer pixels than this share of the largest.")
