@@ -146,10 +146,10 @@ def test_score_maps_are_the_models_own(model, pictures, tmp_path):
     out = tmp_path / "out"
     annotate(model, f"folder:{pictures}", out, formats="npy,png,csv")
     located = Localizer.load(model).locate(pictures / "cup/a.jpg", classes=["cup"], scales=(1, 1.5))
-    np.testing.assert_array_equal(np.load(out / "maps/cup/a.jpg.1.npy"), located.activations[0])
-    with Image.open(out / "maps/cup/a.jpg.1.png") as grey:
+    np.testing.assert_array_equal(np.load(out / "score-maps/cup/a.jpg.1.npy"), located.activations[0])
+    with Image.open(out / "score-maps/cup/a.jpg.1.png") as grey:
         np.testing.assert_allclose(np.asarray(grey) / 255, located.activations[0], atol=0.5 / 255)
-    assert len(list((out / "maps").rglob("*.npy"))) == 6
+    assert len(list((out / "score-maps").rglob("*.npy"))) == 6
 
 
 def test_parts_joined_are_one_run(model, pictures, tmp_path):
@@ -220,9 +220,64 @@ def test_corrections_in_a_folder_are_not_written_over(model, pictures, tmp_path)
     annotate(model, pictures, out, formats="voc")
     file = out / "voc/Annotations/cat/a.xml"
     file.write_text("corrected")
-    assert "corrections" in annotate(model, pictures, out, formats="voc,csv", code=1).output
-    assert file.read_text() == "corrected"
+    assert "stays as it is" in annotate(model, pictures, out, formats="voc,csv").output
     assert (out / "annotations.csv").exists()
+    shutil.copy(pictures / "cat/a.jpg", pictures / "cat/b.jpg")
+    assert "lacks what was found since" in annotate(model, pictures, out, formats="voc", code=1).output
+    assert file.read_text() == "corrected"
+
+
+def test_a_picture_that_was_replaced_is_annotated_anew(model, pictures, tmp_path):
+    out, other = tmp_path / "out", tmp_path / "other"
+    annotate(model, pictures, out)
+    shutil.copytree(pictures, other)
+    with Image.open(pictures / "cup/a.jpg") as picture:
+        picture.resize((40, 40)).save(other / "cat/a.jpg")
+    result = annotate(model, other, out)
+    assert "going on: 5 of 6" in result.output
+    (image,) = (image for image in coco(out)["images"] if image["file_name"] == "cat/a.jpg")
+    assert (image["height"], image["width"]) == (40, 40)
+
+
+def test_pictures_outside_of_the_list_have_names_inside(model, pictures, tmp_path):
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/list.csv").write_text("image,label\n../pictures/cat/a.jpg,cat\n../pictures/cup/a.jpg,cup\n")
+    annotate(model, f"csv:{tmp_path / 'lists/list.csv'}", tmp_path / "out", formats="coco,png")
+    assert [image["file_name"] for image in coco(tmp_path / "out")["images"]] == [
+        "pictures/cat/a.jpg",
+        "pictures/cup/a.jpg",
+    ]
+    assert len(list((tmp_path / "out/score-maps").rglob("*.png"))) == 2
+
+
+def test_score_maps_are_no_pictures(model, pictures, tmp_path):
+    for _ in range(2):
+        annotate(model, pictures, pictures / "boxes", formats="coco,png")
+    assert len(coco(pictures / "boxes")["images"]) == 6
+    annotate(model, pictures, tmp_path / "out")
+    assert len(coco(tmp_path / "out")["images"]) == 6
+
+
+def test_what_one_format_cannot_hold_does_not_keep_the_others_from_it(model, pictures, tmp_path):
+    shutil.copy(pictures / "cat/a.jpg", pictures / "cat/\x07.jpg")
+    result = annotate(model, pictures, tmp_path / "out", formats="voc,coco", code=1)
+    assert "voc cannot be written" in result.output
+    assert len(coco(tmp_path / "out")["images"]) == 7
+    assert (tmp_path / "out/review.csv").exists()
+
+
+def test_wrong_scales_leave_nothing_that_refuses_the_right_ones(model, pictures, tmp_path):
+    annotate(model, pictures, tmp_path / "out", "--scales", "0.001", code=2)
+    annotate(model, pictures, tmp_path / "out")
+
+
+def test_a_part_that_was_cut_off_is_to_be_gone_on_with(model, pictures, tmp_path):
+    annotate(model, pictures, tmp_path, formats="csv")
+    file = tmp_path / "parts/1-of-1.jsonl"
+    file.write_bytes(file.read_bytes()[:-20])
+    result = run("merge", tmp_path, "--format", "csv", "--out", tmp_path, code=2)
+    assert "run its command again" in result.output
+    annotate(model, pictures, tmp_path, "--shard", "1/2", formats="csv", code=2)
 
 
 @pytest.mark.parametrize(
@@ -234,6 +289,8 @@ def test_corrections_in_a_folder_are_not_written_over(model, pictures, tmp_path)
         (("--min-region", "2"), "--min-region"),
         (("--labels", "given"), "folder:"),
         (("--scales", "0"), "scales"),
+        (("--split", "train"), "--split"),
+        (("--workers", "2"), "--engine ray"),
     ],
 )
 def test_wrong_usage_is_said_at_once(model, pictures, tmp_path, options, message):
@@ -282,7 +339,7 @@ def test_names_without_unicode_are_failures(model, pictures, tmp_path):
     shutil.copy(pictures / "cat/a.jpg", os.fsencode(pictures) + b"/cat/\xff.jpg")
     annotate(model, pictures, tmp_path / "out", code=1)
     (row,) = table(tmp_path / "out" / "failed.csv")
-    assert "not Unicode" in row["reason"]
+    assert "name in Unicode" in row["reason"]
 
 
 def test_shards_share_the_pictures_and_keep_them_when_others_are_added(pictures):

@@ -74,6 +74,14 @@ def test_margin_is_the_distance_to_the_best_other_class(probabilities, expected)
     assert margin(np.array(probabilities, np.float32), 0) == pytest.approx(expected, abs=1e-6)
 
 
+def test_other_classes_of_a_multi_label_model_say_nothing_against_one():
+    maps, options = {1.0: square(64, 8, 8, 40, 40)}, {"size": (64, 64), "scales": (1.0,), "threshold": 0.5}
+    rules = {"rule": BOX_RULES["regions"], "normalize": NORMALIZERS["min_max"]}
+    both = np.array([0.99, 0.99], np.float32)
+    assert doubt(both, 0, maps, **options, **rules, multi_label=True).margin == pytest.approx(0.01)
+    assert doubt(both, 0, maps, **options, **rules).margin == pytest.approx(0.5)
+
+
 def test_a_class_that_is_given_is_not_doubted():
     unsure = Doubt(margin=0.45, scales=0.1, thresholds=0.2)
     assert unsure.uncertainty(given=False) == 0.45

@@ -25,7 +25,7 @@ def cut_unfinished(file: Path) -> None:
     if not file.is_file():
         return
     with file.open("r+b") as lines:
-        end = lines.seek(0, os.SEEK_END)
+        end = size = lines.seek(0, os.SEEK_END)
         while end > 0:
             start = max(0, end - BLOCK)
             lines.seek(start)
@@ -33,7 +33,8 @@ def cut_unfinished(file: Path) -> None:
                 end = start + found + 1
                 break
             end = start
-        lines.truncate(end)
+        if end < size:
+            lines.truncate(end)
 
 
 def parse(text: str | bytes, file: Path) -> dict[str, Any]:

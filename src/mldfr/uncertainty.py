@@ -23,7 +23,8 @@ class Doubt:
     """Reasons to doubt one label of a picture, each in [0, 1], where 0 is certain.
 
     Attributes:
-        margin: How near the probabilities of the label and of the best other class are.
+        margin: How near the probabilities of the label and of the best other class are; of a multi-label model what the
+            label's own lacks to 1.
         scales: How little the boxes of the single scales agree with the box of all; None for a single scale.
         thresholds: How little the boxes at nearby thresholds agree with the box.
     """
@@ -56,6 +57,7 @@ def doubt(
     rule: BoxRule,
     normalize: Normalizer,
     threshold: float,
+    multi_label: bool = False,
 ) -> Doubt:
     """Look for reasons to doubt a label.
 
@@ -68,6 +70,7 @@ def doubt(
         rule: From maps to boxes, of which that around the most pixels is looked at.
         normalize: Brings maps into [0, 1].
         threshold: What an activation must exceed.
+        multi_label: Whether other classes may be there as well, and say nothing against the label.
     """
     height, width = preview_size(*size)
     parts = {scale: _resize(scale_maps[scale], height, width) for scale in scales}
@@ -76,7 +79,8 @@ def doubt(
     box = box_at(total, threshold)
     near = [box_at(total, min(max(threshold + step, 0.0), 0.99)) for step in STEPS]
     alone = [box_at(part, threshold) for part in parts.values()] if len(parts) > 1 else []
-    return Doubt(margin(probabilities, class_index), _disagreement(box, alone), _disagreement(box, near) or 0.0)
+    unsure = float(1 - probabilities[class_index]) if multi_label else margin(probabilities, class_index)
+    return Doubt(unsure, _disagreement(box, alone), _disagreement(box, near) or 0.0)
 
 
 def margin(probabilities: Float32Array, class_index: int) -> float:

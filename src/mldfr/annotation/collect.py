@@ -2,11 +2,11 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mldfr.annotation.journal import PARTS
+from mldfr.annotation.listing import PARTS
 from mldfr.annotation.work import Row
 from mldfr.data import DataError
 from mldfr.exports import FORMATS, AnnotatedImage, ObjectBox
@@ -41,6 +41,7 @@ class Collection:
             raise DataError(f"{', '.join(map(str, folders))}: no {PARTS}/*-of-*.json, so nothing was annotated here")
         self.setting = _common_setting(abouts)
         _check_complete(abouts)
+        self._unlisted = {name: why for about in abouts for name, why in read_json(about)["unlisted"].items()}
         self._files = [about.with_suffix(".jsonl") for about in abouts]
         self._places: dict[int, _Place] = {}
         for number, about in enumerate(abouts):
@@ -57,12 +58,18 @@ class Collection:
         offset = 0
         with file.open("rb") as lines:
             for line in lines:
+                if not line.endswith(b"\n"):  # cut off when its process was killed
+                    break
                 row = parse(line, file)
                 self._places[row["index"]] = _Place(number, offset, "error" in row)
                 found.add(row["index"])
                 offset += len(line)
         if len(found) != expected:
             raise DataError(f"{file}: has {len(found)} of {expected} pictures; run its command again to go on")
+
+    def newer_than(self, path: Path) -> bool:
+        """Whether rows were added after a file or folder was made."""
+        return any(file.stat().st_mtime_ns > path.stat().st_mtime_ns for file in self._files)
 
     def __len__(self) -> int:
         return sum(not place.failed for place in self._places.values())
@@ -73,7 +80,7 @@ class Collection:
 
     def failures(self) -> Iterator[tuple[str, str]]:
         """The pictures that could not be annotated, and why."""
-        yield from self.setting["unlisted"].items()
+        yield from self._unlisted.items()
         for row in self._read(failed=True):
             yield row["name"], row["error"]
 
@@ -121,13 +128,13 @@ def _check_complete(abouts: Sequence[Path]) -> None:
         )
 
 
-def write_annotations(collection: Collection, out: Path, formats: Iterable[str]) -> dict[str, Path]:
-    """Write the annotations in every format, and return what the user's tool opens.
+def write_annotations(collection: Collection, out: Path, format: str) -> Path:
+    """Write the annotations in a format, and return what the user's tool opens.
 
     Raises:
-        ExportError: What a format cannot hold, or a folder that is there already.
+        ExportError: What the format cannot hold, or a folder that is there already.
     """
-    return {name: FORMATS[name].write(out, collection.classes, _images(collection)) for name in formats}
+    return FORMATS[format].write(out, collection.classes, _images(collection))
 
 
 def _images(collection: Collection) -> Iterator[AnnotatedImage]:

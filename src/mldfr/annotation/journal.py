@@ -8,13 +8,11 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from mldfr.annotation.listing import Item, Listing, Shard
+from mldfr.annotation.listing import PARTS, Item, Listing, Shard
 from mldfr.annotation.work import Row
 from mldfr.data import DataError
 from mldfr.files import replacing
 from mldfr.json_files import append_line, cut_unfinished, differences, parse, read_json, write_json
-
-PARTS = "parts"
 
 
 class Journal:
@@ -36,6 +34,7 @@ class Journal:
         self._stem = folder / PARTS / str(shard)
         self._lock = FileLock(self._stem.with_suffix(".lock"), timeout=0)
         self._done: set[str] = set()
+        self._failed: dict[str, str] = {}
 
     @property
     def _rows(self) -> Path:
@@ -64,27 +63,37 @@ class Journal:
     def _go_on(self) -> None:
         """Take what is there, if it belongs to the same setting; of a listing that has changed what still holds."""
         about = self._stem.with_suffix(".json")
+        self._refuse_other_counts()
         mine = [item for item in self._listing.items if item in self._shard]
         setting = self._setting | {"listing": self._listing.digest(), "pictures": len(mine)}
         setting["unlisted"] = self._listing.failed
-        self._rows.touch()
+        self._rows.open("ab").close()  # its time says when a row was added last
         cut_unfinished(self._rows)
-        if about.exists():
+        if about.exists() and self._rows.stat().st_size:
             there = read_json(about)
             if different := differences(_lasting(there), self._setting):
                 raise DataError(f"{self._rows}: was made in another setting ({different}); name another folder")
             if there["listing"] != setting["listing"]:
                 self._renumber(mine)
         write_json(about, setting)
-        self._done = {row["name"] for row in read_rows(self._rows) if "error" not in row}
+        for row in read_rows(self._rows):
+            if "error" in row:
+                self._failed[row["name"]] = row["error"]
+            else:
+                self._done.add(row["name"])
+
+    def _refuse_other_counts(self) -> None:
+        for other in self._stem.parent.glob("*-of-*.json"):
+            if other.stem.partition("-of-")[2] != str(self._shard.count):
+                raise DataError(f"{other}: the work was shared in another way; name another folder")
 
     def _renumber(self, mine: Sequence[Item]) -> None:
-        """Keep the rows of pictures that are still listed with the same labels, under their new numbers."""
+        """Keep the rows of pictures that are listed with the same labels and size, under their new numbers."""
         items = {item.name: item for item in mine}
         with replacing(self._rows) as temporary, temporary.open("w", encoding="utf-8") as file:
             for row in read_rows(self._rows):
                 item = items.get(row["name"])
-                if item is not None and list(item.labels) == row["asked"]:
+                if item is not None and [list(item.labels), item.size] == [row["asked"], row["size"]]:
                     file.write(json.dumps(row | {"index": item.index}) + "\n")
 
     def pending(self) -> list[Item]:
@@ -95,8 +104,9 @@ class Journal:
         return len(self._done)
 
     def add(self, row: Row) -> None:
-        """Write a row down."""
-        append_line(self._rows, row)
+        """Write a row down, unless it says of a picture once more why it cannot be read."""
+        if row.get("error") is None or self._failed.get(row["name"]) != row["error"]:
+            append_line(self._rows, row)
 
 
 def read_rows(file: Path) -> Iterator[Row]:

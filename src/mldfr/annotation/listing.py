@@ -2,15 +2,21 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 from zlib import crc32
 
 from mldfr.data import READERS, DataError, DataSet, open_data, parse_source
+from mldfr.exports import AnnotatedImage, ExportError
 from mldfr.images import ImageError, find_images
 from mldfr.types import Sample
+
+MAPS, PARTS = "score-maps", "parts"
+"""Folders of score maps and of rows, in the folder that annotating writes to."""
 
 Labels = Literal["given", "predicted"]
 _Found = tuple[str, Path, tuple[int, ...]]
@@ -25,12 +31,14 @@ class Item:
         name: Its path with `/`, relative to the folder of the pictures.
         path: Its file.
         labels: The classes to look for, in the model's numbers; none where the model shall say.
+        size: Bytes of the file, by which a picture that was replaced is known; -1 where it is not there.
     """
 
     index: int
     name: str
     path: Path
     labels: tuple[int, ...] = ()
+    size: int = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +54,10 @@ class Listing:
     failed: dict[str, str]
 
     def digest(self) -> str:
-        """SHA-256 of names and labels."""
+        """SHA-256 of names, labels and sizes."""
         digest = hashlib.sha256()
         for item in self.items:
-            digest.update(json.dumps([item.name, item.labels]).encode())
+            digest.update(json.dumps([item.name, item.labels, item.size]).encode())
         return digest.hexdigest()
 
 
@@ -92,7 +100,6 @@ def list_pictures(
     images: Path | None = None,
     splits: Sequence[str] = (),
     labels: Labels | None = None,
-    leave_out: Path | None = None,
 ) -> Listing:
     """List the pictures of a folder, or of a data set.
 
@@ -103,16 +110,23 @@ def list_pictures(
         splits: Which splits of a data set; all when empty.
         labels: Whether the labels of a data set say which classes to look for, or the model. None is `given` where
             labels are known.
-        leave_out: A folder in which no pictures are looked for.
+
+    Returns:
+        The pictures; score maps that annotating has written are none.
 
     Raises:
-        DataError: No such data, labels where none are known, or a class that the model does not have.
+        DataError: No such data, splits or another place where there can be none, labels where none are known, or a
+            class that the model does not have.
     """
     kind, colon, _ = source.partition(":")
     if not colon or (kind not in READERS and Path(source).is_dir()):
         if labels == "given":
             raise DataError(f"{source}: a folder has no labels; where its folders are classes, name it folder:{source}")
-        return _listing(_in_folder(source, leave_out))
+        if splits or images is not None:
+            raise DataError(
+                f"{source}: a folder has no splits, and its pictures are inside; --split and --images do not fit"
+            )
+        return _listing(_in_folder(source))
     _, path = parse_source(source)
     root = images or (path if path.is_dir() else path.parent)
     samples = list(_samples(open_data(source, images=images), splits, None if labels == "predicted" else classes))
@@ -122,21 +136,21 @@ def list_pictures(
     return _listing((_name(sample, root), sample.path, sample.labels if known else ()) for sample in samples)
 
 
-def _in_folder(source: str, leave_out: Path | None) -> Iterator[_Found | ImageError]:
+def _in_folder(source: str) -> Iterator[_Found | ImageError]:
     if not Path(source).is_dir():
         kinds = ", ".join(READERS.names())
         raise DataError(f"{source}: no such folder; data is a folder of pictures, or KIND:PATH with one of {kinds}")
-    for found in find_images([source], leave_out=leave_out):
+    for found in find_images([source]):
         yield found if isinstance(found, ImageError) else (found.relative.as_posix(), found.path, ())
 
 
 def _samples(data: DataSet, splits: Sequence[str], classes: Sequence[str] | None) -> Iterator[Sample]:
     """The samples of the splits, each file once; with labels in the numbers of `classes`, if there are any."""
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for split in splits or data.splits:
         for sample in data.split(split) if classes is None else _renumbered(data, split, classes):
-            if sample.path not in seen:
-                seen.add(sample.path)
+            if (path := os.path.normpath(sample.path)) not in seen:
+                seen.add(path)
                 yield sample
 
 
@@ -151,7 +165,24 @@ def _renumbered(data: DataSet, split: str, classes: Sequence[str]) -> Iterator[S
 
 
 def _name(sample: Sample, root: Path) -> str:
-    return sample.path.relative_to(root).as_posix() if sample.path.is_relative_to(root) else sample.id
+    """The path from the folder of the data; of a picture outside of it what is left without the way out."""
+    path = Path(os.path.relpath(sample.path, root))
+    return Path(*(part for part in path.parts if part != os.pardir)).as_posix()
+
+
+@cache
+def _holds_maps(folder: Path) -> bool:
+    """Whether annotating has written score maps here."""
+    if folder.name == MAPS and (folder.parent / PARTS).is_dir():
+        return True
+    return folder != folder.parent and _holds_maps(folder.parent)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1  # reading it will say why
 
 
 def _listing(found: Iterable[_Found | ImageError]) -> Listing:
@@ -162,10 +193,14 @@ def _listing(found: Iterable[_Found | ImageError]) -> Listing:
             failed[each.path] = each.reason
             continue
         name, path, labels = each
-        if any("\ud800" <= character <= "\udfff" for character in name):
-            failed[name] = "its name is not Unicode, so no annotation file can hold it"
-        elif name in items:
+        if _holds_maps(path.absolute().parent):
+            continue
+        if name in items:
             raise DataError(f"{path} and {items[name].path} would both be {name} in an annotation file")
+        try:
+            AnnotatedImage(name, 1, 1)
+        except ExportError as error:
+            failed[name] = f"no annotation file can hold its name ({error})"
         else:
-            items[name] = Item(len(items), name, path, labels)
+            items[name] = Item(len(items), name, path, labels, _size(path))
     return Listing(tuple(items.values()), failed)

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from mldfr.annotation.listing import Item, Labels, Listing, Shard, list_pictures
-from mldfr.annotation.work import MAPS, Work
+from mldfr.annotation.work import Work
 from mldfr.config import Rules, told_apart
 from mldfr.data import DataError
 from mldfr.deployment.loading import open_locator
@@ -16,6 +16,8 @@ from mldfr.exports.base import check_classes
 from mldfr.predict import Locator
 
 VERSIONED = ("mldfr", "torch", "torchvision", "numpy", "opencv-python-headless")
+LONGEST_NAME = 240
+"""Bytes: file systems take 255, of which a class's number and a suffix need some."""
 
 
 @dataclass(frozen=True)
@@ -84,19 +86,21 @@ def make_plan(request: Request) -> Plan:
     locator = open_locator(request.model, device=request.device)
     classes = check_classes(told_apart(locator.card.class_names))
     localization = locator.card.localization.changed(**request.rules)
+    locator.activator(localization.scales)  # refuses scales that it cannot have
     listing = list_pictures(
         request.data,
         locator.card.class_names,
         images=request.images,
         splits=request.splits,
         labels=request.labels,
-        leave_out=request.out / MAPS,
     )
     if not listing.items:
         raise DataError(f"{request.data}: no pictures")
     for name in formats:
         if FORMATS[name].by_stem:
             _check_stems(listing.items, name)
+    if maps:
+        _check_lengths(listing.items)
     setting = {
         "data": request.data,
         "model": request.model,
@@ -107,7 +111,7 @@ def make_plan(request: Request) -> Plan:
         "labels": request.labels,
         "boxes": request.boxes,
         "min_region": request.min_region,
-        "maps": list(maps),
+        "maps": sorted(maps),
         "versions": {package: version(package) for package in VERSIONED},
     }
     work = Work(localization, request.boxes, request.min_region, maps, request.out, request.batch_size)
@@ -120,7 +124,7 @@ def split_formats(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...
     Raises:
         ValueError: A name that is neither.
     """
-    wanted = tuple(dict.fromkeys(names))
+    wanted = tuple(dict.fromkeys(name.strip() for name in names))
     maps = tuple(name for name in wanted if name in MAP_FORMATS)
     formats = tuple(name for name in wanted if name not in MAP_FORMATS)
     for name in formats:
@@ -141,3 +145,11 @@ def _check_stems(items: Sequence[Item], name: str) -> None:
                 f"{item.name}; rename one, or leave {name} out"
             )
         seen[stem] = item.name
+
+
+def _check_lengths(items: Sequence[Item]) -> None:
+    for item in items:
+        if len(PurePosixPath(item.name).name.encode()) > LONGEST_NAME:
+            raise DataError(
+                f"{item.path}: its score maps would have too long a name; rename it, or leave npy and png out"
+            )

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def annotate_on_ray(
         address: Of a cluster that is there; None starts one on this machine.
 
     Raises:
-        ValueError: The extra is not installed.
+        ValueError: The extra is not installed, or there is no such cluster.
     """
     try:
         import ray
@@ -56,7 +57,7 @@ def annotate_on_ray(
         raise ValueError("--engine ray needs Ray; install it with: pip install 'mldfr[ray]'") from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # its progress is told by ours
     if not ray.is_initialized():
-        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, include_dashboard=False)
+        _connect(address)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
@@ -66,7 +67,7 @@ def annotate_on_ray(
     pictures = ray.data.from_items([{"item": json.dumps(_plain(item))} for item in items])
     rows = pictures.map_batches(
         Annotator,
-        fn_constructor_args=(model, device, work),
+        fn_constructor_args=(_absolute(model), device, replace(work, out=work.out.absolute())),
         batch_size=PICTURES_PER_TASK,
         compute=ray.data.ActorPoolStrategy(size=count),
         num_gpus=1 if gpus else None,
@@ -74,6 +75,21 @@ def annotate_on_ray(
     )
     for row in rows.iter_rows():
         yield json.loads(row["row"])
+
+
+def _connect(address: str | None) -> None:
+    import ray
+
+    try:
+        # Without an address Ray would join whatever cluster it finds.
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.WARNING)
+    except ConnectionError as error:
+        raise ValueError(f"--address {address}: no such cluster ({str(error).splitlines()[0]})") from error
+
+
+def _absolute(model: str) -> str:
+    """A model's file as workers with other working folders find it; a name stays one."""
+    return str(Path(model).absolute()) if Path(model).exists() else model
 
 
 def _share(cpus: float, count: int) -> float:

@@ -6,7 +6,7 @@ from itertools import tee
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from mldfr.annotation.listing import Item
+from mldfr.annotation.listing import MAPS, Item
 from mldfr.boxes import BOX_RULES
 from mldfr.config import Localization, Rules
 from mldfr.exports import MAP_FORMATS
@@ -22,7 +22,6 @@ Row = dict[str, Any]
 CANDIDATES = 5
 LIKELY = 0.5
 """Of a multi-label model the classes from this probability on are taken, of the five most probable; or the best."""
-MAPS = "maps"
 
 
 @dataclass(frozen=True)
@@ -63,18 +62,18 @@ def _chosen(item: Item, locator: Locator) -> Chosen:
 
 
 def _row(item: Item, located: Located | ImageError, work: Work, *, multi_label: bool) -> Row:
-    row: Row = {"name": item.name, "index": item.index, "asked": list(item.labels)}
+    row: Row = {"name": item.name, "index": item.index, "asked": list(item.labels), "size": item.size}
     if isinstance(located, ImageError):
         return row | {"error": located.reason}
     labels = []
     for position, label in enumerate(located.labels):
         if item.labels or position == 0 or not multi_label or label.probability >= LIKELY:
-            labels.append(_label(located, position, work))
+            labels.append(_label(located, position, work, multi_label=multi_label))
             _keep_map(item, located, position, work)
     return row | {"height": located.height, "width": located.width, "labels": labels}
 
 
-def _label(located: Located, position: int, work: Work) -> dict[str, Any]:
+def _label(located: Located, position: int, work: Work, *, multi_label: bool) -> dict[str, Any]:
     label, settings = located.labels[position], work.localization
     doubts = doubt(
         located.probabilities,
@@ -85,6 +84,7 @@ def _label(located: Located, position: int, work: Work) -> dict[str, Any]:
         rule=BOX_RULES[settings.box_rule],
         normalize=NORMALIZERS[settings.normalizer],
         threshold=settings.threshold,
+        multi_label=multi_label,
     )
     return {
         "class": label.class_index,

@@ -1,5 +1,6 @@
 """`mldfr annotate` and `mldfr merge`: pictures in, annotation files out."""
 
+import shlex
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -99,6 +100,8 @@ def annotate(
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters is reported, with the name
     with usage_errors():
+        if engine is Engine.local and (workers, address) != (None, None):
+            raise ValueError("--workers and --address are for --engine ray")
         from mldfr.annotation.listing import Shard
         from mldfr.annotation.plan import Request, make_plan
 
@@ -123,9 +126,13 @@ def annotate(
 
     with usage_errors(), Journal(out, request.shard, plan.setting, plan.listing) as journal:
         rows = _engine(engine, plan, journal, request.model, device, workers, address)
-        _work_through(rows, journal)
+        failed = _work_through(rows, journal)
     if request.shard.count > 1:
-        typer.echo(f"part {shard} is done; when all are: mldfr merge {out} --format {formats} --out {out}", err=True)
+        wanted = ",".join(plan.formats) or "csv"
+        command = shlex.join(["mldfr", "merge", str(out), "--format", wanted, "--out", str(out)])
+        typer.echo(f"part {shard} is done; when all are: {command}", err=True)
+        if failed:
+            raise typer.Exit(1)
         return
     _finish([out], out, plan.formats)
 
@@ -163,8 +170,9 @@ def _engine(
     return annotate_on_ray(journal.pending(), plan.work, model=model, device=device, workers=workers, address=address)
 
 
-def _work_through(rows: "Iterator[Row]", journal: "Journal") -> None:
-    """Write the rows down as they come; say how far it is, and name what cannot be read at once."""
+def _work_through(rows: "Iterator[Row]", journal: "Journal") -> int:
+    """Write the rows down as they come; say how far it is, name what cannot be read at once, and count it."""
+    failed = 0
     pending, done = len(journal.pending()), len(journal)
     if done:
         typer.echo(f"going on: {done} of {done + pending} pictures are already annotated", err=True)
@@ -172,6 +180,8 @@ def _work_through(rows: "Iterator[Row]", journal: "Journal") -> None:
         journal.add(row)
         if "error" in row:
             typer.echo(f"mldfr: {row['name']}: {row['error']}", err=True)
+            failed += 1
+    return failed
 
 
 def _with_progress(rows: "Iterable[Row]", total: int) -> "Iterator[Row]":
@@ -200,22 +210,35 @@ def _duration(seconds: float) -> str:
 
 
 def _finish(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> None:
-    """Write everything that can be made of the rows."""
+    """Write everything that can be made of the rows; what one format cannot hold does not keep the others from it."""
     from mldfr.annotation.collect import Collection, write_annotations, write_failed
     from mldfr.annotation.review import write_review
+    from mldfr.exports import ExportError
 
+    problems = []
     with usage_errors():
         collection = Collection(folders)
-        there = [name for name in formats if (out / name).is_dir()]
-        written = write_annotations(collection, out, [name for name in formats if name not in there])
-        review = write_review(collection, out)
-        failed = write_failed(collection, out)
-    _say(collection, [*written.values(), review], failed, out)
-    for name in there:
-        typer.echo(
-            f"{out / name} stays as it was, since it may hold corrections; remove it to have it written anew", err=True
-        )
-    if failed or there:
+        try:
+            files = [write_review(collection, out)]
+            failed = write_failed(collection, out)
+            for name in formats:
+                if not (out / name).is_dir():
+                    try:
+                        files.append(write_annotations(collection, out, name))
+                    except ExportError as error:
+                        problems.append(f"{name} cannot be written: {error}")
+                elif collection.newer_than(out / name):
+                    problems.append(
+                        f"{out / name} lacks what was found since it was made; remove it and run this again"
+                    )
+                else:
+                    typer.echo(f"{out / name} is there, and stays as it is", err=True)
+        except OSError as error:
+            raise ValueError(f"nothing can be written to {out} ({error.strerror})") from error
+    _say(collection, files, failed, out)
+    for problem in problems:
+        typer.echo(f"mldfr: {problem}", err=True)
+    if failed or problems:
         raise typer.Exit(1)
 
 
