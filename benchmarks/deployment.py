@@ -3,6 +3,7 @@
     python benchmarks/deployment.py --images PHOTOGRAPHS --model imagenet --scales 1,1.5,2
     python benchmarks/deployment.py --images PHOTOGRAPHS --weights RESNET50 --scales 1
     python benchmarks/deployment.py --images PHOTOGRAPHS --model imagenet --onnx imagenet.onnx --memory
+    python benchmarks/deployment.py --images PHOTOGRAPHS --model imagenet --onnx imagenet.onnx --agreement
 
 Both go from JPEG files to boxes of the most probable class, with the same number of threads. Rounds are interleaved and
 the medians of their ratios printed, so that a noisy machine disturbs both alike; the processor's time, summed over the
@@ -19,6 +20,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import psutil
 import torch
 
@@ -40,6 +42,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=12, help="photographs in a round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", action="store_true", help="stream 200 photographs and watch the memory")
+    parser.add_argument(
+        "--agreement", action="store_true", help="compare maps and boxes of five classes on all of them"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     scales = tuple(map(float, arguments.scales.split(",")))
@@ -49,10 +54,12 @@ def main() -> None:
         if not file.exists():
             export(network(arguments.model, arguments.weights), file, scales=scales)
         exported = mldfr.load_onnx(file, device="cpu", threads=arguments.threads)
+        localizer = network(arguments.model, arguments.weights)
         if arguments.memory:
             watch_memory(exported, paths, scales)
+        elif arguments.agreement:
+            agree(localizer, exported, paths, scales)
         else:
-            localizer = network(arguments.model, arguments.weights)
             compare({"PyTorch": localizer, "onnxruntime": exported}, paths[: arguments.count], scales, arguments.rounds)
 
 
@@ -88,6 +95,27 @@ def compare(locators: dict[str, Locator], paths: Sequence[Path], scales: Sequenc
             numbers = (statistics.median(ratios), min(ratios), max(ratios))
             shown = f"{statistics.median(seconds):10.3f}{numbers[0]:12.2f}{numbers[1]:8.2f}{numbers[2]:8.2f}"
             print(f"{name + ', ' + clock:28}{shown}")
+
+
+def agree(localizer: Locator, exported: Locator, paths: Sequence[Path], scales: Sequence[float]) -> None:
+    """Print how far the maps of the five most probable classes differ at most, and in how many of them the boxes do."""
+    largest = difference = 0.0
+    labels = ranks = boxes = 0
+    streams = (locator.locate_all(paths, scales=scales, classes=5) for locator in (localizer, exported))
+    for expected, found in zip(*streams, strict=True):
+        assert isinstance(expected, mldfr.Located)
+        assert isinstance(found, mldfr.Located)
+        largest = max(largest, float(np.abs(expected.score_maps).max()))
+        order = [label.class_index for label in expected.labels]
+        if order != [label.class_index for label in found.labels]:
+            ranks += 1
+            continue
+        difference = max(difference, float(np.abs(expected.score_maps - found.score_maps).max()))
+        for one, other in zip(expected.labels, found.labels, strict=True):
+            labels += 1
+            boxes += not np.array_equal(one.boxes.xyxy, other.boxes.xyxy)
+    print(f"{len(paths)} photographs, {labels} maps: largest value {largest:.4g}, largest difference {difference:.2g}")
+    print(f"another order of the five classes in {ranks} photographs, other boxes in {boxes} maps")
 
 
 def watch_memory(locator: Locator, paths: Sequence[Path], scales: Sequence[float], count: int = 200) -> None:
