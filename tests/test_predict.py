@@ -218,3 +218,9 @@ def test_each_picture_may_have_classes_of_its_own(localizer, photos):
         alone = localizer.locate(photo, classes=classes, scales=(1,))
         assert [label.class_index for label in result.labels] == [label.class_index for label in alone.labels]
         np.testing.assert_allclose(result.score_maps, alone.score_maps, atol=1e-3)
+
+
+@pytest.mark.parametrize("chosen", [[-1], [1000], [], 0, 1001])
+def test_classes_of_a_picture_that_do_not_exist_are_refused(localizer, photo, chosen):
+    with pytest.raises(ValueError, match="classes are 0 to 999"):
+        list(localizer.locate_each([(photo, chosen)], scales=(1,)))

@@ -38,6 +38,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from mldfr.web.app import create_app
 from mldfr.web.pictures import WORKING_PIXELS, read_picture
+from mldfr.web.server import Connection, make_server
 from mldfr.web.settings import Settings, host_names, is_loopback
 
 CLASSES = ("cat", "dog", "crane", "crane")
@@ -592,3 +593,26 @@ def test_wrong_usage_is_said_before_anything_is_served():
     assert done.exit_code == 2
     assert "nothing.safetensors" in done.stderr
     assert serve("--port", "70000").exit_code == 2
+
+
+def test_a_connection_without_a_whole_request_is_closed(network, monkeypatch):
+    monkeypatch.setattr(Connection, "head_seconds", 0.5)
+    server = make_server(app_of(network))
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as idle:
+            idle.sendall(b"GET / HT")
+            assert idle.recv(100) == b""
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            assert [client.get("/healthz").status_code for _ in range(2)] == [200, 200]
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+def test_an_origin_that_cannot_be_read_is_foreign(client):
+    answer = client.post("/api/export", json={}, headers={"Origin": "http://["})
+    assert answer.status_code == 403

@@ -153,7 +153,19 @@ class Locator(ABC):
         settings = self.card.localization.changed(**rules)
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1; got {batch_size}")
+        pictures = ((image, self._checked(chosen)) for image, chosen in pictures)
         return self._stream(pictures, self.activator(settings.scales), settings, batch_size)
+
+    def _checked(self, chosen: Chosen) -> Chosen:
+        """The classes, if the model has them; every engine would answer otherwise to those it has not."""
+        count = len(self.card.class_names)
+        if isinstance(chosen, int):
+            known = 1 <= chosen <= count
+        else:
+            known = len(chosen) > 0 and all(0 <= index < count for index in chosen)
+        if not known:
+            raise ValueError(f"classes are 0 to {count - 1}, at least one, or 1 to {count} of them; got {chosen}")
+        return chosen
 
     def _stream(
         self,

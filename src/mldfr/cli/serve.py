@@ -29,10 +29,9 @@ def serve(
         _check_extra()
         listening = _listen(host, port)
 
-    import uvicorn
-
     from mldfr.deployment.loading import open_locator
     from mldfr.web.app import create_app
+    from mldfr.web.server import make_server
     from mldfr.web.settings import Settings, host_names, is_loopback
 
     with usage_errors():
@@ -48,15 +47,7 @@ def serve(
     reached = socket.gethostname() if host in ("0.0.0.0", "::") else host
     shown = f"[{reached}]" if ":" in reached else reached
     typer.echo(f"mldfr: open http://{shown}:{listening.getsockname()[1]} in a browser; Ctrl+C ends it", err=True)
-    config = uvicorn.Config(
-        create_app(locator, settings),
-        log_level="warning",
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=100,
-        timeout_graceful_shutdown=5,
-    )
-    uvicorn.Server(config).run(sockets=[listening])
+    make_server(create_app(locator, settings)).run(sockets=[listening])
 
 
 def _check_extra() -> None:

@@ -12,6 +12,7 @@ from fastapi import APIRouter, FastAPI, File, Form, Request, Response, UploadFil
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.formparsers import MultiPartParser
 
 from mldfr.predict import Locator
 from mldfr.web.errors import WebError, add_error_handlers
@@ -30,6 +31,9 @@ from mldfr.web.schemas import (
 )
 from mldfr.web.settings import Settings
 from mldfr.web.work import Worker
+
+# A picture within the limits stays in memory: the parser would write anything over a megabyte to a temporary file.
+MultiPartParser.spool_max_size = Settings.model_fields["max_bytes"].default
 
 STATIC = Path(__file__).parent / "static"
 

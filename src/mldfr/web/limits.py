@@ -97,9 +97,19 @@ class SameOrigin:
         if method in SAFE_METHODS:
             return
         origin = headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
-        if foreign or headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        if (origin is not None and _place(origin) != host.lower()) or headers.get("sec-fetch-site", "none") not in (
+            "same-origin",
+            "none",
+        ):
             raise WebError(403, "cross_origin", "Requests from the pages of other websites are refused.")
+
+
+def _place(origin: str) -> str:
+    """Host and port of an Origin header; the empty text for one that cannot be read."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _host_name(host: str) -> str:

@@ -153,6 +153,7 @@ export class Controls {
     byId("editor-class").append(this.editor.element);
     for (const corner of CORNERS) {
       byId(corner).addEventListener("change", () => {
+        if (!this.stage.selected) return;
         const xyxy = CORNERS.map((id) => Number(byId(id).value));
         this.stage.place(this.stage.selected, sane(xyxy, this.picture.answer), null);
       });

@@ -196,8 +196,8 @@ export class Stage {
   }
 
   #dragNew(event) {
+    this.stage.focus({ preventScroll: true }); // a number that was typed is taken before its box is left
     this.select(null);
-    this.stage.focus({ preventScroll: true });
     const from = this.#at(event);
     const fresh = make("div", { className: "box drawn" });
     this.layer.append(fresh);
