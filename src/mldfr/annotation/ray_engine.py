@@ -39,6 +39,9 @@ def annotate_on_ray(
 ) -> Iterator[Row]:
     """The row of each picture, as they come: the order is that in which the actors finish.
 
+    The last bits of float32 sums depend on the number of threads, and an actor has as many as CPUs; with
+    `OMP_NUM_THREADS` set, the rows are to the last bit those of one process with as many.
+
     Args:
         items: The pictures; their paths, and the model's, must be there on every machine.
         work: What is done with each. Score maps go to `work.out`, which all machines must share.
