@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mldfr.annotation.listing import PARTS
+from mldfr.annotation.listing import PARTS, part_files
 from mldfr.annotation.work import Row
 from mldfr.data import DataError
 from mldfr.exports import FORMATS, AnnotatedImage, ObjectBox
@@ -36,7 +36,7 @@ class Collection:
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        abouts = [file for folder in folders for file in sorted((folder / PARTS).glob("*-of-*.json"))]
+        abouts = [file for folder in folders for file in part_files(folder)]
         if not abouts:
             raise DataError(f"{', '.join(map(str, folders))}: no {PARTS}/*-of-*.json, so nothing was annotated here")
         self.setting = _common_setting(abouts)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from mldfr.annotation.listing import PARTS, Item, Listing, Shard
+from mldfr.annotation.listing import PARTS, Item, Listing, Shard, part_files
 from mldfr.annotation.work import Row
 from mldfr.data import DataError
 from mldfr.files import replacing
@@ -31,7 +31,7 @@ class Journal:
     def __init__(self, folder: Path, shard: Shard, setting: Mapping[str, Any], listing: Listing) -> None:
         self._shard, self._listing = shard, listing
         self._setting: dict[str, Any] = json.loads(json.dumps(setting))
-        self._stem = folder / PARTS / str(shard)
+        self._folder, self._stem = folder, folder / PARTS / str(shard)
         self._lock = FileLock(self._stem.with_suffix(".lock"), timeout=0)
         self._done: set[str] = set()
         self._failed: dict[str, str] = {}
@@ -64,6 +64,8 @@ class Journal:
         """Take what is there, if it belongs to the same setting; of a listing that has changed what still holds."""
         about = self._stem.with_suffix(".json")
         self._refuse_other_counts()
+        for leftover in self._stem.parent.glob(f".{self._shard}-*"):  # a process was killed while it wrote one
+            leftover.unlink()
         mine = [item for item in self._listing.items if item in self._shard]
         setting = self._setting | {"listing": self._listing.digest(), "pictures": len(mine)}
         setting["unlisted"] = self._listing.failed
@@ -83,7 +85,7 @@ class Journal:
                 self._done.add(row["name"])
 
     def _refuse_other_counts(self) -> None:
-        for other in self._stem.parent.glob("*-of-*.json"):
+        for other in part_files(self._folder):
             if other.stem.partition("-of-")[2] != str(self._shard.count):
                 raise DataError(f"{other}: the work was shared in another way; name another folder")
 

@@ -93,6 +93,11 @@ class Shard:
         return f"{self.number}-of-{self.count}"
 
 
+def part_files(folder: Path) -> list[Path]:
+    """The files in which the parts of a folder say what they are; one that is still being written is hidden."""
+    return sorted(file for file in (folder / PARTS).glob("*-of-*.json") if not file.name.startswith("."))
+
+
 def list_pictures(
     source: str,
     classes: Sequence[str],
