@@ -71,9 +71,16 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
 
 
 def append_line(file: Path, line: Mapping[str, Any]) -> None:
-    """Add a line of JSON to a file."""
-    with file.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(line) + "\n")
+    """Add a line of JSON to a file.
+
+    Raises:
+        DataError: It cannot be written; what was written of the line is left for `cut_unfinished`.
+    """
+    try:
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise DataError(f"nothing can be written to {file} ({error.strerror})") from error
 
 
 def id_of(line: Mapping[str, Any], file: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from mldfr.annotation.listing import MAPS, Item
 from mldfr.boxes import BOX_RULES
 from mldfr.config import Localization, Rules
+from mldfr.data import DataError
 from mldfr.exports import MAP_FORMATS
 from mldfr.images import ImageError
 from mldfr.predict import Chosen, Located, Locator
@@ -109,4 +110,7 @@ def _keep_map(item: Item, located: Located, position: int, work: Work) -> None:
         activation = NORMALIZERS[located.normalizer](located.score_maps[position])
         for name in work.maps:
             path = work.out / MAPS / f"{item.name}.{located.labels[position].class_index}"
-            MAP_FORMATS[name](path, activation)
+            try:
+                MAP_FORMATS[name](path, activation)
+            except OSError as error:
+                raise DataError(f"{path}.{name}: cannot be written ({error.strerror})") from error
