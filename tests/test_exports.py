@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 import tracemalloc
+from itertools import chain, product
 from pathlib import Path, PurePosixPath
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 from zipfile import ZipFile
@@ -27,12 +29,13 @@ from mldfr.exports import FORMATS, AnnotatedImage, ExportError, ObjectBox, to_su
 from mldfr.exports.label_studio import LabelStudio
 from mldfr.exports.yolo import text_file
 from mldfr.registry import UnknownNameError
+from mldfr.types import Boxes, Label, Prediction
 
 EVERY_FORMAT = pytest.mark.parametrize("name", FORMATS.names())
 FOLDERS = pytest.mark.parametrize("name", ["yolo", "voc"])
 
 CLASSES = ("cat", "ice cream", 'say: "hi"', "l'été", "犬", "yes", "1", "a,b;<&>", "#%", "{x}", "null")
-CHARACTERS = "aZ é日😀'\"&<>#%+,;:=?*[]{}|.\\~`$!@()-_\n\t"
+CHARACTERS = "aZ é日😀'\"&<>#%+,;:=?*[]{}|.\\~`$!@()-_\t"
 PARTS = st.text(st.sampled_from(CHARACTERS), min_size=1, max_size=8).filter(lambda part: part not in (".", ".."))
 NAMES = st.builds(
     lambda folders, stem, suffix: "/".join([*folders, stem + suffix]),
@@ -45,10 +48,10 @@ SCORES = st.none() | st.sampled_from([0.0, 1.0]) | st.floats(0, 1)
 
 @st.composite
 def sides(draw, size):
-    """Two ends on a grid of 1/16 pixel, often at the borders, at least 1/16 apart."""
-    low = draw(st.just(0) | st.integers(0, 16 * size - 1))
-    high = draw(st.just(16 * size) | st.just(low + 1) | st.integers(low + 1, 16 * size))
-    return low / 16, high / 16
+    """Two ends, often at the borders, and sometimes nearer to each other than any format has digits for."""
+    low = draw(st.just(0.0) | st.integers(0, size - 1) | st.floats(0, size - 1e-6))
+    high = draw(st.just(float(size)) | st.just(low + 1e-6) | st.floats(low + 1e-6, size))
+    return low, high
 
 
 @st.composite
@@ -133,15 +136,16 @@ def test_many_classes_and_equal_stems_in_two_folders(name, tmp_path):
     assert numbers == {"a/cat.jpg": 0, "a b/cat.jpg": 999, "b/cat.jpg": 500}
 
 
-@EVERY_FORMAT
-def test_all_formats_share_a_folder(name, tmp_path):
-    for other in FORMATS:
-        FORMATS[other].write(tmp_path, "xyz", some_images(3))
-    before = {path.name for path in tmp_path.iterdir()}
-    assert not {path for path in before if path.startswith(".")}
-    (tmp_path / "alone").mkdir()
-    FORMATS[name].write(tmp_path / "alone", "xyz", some_images(3))
-    assert {path.name for path in (tmp_path / "alone").iterdir()} <= before
+def test_all_formats_share_a_folder(tmp_path):
+    alone = {}
+    for name in FORMATS:
+        FORMATS[name].write(tmp_path / name, "xyz", some_images(3))
+        FORMATS[name].write(tmp_path / "all", "xyz", some_images(3))
+        alone[name] = {path.name for path in (tmp_path / name).iterdir()}
+        folder = FORMATS[name].folder
+        assert alone[name] == {folder} if folder else all((tmp_path / name / file).is_file() for file in alone[name])
+    together = [path.name for path in (tmp_path / "all").iterdir()]
+    assert sorted(together) == sorted(chain(*alone.values()))
 
 
 @EVERY_FORMAT
@@ -194,23 +198,65 @@ def test_a_folder_that_is_there_is_not_touched(name, tmp_path):
     assert kept.exists()
 
 
-@FOLDERS
-@pytest.mark.parametrize(
-    ("one", "other"), [("a/x.jpg", "a/x.png"), ("x.jpg", "x.jpg"), ("& é.b.jpg", "& é.b.PNG"), (".x.jpg", ".x.png")]
-)
-def test_two_pictures_of_one_stem_are_an_error_that_names_both(name, one, other, tmp_path):
-    images = [AnnotatedImage("first.jpg", 4, 4), AnnotatedImage(one, 4, 4), AnnotatedImage(other, 4, 4)]
-    with pytest.raises(ExportError, match=f"{re.escape(other)} and {re.escape(one)} need one"):
+@EVERY_FORMAT
+@pytest.mark.parametrize(("one", "other"), [("a/x.jpg", "a/x.png"), ("& é.b.jpg", "& é.b.PNG"), (".x.jpg", ".x.png")])
+def test_two_pictures_of_one_stem_are_held_or_an_error_that_names_both(name, one, other, tmp_path):
+    images = [AnnotatedImage(picture, 4, 4) for picture in ("first.jpg", one, other)]
+    if not FORMATS[name].by_stem:
+        assert round_trip(name, tmp_path, "x", images)[1] == images
+        return
+    with pytest.raises(ExportError, match=f"{re.escape(other)} and {re.escape(one)} both need the name"):
         FORMATS[name].write(tmp_path, "x", images)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("name", "suffix"), [("yolo", "txt"), ("voc", "xml")])
+def test_the_tools_that_know_pictures_by_their_stems():
+    by_stem = {name for name in FORMATS if FORMATS[name].by_stem}
+    assert by_stem >= {"yolo", "voc", "cvat"}
+    assert not by_stem & {"coco", "csv", "label-studio"}
+
+
+@EVERY_FORMAT
+def test_two_pictures_of_one_name_are_an_error(name, tmp_path):
+    with pytest.raises(ExportError, match=r"expected pictures whose names differ; got 'a/x.jpg' twice"):
+        FORMATS[name].write(tmp_path, "x", [AnnotatedImage("a/x.jpg", 4, 4)] * 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+@EVERY_FORMAT
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_folder_named_as_a_label_file_is_an_error(name, suffix, order, tmp_path):
-    images = [AnnotatedImage("a.jpg", 4, 4), AnnotatedImage(f"a.{suffix}/b/c.jpg", 4, 4)][::order]
-    with pytest.raises(ExportError, match="and another picture need one"):
+def test_a_folder_named_as_a_label_file_is_an_error_that_names_both(name, order, tmp_path):
+    names = ["first.jpg", "a.jpg", "a.xml/b/c.jpg", "b.jpg", "b.txt/d/c.jpg"][::order]
+    images = [AnnotatedImage(picture, 4, 4) for picture in names]
+    if name not in ("yolo", "voc"):
+        assert round_trip(name, tmp_path, "x", images)[1] == images
+        return
+    pair = ["a.jpg", "a.xml/b/c.jpg"] if name == "voc" else ["b.jpg", "b.txt/d/c.jpg"]
+    later, earlier = pair[::-order]
+    with pytest.raises(ExportError, match=f"{later} and {earlier} both need the name"):
         FORMATS[name].write(tmp_path, "x", images)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_may_have_the_name_of_another_formats_files(tmp_path):
+    image = AnnotatedImage("a.xml/b.txt/c.jpg", 4, 4)
+    for name in ("yolo", "voc"):
+        assert round_trip(name, tmp_path, "x", [image]) == (("x",), [image])
+
+
+@FOLDERS
+@pytest.mark.parametrize("picture", ["a\nb.jpg", "a.jpg\n", "a\u2028b.jpg"])
+def test_names_that_would_be_two_in_a_list_are_refused(name, picture, tmp_path):
+    with pytest.raises(ExportError, match="expected a picture's name of one line"):
+        FORMATS[name].write(tmp_path, "x", [AnnotatedImage(picture, 4, 4)])
+    assert list(tmp_path.iterdir()) == []
+
+
+@FOLDERS
+def test_a_name_that_is_too_long_for_the_disk_is_named(name, tmp_path):
+    picture = "x" * 253 + ".b"
+    with pytest.raises(ExportError, match=f"{picture}: File name too long"):
+        FORMATS[name].write(tmp_path, "x", [AnnotatedImage(picture, 4, 4)])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -218,7 +264,7 @@ def test_a_folder_named_as_a_label_file_is_an_error(name, suffix, order, tmp_pat
     ("name", "count"),
     [("yolo", 1000), ("voc", 1000)] + [(name, 20000) for name in FORMATS if name not in ("yolo", "voc")],
 )
-def test_memory_stays_flat(name, count, tmp_path):
+def test_memory_holds_nothing_but_names(name, count, tmp_path):
     FORMATS[name].write(tmp_path / "warm", "xyz", some_images(10))
     tracemalloc.start()
     try:
@@ -226,15 +272,24 @@ def test_memory_stays_flat(name, count, tmp_path):
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 1.5e6
+    assert peak < 1.5e6 + 250 * count  # a picture with two boxes takes a thousand bytes
 
 
 def test_unusual_line_ends_survive_where_they_can(tmp_path):
-    image = AnnotatedImage("a\r\x01\u2028b.jpg", 4, 4, (ObjectBox(0, (0, 0, 1, 1)),))
-    for name in ("coco", "cvat", "csv", "label-studio", "yolo"):
+    image = AnnotatedImage("a\r\n\x01\u2028b.jpg", 4, 4, (ObjectBox(0, (0, 0, 1, 1)),))
+    for name in ("coco", "cvat", "csv", "label-studio"):
         assert round_trip(name, tmp_path, ("x",), (image,))[1][0].name == image.name
     with pytest.raises(ExportError, match="expected a name that XML can hold"):
-        FORMATS["voc"].write(tmp_path, "x", [image])
+        FORMATS["voc"].write(tmp_path, "x", [AnnotatedImage("\x01.jpg", 4, 4)])
+
+
+@EVERY_FORMAT
+def test_the_thinnest_boxes_do_not_vanish(name, tmp_path):
+    thin = [(5, 5, 5 + 1e-9, 9), (0, 3, 8, 3 + 1e-9), (20000 - 1e-9, 0, 20000, 2), (0, 0, 1e-9, 1e-9)]
+    image = AnnotatedImage("a.jpg", 10, 20000, tuple(ObjectBox(0, xyxy) for xyxy in thin))
+    _, (found,) = round_trip(name, tmp_path, "x", [image])
+    for box, xyxy in zip(found.boxes, thin, strict=True):
+        np.testing.assert_allclose(box.xyxy, xyxy, rtol=0, atol=FORMATS[name].precision)
 
 
 # --- What is refused, in writing ---
@@ -308,38 +363,51 @@ def test_a_missing_file_is_named(name, tmp_path):
         list(FORMATS[name].read(tmp_path / "nowhere")[1])
 
 
+OUTSIDE = "expected a box with an area inside 4 x 4 pixels"
 DAMAGES = {
     "coco": ("annotations.json", [
         ('"images"', '"pictures"', "images: Field required"),
         ('"category_id": 1', '"category_id": 9', "expected annotations of listed images and categories"),
-        ("[0.0, 0.0, 2.0, 3.0]", "[0.0, 0.0, -2.0, 3.0]", "image 1: expected a box"),
+        ("[0.0, 0.0, 2.0, 3.0]", "[0.0, 0.0, -2.0, 3.0]", rf"a.jpg: bbox \[0.0, 0.0, -2.0, 3.0\]: {OUTSIDE}"),
+        ("[0.0, 0.0, 2.0, 3.0]", "[-9, 0.0, 9, 3.0]", rf"a.jpg: bbox \[-9.0, 0.0, 9.0, 3.0\]: {OUTSIDE}"),
+        ("[0.0, 0.0, 2.0, 3.0]", "[1, 4, 1, 1]", rf"a.jpg: bbox \[1.0, 4.0, 1.0, 1.0\]: {OUTSIDE}"),
         ("[0.0, 0.0, 2.0, 3.0]", "[0.0, 0.0, 2.0]", r"annotations.0.bbox.3: Field required"),
         ("a.jpg", "../a.jpg", "expected a relative path"),
         ("]}", "]", "Invalid JSON"),
     ]),
     "label-studio": ("label-studio.json", [
-        ('"height": 4', '"depth": 4', "data.height: Field required"),
+        ('"height": 4', '"depth": 4', r"\?d=images/a.jpg: data.height: Field required"),
+        ('"image":', '"picture":', "task 1: data.image: Field required"),
+        ('"x": 0.0', '"x": 200', rf"\?d=images/a.jpg: x=200.0 .*: {OUTSIDE}"),
+        ('"rotation": 0', '"rotation": 45', r"a.jpg: expected a box without rotation; got one of 45 degrees"),
+        ('["x"]', '["x", "x"]', r"a.jpg: expected one label on a box; got x, x"),
+        ('["x"]', "[]", r"a.jpg: expected one label on a box; got none"),
+        ('"result": [', '"result": [1, ', r"a.jpg: predictions.0._Results.result.0: "),
+        ('"predictions": [', '"annotations": [{"result": 7}], "predictions": [', r"a.jpg: annotations.0.result: "),
         ('["x"]', '["y"]', r"a.jpg: expected one of 1 classes; got 'y'"),
         ('"score": 0.5}', '"score": 5}', "expected a score"),
     ]),
     "csv": ("annotations.csv", [
         ("image,", "picture,", "expected the columns image, height"),
-        ("2.0", "two", "line 2: could not convert string to float: 'two'"),
-        (",x,", ",y,", "line 2: expected a class of classes.csv; got 0 'y'"),
+        ("2.0", "two", "line 2: a.jpg: could not convert string to float: 'two'"),
+        ("0.0,0.0,2.0", "7.0,0.0,9.0", f"line 2: a.jpg: 7.0, 0.0, 9.0, 3.0: {OUTSIDE}"),
+        (",x,", ",y,", "line 2: a.jpg: expected a class of classes.csv; got 0 'y'"),
         (",0.5", "", "line 2: expected 10 cells; got 9"),
         ("a.jpg", '"a.jpg', "unexpected end of data"),
     ]),
     "yolo": ("yolo/labels/a.txt", [
         ("0 ", "0 1 ", "expected class, centre, width and height in a line"),
-        ("0 ", "3 ", "a.txt: a.jpg: expected one of 1 classes, numbered from 0; got 3"),
+        ("0 ", "3 ", "a.txt: line 1: a.jpg: expected one of 1 classes, numbered from 0; got 3"),
+        ("0 0.25", "\n0 1.25", f"a.txt: line 2: a.jpg: '0 1.25.*': {OUTSIDE}"),
         ("0.25", "x.25", "could not convert string to float"),
         ("\n", "\n0 0.5 0.5 0.5 0.5\n", "expected 2 scores, one a label; got 1; delete it"),
     ]),
     "voc": ("voc/Annotations/a.xml", [
         ("<name>x", "<name>y", "expected one of 1 classes; got 'y'"),
         ("<xmax>2", "<xmax>", "expected an element <bndbox/xmax> with a value"),
+        ("<xmin>1", "<xmin>7", f"a.xml: bndbox 7, 1, 2, 3: {OUTSIDE}"),
         ("</annotation>", "", "no element found"),
-        ("a.jpg", "../a.jpg", "expected a relative path"),
+        ("a.jpg", "..", "expected a relative path"),
     ]),
 }  # fmt: skip
 
@@ -362,12 +430,19 @@ def test_a_damaged_file_is_named(name, file, old, new, message, tmp_path):
     ("name", "file", "text", "message"),
     [
         ("yolo", "yolo/data.yaml", "names: {1: x}", "expected `names`, a list or numbered from 0; got {1: 'x'}"),
+        ("yolo", "yolo/data.yaml", "names: {0: x, a: y}", "expected `names`, a list or numbered from 0; got {0: 'x', "),
+        ("yolo", "yolo/data.yaml", "names: [x, no]", "expected class names as text, in quotes where YAML means some"),
         ("yolo", "yolo/data.yaml", "names: [x", "not YAML"),
         ("yolo", "yolo/images.csv", "image,size", "expected the columns image, height, width"),
         ("yolo", "yolo/images.csv", "image,height,width\na.jpg,4", "images.csv: not enough values"),
+        ("yolo", "yolo/images.csv", "image,height,width\n/a.jpg,4,4", "expected a relative path"),
+        ("yolo", "yolo/images.csv", "image,height,width\n../a.jpg,4,4", "expected a relative path"),
+        ("yolo", "yolo/images.csv", "image,height,width\n,4,4", "expected a relative path"),
+        ("yolo", "yolo/images.csv", "image,height,width\na.jpg,0,4", "expected a height and a width; got 0 and 4"),
         ("csv", "classes.csv", "class_index,class_name\n1,x", "expected classes numbered from 0, in order"),
         ("label-studio", "label-studio.xml", "<View", "label-studio.xml: unclosed token"),
-        ("voc", "voc/classes.txt", "x\nx\n", "classes.txt: expected class names that differ; got 'x' twice"),
+        ("voc", "voc/labelmap.txt", "x:::\nx:::", "labelmap.txt: expected class names that differ; got 'x' twice"),
+        ("voc", "voc/labelmap.txt", "x", "labelmap.txt: expected label:color_rgb:parts:actions in a line; got 'x'"),
     ],
 )
 def test_damage_beside_the_main_file_is_named(name, file, text, message, tmp_path):
@@ -380,10 +455,40 @@ def test_damage_beside_the_main_file_is_named(name, file, text, message, tmp_pat
 
 def test_yolo_takes_a_list_of_names_and_a_missing_label_file(tmp_path):
     path = FORMATS["yolo"].write(tmp_path, "xy", [AnnotatedImage("a.jpg", 4, 4, (ObjectBox(0, (0, 0, 2, 3)),))])
-    path.write_text("names: [x, y]")
+    path.write_text("train: images\nval: ../elsewhere\nnames: [x, y]")
+    (tmp_path / "yolo/images.txt").unlink()
     (tmp_path / "yolo/labels/a.txt").unlink()
     classes, images = FORMATS["yolo"].read(path)
     assert (classes, list(images)) == (("x", "y"), [AnnotatedImage("a.jpg", 4, 4)])
+
+
+def test_voc_takes_the_labels_of_other_tools_and_no_list_of_pictures(tmp_path):
+    image = AnnotatedImage("b/a.jpg", 4, 4, (ObjectBox(1, (0, 0, 2, 3)),))
+    path = FORMATS["voc"].write(tmp_path, ("x", "y:z"), [image])
+    file = path / "Annotations/b/a.xml"
+    file.write_text(file.read_text().replace("<filename>a.jpg", "<filename>b/a.jpg"))  # as datumaro writes it
+    (path / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nx:128,0,0::\ny:z::hand,foot:\n")
+    rmtree(path / "ImageSets")
+    classes, images = FORMATS["voc"].read(path)
+    assert (classes, list(images)) == (("x", "y:z"), [image])
+
+
+@pytest.mark.parametrize(("name", "folder"), [("yolo", "labels"), ("voc", "Annotations")])
+def test_a_folder_without_annotations_is_not_one_without_boxes(name, folder, tmp_path):
+    path = FORMATS[name].write(tmp_path, "x", [AnnotatedImage("a.jpg", 4, 4, (ObjectBox(0, (0, 0, 2, 3)),))])
+    rmtree(tmp_path / name / folder)
+    with pytest.raises(ExportError, match=f"{tmp_path / name / folder}: expected a folder"):
+        FORMATS[name].read(path)
+
+
+@pytest.mark.parametrize("table", ["images", "categories"])
+def test_coco_with_an_id_twice_is_refused(table, tmp_path):
+    path = FORMATS["coco"].write(tmp_path, "xy", [AnnotatedImage(f"{name}.jpg", 4, 4) for name in "ab"])
+    content = json.loads(path.read_text())
+    content[table][1]["id"] = 1
+    path.write_text(json.dumps(content))
+    with pytest.raises(ExportError, match=r"expected ids that differ; got id=1 .* and id=1 "):
+        FORMATS["coco"].read(path)
 
 
 def test_a_file_that_is_no_zip_is_named(tmp_path):
@@ -396,11 +501,30 @@ def test_a_file_that_is_no_zip_is_named(tmp_path):
         FORMATS["cvat"].read(tmp_path / "cvat.zip")
 
 
+def test_a_zip_is_read_or_named_whatever_byte_is_damaged(tmp_path):
+    path = FORMATS["cvat"].write(tmp_path, "x", [AnnotatedImage("a.jpg", 4, 4)])
+    content = path.read_bytes()
+    refused = 0
+    for position, change in product(range(len(content)), (1, 255)):
+        damaged = bytearray(content)
+        damaged[position] ^= change
+        path.write_bytes(damaged)
+        try:
+            FORMATS["cvat"].read(path)
+        except ExportError as error:
+            assert str(path) in str(error)  # noqa: PT017
+            refused += 1
+    assert refused > len(content)
+
+
 def test_boxes_that_people_drew_over_the_border_are_clipped(tmp_path):
     image = AnnotatedImage("a.jpg", 4, 4, (ObjectBox(0, (0, 0, 2, 3)),))
     path = FORMATS["coco"].write(tmp_path, "x", [image])
     path.write_text(path.read_text().replace("[0.0, 0.0, 2.0, 3.0]", "[-1, -1, 9, 3]"))
     assert FORMATS["coco"].read(path)[1][0].boxes[0].xyxy == (0, 0, 4, 2)
+    assert AnnotatedImage.clipped("a.jpg", 4, 4, [ObjectBox(0, (0, 1, 9, 9), 0.5)]).boxes[0].xyxy == (0, 1, 4, 4)
+    with pytest.raises(ExportError, match=rf"a.jpg: \[4.0, 0.0, 9.0, 9.0\]: {OUTSIDE}"):
+        AnnotatedImage.clipped("a.jpg", 4, 4, [ObjectBox(0, (4, 0, 9, 9))])
 
 
 # --- Readers that others wrote ---
@@ -460,6 +584,15 @@ def test_our_reader_of_coco_data_agrees(photographs, tmp_path):
         ]
 
 
+def ultralytics_pictures(config):
+    """The pictures that Ultralytics trains on (its `check_det_dataset` and `get_img_files`, restated)."""
+    listed = (config.parent / yaml.safe_load(config.read_text(encoding="utf-8"))["train"]).resolve()
+    if listed.is_dir():
+        return [str(path) for path in listed.rglob("*.*")]
+    lines = listed.read_text(encoding="utf-8-sig").strip().splitlines()
+    return [line.replace("./", f"{listed.parent}/", 1) if line.startswith("./") else line for line in lines]
+
+
 def ultralytics_labels(path):
     """Where Ultralytics looks for the labels of a picture (its `img2label_paths`, restated)."""
     sa, sb = f"{os.sep}images{os.sep}", f"{os.sep}labels{os.sep}"
@@ -474,13 +607,14 @@ def test_labels_lie_where_ultralytics_looks(name):
 
 def test_yolo_read_as_its_trainers_do(photographs, tmp_path):
     folder, images = photographs
-    config = yaml.safe_load(FORMATS["yolo"].write(tmp_path, CLASSES, images).read_text(encoding="utf-8"))
-    assert config == {"train": "images", "val": "images", "names": dict(enumerate(CLASSES))}
+    config = FORMATS["yolo"].write(tmp_path, CLASSES, images)
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    assert content == {"train": "images.txt", "val": "images.txt", "names": dict(enumerate(CLASSES))}
     (tmp_path / "yolo" / "images").symlink_to(folder)
-    for image in images:
-        picture = tmp_path / "yolo" / config["train"] / image.name
-        height, width = cv2.imread(str(picture)).shape[:2]
-        lines = Path(ultralytics_labels(str(picture))).read_text().splitlines()
+    for picture, image in zip(ultralytics_pictures(config), images, strict=True):
+        assert Path(picture).name == image.name
+        height, width = cv2.imread(picture).shape[:2]
+        lines = Path(ultralytics_labels(picture)).read_text().splitlines()
         labels = np.array([line.split() for line in lines], dtype=np.float64).reshape(-1, 5)
         assert labels.shape == (len(image.boxes), 5)
         assert ((labels[:, 1:] >= 0) & (labels[:, 1:] <= 1)).all()
@@ -502,6 +636,11 @@ def test_yolo_scores_are_written_only_where_they_are_known(tmp_path):
 def test_voc_read_by_torchvision_and_by_our_reader(photographs, tmp_path):
     _, images = photographs
     folder = FORMATS["voc"].write(tmp_path, CLASSES, images)
+    listed = (folder / "ImageSets/Main/default.txt").read_text(encoding="utf-8").splitlines()
+    assert listed == [image.name.rpartition(".")[0] for image in images]
+    header, *labels = (folder / "labelmap.txt").read_text(encoding="utf-8").splitlines()
+    assert header.startswith("#")
+    assert labels == [f"{name}:::" for name in CLASSES]
     for image in images:
         path = (folder / "Annotations" / image.name).with_suffix(".xml")
         annotation = VOCDetection.parse_voc_xml(ElementTree.parse(path).getroot())["annotation"]
@@ -551,20 +690,43 @@ def test_supervision_loads_the_same_boxes(name, photographs, tmp_path):
 def test_to_supervision(photographs):
     sv = pytest.importorskip("supervision", reason="the package supervision, which is optional, is not installed")
     boxes = photographs[1][0].boxes
-    detections = to_supervision(boxes, CLASSES)
+    detections = to_supervision(photographs[1][0], CLASSES)
     assert isinstance(detections, sv.Detections)
     np.testing.assert_array_equal(detections.xyxy, [box.xyxy for box in boxes])
     np.testing.assert_array_equal(detections.confidence, [0.5, 0.25])
     np.testing.assert_array_equal(detections.class_id, [0, 2])
     assert detections["class_name"].tolist() == [CLASSES[0], CLASSES[2]]
-    assert to_supervision([ObjectBox(0, (0, 0, 1, 1))]).confidence is None
-    assert len(to_supervision([], CLASSES)) == len(to_supervision([])) == 0
+    assert to_supervision(AnnotatedImage("a.jpg", 4, 4, (ObjectBox(0, (0, 0, 1, 1)),))).confidence is None
+    empty = AnnotatedImage("a.jpg", 4, 4)
+    assert len(to_supervision(empty, CLASSES)) == len(to_supervision(empty)) == 0
+
+
+def prediction(image):
+    """Two classes, one of them with two boxes of which one ends where the picture does."""
+    boxes = Boxes.make([[0, 0, 2.5, 3], [1, 1, 5, 4]], [0.25, 0.5], [4, 9]), Boxes.make([], [], [])
+    labels = (Label(7, "cat", 0.75, boxes[0]), Label(2, "dog", 0.25, boxes[1]))
+    return Prediction(image, 4, 5, labels)
+
+
+@pytest.mark.parametrize(("image", "name"), [("/home/me/cat.jpg", None), ("../a/cat.jpg", None), ("", "cat.jpg")])
+def test_what_a_localizer_returns_is_an_annotated_picture(image, name):
+    boxes = (ObjectBox(7, (1, 1, 5, 4), 0.5), ObjectBox(7, (0, 0, 2.5, 3), 0.25))
+    assert AnnotatedImage.of(prediction(image), name=name) == AnnotatedImage("cat.jpg", 4, 5, boxes)
+
+
+def test_what_a_localizer_returns_goes_to_supervision():
+    pytest.importorskip("supervision", reason="the package supervision, which is optional, is not installed")
+    detections = to_supervision(prediction(""))
+    assert detections.xyxy.tolist() == [[1, 1, 5, 4], [0, 0, 2.5, 3]]
+    assert detections.class_id.tolist() == [7, 7]
+    assert detections.confidence.tolist() == [0.5, 0.25]
+    assert detections["class_name"].tolist() == ["cat", "cat"]
 
 
 def test_to_supervision_says_what_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "supervision", None)
     with pytest.raises(ImportError, match="pip install supervision"):
-        to_supervision([])
+        to_supervision(AnnotatedImage("a.jpg", 4, 4))
 
 
 def check_label_studio(tasks, interface):
@@ -600,7 +762,8 @@ def test_label_studio_has_the_shape_that_its_guide_asks_for(photographs, tmp_pat
     assert tasks[0]["predictions"][0]["score"] == 0.25  # of 0.5 and 0.25
     region = tasks[2]["predictions"][0]["result"][0]["value"]
     np.testing.assert_allclose([region["x"], region["width"]], [100 * 2 / 30, 100 * 28 / 30])
-    assert tasks[3]["data"]["image"] == "/data/local-files/?d=%2350%25%20%27q%27.jpg"
+    assert tasks[3]["data"]["image"] == "/data/local-files/?d=images/%2350%25%20%27q%27.jpg"
+    assert "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT" in path.with_suffix(".xml").read_text()
     assert tasks[1]["predictions"] == [{"model_version": "mldfr", "result": []}]
 
 
@@ -620,9 +783,16 @@ def test_what_a_person_corrected_in_label_studio_counts(tmp_path):
     path = FORMATS["label-studio"].write(tmp_path, "xy", [image])
     (task,) = json.loads(path.read_text())
     drawn = {"x": 50, "y": 50, "width": 50, "height": 50, "rotation": 0, "rectanglelabels": ["y"]}
-    skipped, annotation = {"was_cancelled": True, "result": []}, {"result": [{"value": drawn, "type": "x"}]}
+    results = [
+        {"type": "choices", "value": {"choices": ["blurred"]}},
+        {"type": "rectanglelabels", "value": drawn},
+        {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right"},
+    ]
+    skipped, annotation = {"was_cancelled": True, "result": []}, {"result": results}
     path.write_text(json.dumps([task | {"annotations": [skipped, annotation], "predictions": [7]}]))
     assert FORMATS["label-studio"].read(path)[1][0].boxes == (ObjectBox(1, (2, 2, 4, 4)),)
+    path.write_text(json.dumps([task | {"annotations": [skipped]}, task | {"predictions": [7]}, task]))
+    assert FORMATS["label-studio"].read(path)[1] == [image]
 
 
 def test_csv_read_with_the_standard_library(tmp_path):

@@ -2,14 +2,15 @@
 
 import math
 import operator
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from posixpath import splitext
+from typing import ClassVar, Protocol
 
-UNWRITABLE = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML cannot hold, or does not give back as they were."""
+from mldfr.types import Prediction
+
+Corners = tuple[float, float, float, float]
 
 
 class ExportError(ValueError):
@@ -30,7 +31,7 @@ class ObjectBox:
     """
 
     class_index: int
-    xyxy: tuple[float, float, float, float]
+    xyxy: Corners
     score: float | None = None
 
     def __post_init__(self) -> None:
@@ -85,29 +86,66 @@ class AnnotatedImage:
 
     @classmethod
     def clipped(cls, name: str, height: int, width: int, boxes: Iterable[ObjectBox]) -> "AnnotatedImage":
-        """A picture whose boxes end at its borders: formats round, and people draw over the edge.
+        """A picture whose boxes end at its borders.
 
         Raises:
             ExportError: As for the class, or a box that lies wholly outside.
         """
-        return cls(name, height, width, tuple(_clip(box, height, width) for box in boxes))
+        inside = (replace(box, xyxy=clip(box.xyxy, height, width, f"{name}: {list(box.xyxy)}")) for box in boxes)
+        return cls(name, height, width, tuple(inside))
+
+    @classmethod
+    def of(cls, prediction: Prediction, *, name: str | None = None) -> "AnnotatedImage":
+        """What a localizer has found in a picture, with the class numbers of its model.
+
+        Args:
+            prediction: What `locate` returns.
+            name: The picture's name in the annotations; by default that of its file, without the folders.
+
+        Raises:
+            ExportError: As for the class; a picture without a file needs a name.
+        """
+        found = ((label.class_index, box) for label in prediction.labels for box in label.boxes)
+        boxes = (ObjectBox(number, box.xyxy, box.score) for number, box in found)
+        name = PurePath(prediction.image).name if name is None else name
+        return cls.clipped(name, prediction.height, prediction.width, boxes)
 
 
-def _clip(box: ObjectBox, height: int, width: int) -> ObjectBox:
-    x0, y0, x1, y1 = box.xyxy
-    return ObjectBox(box.class_index, (x0, y0, min(x1, width), min(y1, height)), box.score)
+def clip(xyxy: Corners, height: int, width: int, given: str) -> Corners:
+    """The part of a box that lies in its picture: formats round, and people draw over the edge.
+
+    Args:
+        xyxy: As for `ObjectBox`, but anywhere.
+        height, width: Of the picture.
+        given: What an error says of the box: where it stands, and what stands there.
+
+    Raises:
+        ExportError: No part does.
+    """
+    x0, y0, x1, y1 = xyxy
+    if not (all(map(math.isfinite, xyxy)) and max(x0, 0) < min(x1, width) and max(y0, 0) < min(y1, height)):
+        raise ExportError(f"{given}: expected a box with an area inside {height} x {width} pixels")
+    return max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
 
 
 class Format(Protocol):
-    """A way to write annotations into a folder, under names that no other format has, and to read them back."""
+    """A way to write annotations into a folder, under names that no other format has, and to read them back.
 
-    @property
-    def precision(self) -> float:
-        """By how many pixels a coordinate may differ after writing and reading."""
+    Attributes:
+        precision: By how many pixels a coordinate may differ after writing and reading.
+        file: The file that is made, or the chief of them; "" where it is a folder.
+        folder: The folder that is made; "" where it is a file.
+        by_stem: Whether a picture is known by its name without the suffix: `a.jpg` and `a.png` cannot both be held.
+    """
 
-    @property
-    def by_stem(self) -> bool:
-        """Whether a picture is known by its name without the suffix: `a.jpg` and `a.png` cannot both be held."""
+    precision: ClassVar[float]
+    file: ClassVar[str] = ""
+    folder: ClassVar[str] = ""
+    by_stem: ClassVar[bool] = False
+
+    def place(self, name: str) -> str:
+        """What the format finds a picture by, so that no other can have it; in a folder the path of a file."""
+        return splitext(name)[0] if self.by_stem else name
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write pictures as they come, without holding them; nothing stands under its name before it is whole.
@@ -118,56 +156,18 @@ class Format(Protocol):
         Args:
             out: A folder; made if it is not there.
             classes: K names.
-            images: No two of one name.
+            images: No two of one name or, `by_stem`, of one stem; only the names are kept in memory.
 
         Returns:
             What the user's tool opens, and `read` takes.
 
         Raises:
-            ExportError: Two classes of one name, a box of no class, or what this format cannot hold.
+            ExportError: Two classes or pictures of one name, a box of no class, or what this format cannot hold.
         """
 
     def read(self, path: Path) -> tuple[tuple[str, ...], Iterable[AnnotatedImage]]:
-        """Read what `write` wrote, also after a tool has changed it. Boxes are clipped to their pictures.
+        """Read what `write` wrote, also after a tool has changed it. Boxes are clipped to their pictures (`clip`).
 
         Raises:
             ExportError: A missing or damaged file; for formats of many files also while the pictures are taken.
         """
-
-
-def check_classes(classes: Sequence[str]) -> tuple[str, ...]:
-    """Class names that every format can hold.
-
-    Raises:
-        ExportError: A name twice, or one that is empty, has blanks around it or control characters inside.
-    """
-    names: set[str] = set()
-    for name in classes:
-        if not name or name != name.strip() or UNWRITABLE.search(name) or "\n" in name or "\t" in name:
-            raise ExportError(f"expected class names of one line, without blanks around them; got {name!r}")
-        if name in names:
-            raise ExportError(f"expected class names that differ; got {name!r} twice")
-        names.add(name)
-    return tuple(classes)
-
-
-def checked(images: Iterable[AnnotatedImage], classes: Sequence[str]) -> Iterator[AnnotatedImage]:
-    """The pictures, as they come.
-
-    Raises:
-        ExportError: A box whose class is not among the classes.
-    """
-    for image in images:
-        for box in image.boxes:
-            check_number(box.class_index, classes, image.name)
-        yield image
-
-
-def check_number(number: int, classes: Sequence[str], place: object) -> None:
-    """Refuse what is the index of no class.
-
-    Raises:
-        ExportError: It is none.
-    """
-    if not 0 <= number < len(classes):
-        raise ExportError(f"{place}: expected one of {len(classes)} classes, numbered from 0; got {number}")

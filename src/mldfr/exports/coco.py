@@ -8,17 +8,21 @@ from importlib.metadata import version
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryFile
-from typing import Any, ClassVar, TextIO
+from typing import Any, ClassVar, TextIO, TypeVar
 
 from pydantic import BaseModel
 
-from mldfr.exports.base import AnnotatedImage, ExportError, ObjectBox, check_classes, checked
-from mldfr.exports.reading import about, from_corner, parse_json
+from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, clip
+from mldfr.exports.checks import check_classes, checked
+from mldfr.exports.reading import about, parse_json
 from mldfr.files import replacing
 
 
-class _Image(BaseModel):
+class _Row(BaseModel):
     id: int
+
+
+class _Image(_Row):
     file_name: str
     height: int
     width: int
@@ -31,8 +35,7 @@ class _Annotation(BaseModel):
     score: float | None = None
 
 
-class _Category(BaseModel):
-    id: int
+class _Category(_Row):
     name: str
 
 
@@ -42,8 +45,11 @@ class _Content(BaseModel):
     categories: list[_Category]
 
 
+R = TypeVar("R", bound=_Row)
+
+
 @dataclass(frozen=True)
-class Coco:
+class Coco(Format):
     """`annotations.json`, in COCO's format (cocodataset.org, "Data format").
 
     Numbers of images, annotations and categories begin with 1, in the order in which they come. A box is
@@ -51,13 +57,14 @@ class Coco:
     """
 
     precision: ClassVar[float] = 1e-6
-    by_stem: ClassVar[bool] = False
+    file: ClassVar[str] = "annotations.json"
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write `annotations.json` (see `Format`)."""
-        path = out / "annotations.json"
+        names = check_classes(classes)
+        path = out / self.file
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-            write_content(file, out, classes, images)
+            write_content(file, out, names, checked(images, names, self))
         return path
 
     def read(self, path: Path) -> tuple[tuple[str, ...], list[AnnotatedImage]]:
@@ -67,19 +74,18 @@ class Coco:
         return read_content(content, path)
 
 
-def write_content(file: TextIO, scratch: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> None:
-    """Write the JSON.
+def write_content(file: TextIO, scratch: Path, names: Sequence[str], images: Iterable[AnnotatedImage]) -> None:
+    """Write the JSON of checked classes and pictures.
 
     Annotations wait in a nameless file in the folder `scratch`, since the list of the images comes before theirs.
     """
-    names = check_classes(classes)
     info = {"description": "Boxes found by mldfr", "version": version("mldfr")}
     categories = [{"id": number, "name": name, "supercategory": ""} for number, name in enumerate(names, start=1)]
     with TemporaryFile("w+", encoding="utf-8", dir=scratch) as waiting:
         file.write(f'{{"info": {json.dumps(info)},\n"licenses": [],\n"categories": [')
         write_rows(file, categories)
         file.write('],\n"images": [')
-        write_rows(file, _images(checked(images, names), waiting))
+        write_rows(file, _images(images, waiting))
         file.write('],\n"annotations": [')
         waiting.seek(0)
         copyfileobj(waiting, file)
@@ -122,24 +128,37 @@ def read_content(content: bytes, place: object) -> tuple[tuple[str, ...], list[A
     """Read the JSON.
 
     Raises:
-        ExportError: Another shape, or an annotation of an image or a category that is not listed.
+        ExportError: Another shape, two rows of one id, or an annotation of an image or category that is not listed.
     """
     tables = parse_json(content, _Content, place)
-    index = {key: number for number, key in enumerate(sorted(row.id for row in tables.categories))}
-    listed = {row.id for row in tables.images}
+    categories, listed = _by_id(tables.categories, place), _by_id(tables.images, place)
+    index = {key: number for number, key in enumerate(sorted(categories))}
     boxes: dict[int, list[ObjectBox]] = defaultdict(list)
     for row in tables.annotations:
         if row.image_id not in listed or row.category_id not in index:
             got = f"got image {row.image_id}, category {row.category_id}"
             raise ExportError(f"{place}: expected annotations of listed images and categories; {got}")
-        x, y, width, height = row.bbox
-        with about(f"{place}: image {row.image_id}"):
-            box = ObjectBox(index[row.category_id], from_corner(x, y, x + width, y + height), row.score)
-        boxes[row.image_id].append(box)
+        with about(f"{place}: {listed[row.image_id].file_name}"):
+            boxes[row.image_id].append(_box(row, listed[row.image_id], index[row.category_id]))
     with about(place):
-        classes = check_classes([row.name for row in sorted(tables.categories, key=lambda row: row.id)])
-        images = [AnnotatedImage.clipped(row.file_name, row.height, row.width, boxes[row.id]) for row in tables.images]
+        classes = check_classes([categories[key].name for key in index])
+        images = [AnnotatedImage(row.file_name, row.height, row.width, tuple(boxes[row.id])) for row in tables.images]
     return classes, images
+
+
+def _by_id(rows: Iterable[R], place: object) -> dict[int, R]:
+    found: dict[int, R] = {}
+    for row in rows:
+        if row.id in found:
+            raise ExportError(f"{place}: expected ids that differ; got {found[row.id]} and {row}")
+        found[row.id] = row
+    return found
+
+
+def _box(row: _Annotation, image: _Image, number: int) -> ObjectBox:
+    x, y, width, height = row.bbox
+    corners = clip((x, y, x + width, y + height), image.height, image.width, f"bbox {list(row.bbox)}")
+    return ObjectBox(number, corners, row.score)
 
 
 COCO = Coco()

@@ -1,13 +1,15 @@
 """A zip that CVAT imports as "COCO 1.0"."""
 
 import io
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
-from mldfr.exports.base import AnnotatedImage, ExportError
+from mldfr.exports.base import AnnotatedImage, ExportError, Format
+from mldfr.exports.checks import check_classes, checked
 from mldfr.exports.coco import read_content, write_content
 from mldfr.exports.reading import about
 from mldfr.files import replacing
@@ -17,19 +19,21 @@ MEMBER = "annotations/instances_default.json"
 
 
 @dataclass(frozen=True)
-class Cvat:
+class Cvat(Format):
     """`cvat.zip`: COCO's JSON where CVAT expects it (docs.cvat.ai, "COCO"), without pictures.
 
     In CVAT: make a task with the same pictures and labels, then "Upload annotations" with the format "COCO 1.0". CVAT
-    finds the picture by `file_name`.
+    finds a picture by its `file_name` without the suffix.
     """
 
     precision: ClassVar[float] = 1e-6
-    by_stem: ClassVar[bool] = False
+    file: ClassVar[str] = "cvat.zip"
+    by_stem: ClassVar[bool] = True
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write `cvat.zip` (see `Format`)."""
-        path = out / "cvat.zip"
+        names = check_classes(classes)
+        path = out / self.file
         member = ZipInfo(MEMBER)  # its date is fixed: equal annotations give equal bytes
         member.compress_type = ZIP_DEFLATED
         member.external_attr = 0o644 << 16
@@ -39,7 +43,7 @@ class Cvat:
             archive.open(member, "w", force_zip64=True) as raw,  # its size is not known ahead
             io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as file,
         ):
-            write_content(file, out, classes, images)
+            write_content(file, out, names, checked(images, names, self))
         return path
 
     def read(self, path: Path) -> tuple[tuple[str, ...], list[AnnotatedImage]]:
@@ -47,7 +51,7 @@ class Cvat:
         try:
             with about(path), ZipFile(path) as archive:
                 content = archive.read(MEMBER)
-        except (BadZipFile, KeyError) as error:
+        except (BadZipFile, KeyError, EOFError, RuntimeError, zlib.error) as error:  # RuntimeError: it is encrypted
             raise ExportError(f"{path}: expected a zip with {MEMBER}; {error}") from error
         return read_content(content, f"{path}: {MEMBER}")
 

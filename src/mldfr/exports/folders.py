@@ -27,12 +27,12 @@ def new_folder(path: Path) -> Iterator[Path]:
         staged.rename(path)
 
 
-def write_new(path: Path, text: str) -> bool:
-    """Write a small file and its folders; False where the name is taken, by a file or as a folder."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-    except (FileExistsError, NotADirectoryError):
-        return False
-    return True
+def write_new(path: Path, text: str) -> None:
+    """Write a small file and its folders.
+
+    Raises:
+        OSError: It is there already, or cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("x", encoding="utf-8", newline="\n") as file:
+        file.write(text)

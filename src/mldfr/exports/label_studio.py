@@ -3,20 +3,34 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 from urllib.parse import quote, unquote
 from xml.etree import ElementTree
-from xml.etree.ElementTree import Element, SubElement
+from xml.etree.ElementTree import Comment, Element, SubElement
 
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel, BeforeValidator, RootModel
 
-from mldfr.exports.base import AnnotatedImage, ObjectBox, check_classes, checked
+from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, clip
+from mldfr.exports.checks import check_classes, checked
 from mldfr.exports.coco import write_rows
-from mldfr.exports.reading import about, from_corner, number_of, parse_json
+from mldfr.exports.reading import about, number_of, parse_json
 from mldfr.files import replacing
 
 BOXES, PICTURE = "label", "image"
 """The names of the two parts of the interface, which every result refers to."""
+STEPS = """
+To see the pictures from this machine, name their folder `images` or make a link of this name to it. Start Label Studio
+with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and with LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=DIR, the folder in
+which `images` is. Paste this text as the labelling interface of a project, add DIR/images to its cloud storages as
+"Local files" without synchronizing it, and import label-studio.json.
+"""
+
+
+def _rectangles(results: Any) -> Any:
+    """The results of a labelling without relations, choices and whatever else a person's interface may have."""
+    if not isinstance(results, list):
+        return results
+    return [item for item in results if not isinstance(item, dict) or item.get("type") == "rectanglelabels"]
 
 
 class _Data(BaseModel):
@@ -30,7 +44,8 @@ class _Value(BaseModel):
     y: float
     width: float
     height: float
-    rectanglelabels: tuple[str]
+    rotation: float = 0
+    rectanglelabels: list[str]
 
 
 class _Result(BaseModel):
@@ -39,7 +54,7 @@ class _Result(BaseModel):
 
 
 class _Results(BaseModel):
-    result: list[_Result]
+    result: Annotated[list[_Result], BeforeValidator(_rectangles)]
     was_cancelled: bool = False
 
 
@@ -48,38 +63,43 @@ class _Task(BaseModel):
     predictions: list[_Results | int] = []  # some exports have only their numbers
     annotations: list[_Results] = []
 
+    def counting(self) -> _Results | None:
+        """What `LabelStudio.read` takes of the task."""
+        known = self.annotations or [item for item in self.predictions if isinstance(item, _Results)]
+        return next((item for item in known if not item.was_cancelled), None)
 
-class _Tasks(RootModel[list[_Task]]):
+
+class _Tasks(RootModel[list[dict[str, Any]]]):
     pass
 
 
 @dataclass(frozen=True)
-class LabelStudio:
-    """`label-studio.json`, tasks to import, and `label-studio.xml`, the labelling interface to paste before.
+class LabelStudio(Format):
+    """`label-studio.json`, tasks to import, and `label-studio.xml`, the labelling interface, which says what to do.
 
     Each task has one prediction (labelstud.io/guide/predictions): rectangles in percent of the picture's sides, each
     with its score, and as the prediction's score the lowest of them, so that sorting tasks by it shows doubtful boxes
     first. The picture's size is among the task's data, since tasks without boxes would have none.
 
     Attributes:
-        prefix: What stands before a picture's name in its URL; by default that of files on Label Studio's own machine.
-            Names are percent-encoded behind it.
+        prefix: What stands before a picture's name in its URL; by default that of the folder `images` in the document
+            root of Label Studio, which serves only folders inside of the root. Names are percent-encoded behind it.
         model_version: What Label Studio shows as the source of the predictions.
     """
 
-    prefix: str = "/data/local-files/?d="
+    prefix: str = "/data/local-files/?d=images/"
     model_version: str = "mldfr"
     precision: ClassVar[float] = 1e-6
-    by_stem: ClassVar[bool] = False
+    file: ClassVar[str] = "label-studio.json"
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write both files and return the JSON (see `Format`)."""
         names = check_classes(classes)
-        path = out / "label-studio.json"
+        path = out / self.file
         with replacing(path) as temporary:
             with temporary.open("w", encoding="utf-8") as file:
                 file.write("[")
-                write_rows(file, self._tasks(checked(images, names), names))
+                write_rows(file, self._tasks(checked(images, names, self), names))
                 file.write("]\n")
             with replacing(path.with_suffix(".xml")) as interface:
                 interface.write_text(_interface(names), encoding="utf-8")
@@ -89,7 +109,8 @@ class LabelStudio:
         """Read the JSON, with the XML of the same name beside it (see `Format`).
 
         Of a task that a person has annotated, the first annotation counts that was not skipped; of others, the first
-        prediction.
+        prediction. A task that was only skipped, or has only the number of a prediction, is left out: what is in its
+        picture is not known.
         """
         interface = path.with_suffix(".xml")
         with about(interface):
@@ -98,9 +119,11 @@ class LabelStudio:
         with about(path):
             content = path.read_bytes()
         images = []
-        for task in parse_json(content, _Tasks, path).root:
-            with about(f"{path}: {task.data.image}"):
-                images.append(self._image(task, classes))
+        for number, entry in enumerate(parse_json(content, _Tasks, path).root, start=1):
+            with about(f"{path}: {_called(entry, number)}"):
+                task = _Task.model_validate(entry)
+                if counting := task.counting():
+                    images.append(self._image(task.data, counting, classes))
         return classes, images
 
     def _tasks(self, images: Iterable[AnnotatedImage], classes: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -115,12 +138,16 @@ class LabelStudio:
             data = {"image": self.prefix + quote(image.name), "height": image.height, "width": image.width}
             yield {"data": data, "predictions": [prediction]}
 
-    def _image(self, task: _Task, classes: Sequence[str]) -> AnnotatedImage:
-        data = task.data
-        found = [item for item in (*task.annotations, *task.predictions) if isinstance(item, _Results)]
-        counts = next((item for item in found if not item.was_cancelled), _Results(result=[]))
-        boxes = [_box(result, data, classes) for result in counts.result]
-        return AnnotatedImage.clipped(unquote(data.image.removeprefix(self.prefix)), data.height, data.width, boxes)
+    def _image(self, data: _Data, results: _Results, classes: Sequence[str]) -> AnnotatedImage:
+        boxes = tuple(_box(result, data, classes) for result in results.result)
+        return AnnotatedImage(unquote(data.image.removeprefix(self.prefix)), data.height, data.width, boxes)
+
+
+def _called(entry: dict[str, Any], number: int) -> str:
+    """What errors call a task: by its picture, if it has one."""
+    data = entry.get("data")
+    image = data.get("image") if isinstance(data, dict) else None
+    return f"task {number}" if image is None else str(image)
 
 
 def _result(box: ObjectBox, image: AnnotatedImage, number: int, name: str) -> dict[str, Any]:
@@ -147,6 +174,7 @@ def _result(box: ObjectBox, image: AnnotatedImage, number: int, name: str) -> di
 
 def _interface(classes: Sequence[str]) -> str:
     view = Element("View")
+    view.append(Comment(STEPS))
     SubElement(view, "Image", name=PICTURE, value="$image", zoom="true", zoomControl="true")
     labels = SubElement(view, "RectangleLabels", name=BOXES, toName=PICTURE)
     for name in classes:
@@ -157,9 +185,14 @@ def _interface(classes: Sequence[str]) -> str:
 
 def _box(result: _Result, data: _Data, classes: Sequence[str]) -> ObjectBox:
     value = result.value
+    if value.rotation:
+        raise ExportError(f"expected a box without rotation; got one of {value.rotation:g} degrees")
+    if len(value.rectanglelabels) != 1:
+        raise ExportError(f"expected one label on a box; got {', '.join(value.rectanglelabels) or 'none'}")
     x0, y0 = value.x * data.width / 100, value.y * data.height / 100
     x1, y1 = x0 + value.width * data.width / 100, y0 + value.height * data.height / 100
-    return ObjectBox(number_of(value.rectanglelabels[0], classes), from_corner(x0, y0, x1, y1), result.score)
+    corners = clip((x0, y0, x1, y1), data.height, data.width, str(value))
+    return ObjectBox(number_of(value.rectanglelabels[0], classes), corners, result.score)
 
 
 LABEL_STUDIO = LabelStudio()

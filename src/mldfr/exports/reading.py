@@ -1,4 +1,4 @@
-"""Steps that the readers of the formats share."""
+"""Steps that the formats share, most of them in reading."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ M = TypeVar("M", bound=BaseModel)
 
 @contextmanager
 def about(place: object) -> Iterator[None]:
-    """Errors of reading, as one kind and with the place where they happened.
+    """Errors as one kind, and with the place where they happened.
 
     Raises:
         ExportError: Instead of any error of values, files, tables, JSON and XML.
@@ -51,8 +51,3 @@ def number_of(name: str, classes: Sequence[str]) -> int:
         return classes.index(name)
     except ValueError as error:
         raise ExportError(f"expected one of {len(classes)} classes; got {name!r}") from error
-
-
-def from_corner(x0: float, y0: float, x1: float, y1: float) -> tuple[float, float, float, float]:
-    """Corners from a file, without what lies left of or above the picture."""
-    return max(x0, 0.0), max(y0, 0.0), x1, y1

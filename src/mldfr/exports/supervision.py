@@ -1,20 +1,27 @@
 """Boxes for the package `supervision`, which draws, tracks and filters them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from mldfr.exports.base import ObjectBox
+from mldfr.exports.base import AnnotatedImage
+from mldfr.types import Prediction
 
 
-def to_supervision(boxes: Iterable[ObjectBox], classes: Sequence[str] | None = None) -> Any:
+def to_supervision(found: Prediction | AnnotatedImage, classes: Sequence[str] | Mapping[int, str] | None = None) -> Any:
     """The boxes of one picture as `supervision.Detections`.
 
+        import mldfr
+        from mldfr.exports import to_supervision
+
+        detections = to_supervision(mldfr.load("imagenet").locate("photo.jpg"))
+
     Args:
-        boxes: N boxes.
-        classes: K names; with them, `data["class_name"]` is filled, which supervision's annotators write on boxes.
+        found: A picture with N boxes.
+        classes: Names by number; by default those that a prediction has. With them `data["class_name"]` is filled,
+            which supervision's annotators write on boxes.
 
     Returns:
         Detections with xyxy (N, 4), float32, half-open; class_id (N,); and confidence (N,), or None unless the score
@@ -27,7 +34,10 @@ def to_supervision(boxes: Iterable[ObjectBox], classes: Sequence[str] | None = N
         detections = import_module("supervision").Detections
     except ModuleNotFoundError as error:
         raise ImportError("to_supervision needs the package supervision: pip install supervision") from error
-    boxes = tuple(boxes)
+    if isinstance(found, Prediction):
+        classes = classes or {label.class_index: label.class_name for label in found.labels}
+        found = AnnotatedImage.of(found, name="picture")
+    boxes = found.boxes
     scores = [box.score for box in boxes]
     data = {} if classes is None else {"class_name": np.array([classes[box.class_index] for box in boxes], dtype=str)}
     return detections(

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from mldfr.exports.base import AnnotatedImage, ExportError, ObjectBox, check_classes, checked
-from mldfr.exports.reading import about, from_corner
+from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, clip
+from mldfr.exports.checks import check_classes, checked
+from mldfr.exports.reading import about
 from mldfr.files import replacing
 
 COLUMNS = ("image", "height", "width", "class_index", "class_name", "x0", "y0", "x1", "y1", "score")
 
 
 @dataclass(frozen=True)
-class Csv:
+class Csv(Format):
     """`annotations.csv`, and `classes.csv` with the number and name of every class.
 
     Boxes are half-open, in pixels, with all their digits. A picture without boxes has one row in which only its name
@@ -22,14 +23,14 @@ class Csv:
     """
 
     precision: ClassVar[float] = 0
-    by_stem: ClassVar[bool] = False
+    file: ClassVar[str] = "annotations.csv"
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write both tables and return the first (see `Format`)."""
         names = check_classes(classes)
-        path = out / "annotations.csv"
+        path = out / self.file
         with replacing(path) as temporary:
-            _write(temporary, COLUMNS, _rows(checked(images, names), names))
+            _write(temporary, COLUMNS, _rows(checked(images, names, self), names))
             with replacing(out / "classes.csv") as listed:
                 _write(listed, COLUMNS[3:5], enumerate(names))
         return path
@@ -45,10 +46,11 @@ class Csv:
         found: dict[tuple[str, int, int], list[ObjectBox]] = {}
         with about(path):
             for line, (name, height, width, *cells) in _read(path, COLUMNS):
-                with about(f"line {line}"):
-                    boxes = found.setdefault((name, int(height), int(width)), [])
-                    boxes += [_box(cells, classes)] if any(cells) else []
-            images = [AnnotatedImage.clipped(*picture, boxes) for picture, boxes in found.items()]
+                with about(f"line {line}: {name}"):
+                    size = int(height), int(width)
+                    boxes = found.setdefault((name, *size), [])
+                    boxes += [_box(cells, classes, *size)] if any(cells) else []
+            images = [AnnotatedImage(*picture, tuple(boxes)) for picture, boxes in found.items()]
         return classes, images
 
 
@@ -79,12 +81,13 @@ def _read(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]
             yield table.line_num, row
 
 
-def _box(cells: Sequence[str], classes: Sequence[str]) -> ObjectBox:
-    number, name, x0, y0, x1, y1, score = cells
+def _box(cells: Sequence[str], classes: Sequence[str], height: int, width: int) -> ObjectBox:
+    number, name, *corners, score = cells
     if not 0 <= int(number) < len(classes) or classes[int(number)] != name:
         raise ExportError(f"expected a class of classes.csv; got {number} {name!r}")
-    corners = from_corner(float(x0), float(y0), float(x1), float(y1))
-    return ObjectBox(int(number), corners, float(score) if score else None)
+    x0, y0, x1, y1 = map(float, corners)
+    xyxy = clip((x0, y0, x1, y1), height, width, ", ".join(corners))
+    return ObjectBox(int(number), xyxy, float(score) if score else None)
 
 
 CSV = Csv()

@@ -8,16 +8,26 @@ from typing import ClassVar
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from mldfr.exports.base import UNWRITABLE, AnnotatedImage, ExportError, ObjectBox, check_classes, checked
+from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, clip
+from mldfr.exports.checks import UNWRITABLE, check_classes, checked
 from mldfr.exports.folders import new_folder, write_new
-from mldfr.exports.reading import about, from_corner, number_of
+from mldfr.exports.reading import about, number_of
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+LABELS, HEADER = "labelmap.txt", "# label:color_rgb:parts:actions"
 
 
 @dataclass(frozen=True)
-class Voc:
-    """The folder `voc`: `Annotations/NAME.xml` in the folders of the pictures, and `classes.txt`, a name a line.
+class Voc(Format):
+    """The folder `voc`, which datumaro reads, and as a zip of what is in it CVAT ("PASCAL VOC").
+
+    | file | content |
+    |---|---|
+    | `Annotations/NAME.xml` | size and boxes of a picture, in the folders of the pictures |
+    | `ImageSets/Main/default.txt` | the names of all pictures without their suffixes |
+    | `labelmap.txt` | the names of the classes, each with `:::` behind it |
+
+    In both lists datumaro passes over names that begin with `#`; it takes no class with a `:` in its name.
 
     VOC numbers pixels from 1 and includes the last, and most of its readers take whole numbers only. Boxes are rounded
     outward to whole pixels, so that none shrinks or vanishes: a half-open box becomes (floor x0 + 1, floor y0 + 1,
@@ -28,28 +38,46 @@ class Voc:
     """
 
     precision: ClassVar[float] = 1
+    folder: ClassVar[str] = "voc"
     by_stem: ClassVar[bool] = True
+
+    def place(self, name: str) -> str:
+        """The XML file, in `Annotations`."""
+        return str(PurePosixPath(name).with_suffix(".xml"))
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write the folder and return it (see `Format`)."""
         names = check_classes(classes)
-        with new_folder(out / "voc") as folder:
+        with new_folder(out / self.folder) as folder:
             (folder / "Annotations").mkdir()
-            (folder / "classes.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8", newline="\n")
-            for image in checked(images, names):
-                if UNWRITABLE.search(image.name):
-                    raise ExportError(f"expected a name that XML can hold; got {image.name!r}")
-                path = folder / "Annotations" / PurePosixPath(image.name).with_suffix(".xml")
-                if not write_new(path, _xml(image, names)):
-                    raise ExportError(_shared(image.name, path))
-        return out / "voc"
+            write_new(folder / LABELS, "".join(f"{line}\n" for line in (HEADER, *(f"{name}:::" for name in names))))
+            listed = folder / "ImageSets" / "Main" / "default.txt"
+            listed.parent.mkdir(parents=True)
+            with listed.open("w", encoding="utf-8", newline="\n") as lines:
+                for image in checked(images, names, self):
+                    if UNWRITABLE.search(image.name):
+                        raise ExportError(f"expected a name that XML can hold; got {image.name!r}")
+                    with about(image.name):
+                        write_new(folder / "Annotations" / self.place(image.name), _xml(image, names))
+                    lines.write(f"{PurePosixPath(image.name).with_suffix('')}\n")
+        return out / self.folder
 
     def read(self, path: Path) -> tuple[tuple[str, ...], Iterator[AnnotatedImage]]:
-        """Read a folder with `Annotations` and `classes.txt` (see `Format`)."""
-        with about(path / "classes.txt"):
-            text = (path / "classes.txt").read_text(encoding="utf-8")
-            classes = check_classes(text.removesuffix("\n").split("\n") if text else [])
+        """Read a folder with `Annotations` and `labelmap.txt` (see `Format`)."""
+        with about(path / LABELS):
+            classes = check_classes(list(_names((path / LABELS).read_text(encoding="utf-8"))))
+        if not (path / "Annotations").is_dir():
+            raise ExportError(f"{path / 'Annotations'}: expected a folder of XML files; found none")
         return classes, _images(path / "Annotations", classes)
+
+
+def _names(text: str) -> Iterator[str]:
+    for line in text.split("\n"):  # other line ends may stand in a name
+        if line and line != HEADER:
+            name, *rest = line.rsplit(":", 3)
+            if len(rest) != 3:
+                raise ExportError(f"expected label:color_rgb:parts:actions in a line; got {line!r}")
+            yield name
 
 
 def _xml(image: AnnotatedImage, classes: Sequence[str]) -> str:
@@ -85,30 +113,25 @@ def _outward(box: ObjectBox) -> tuple[int, int, int, int]:
     return math.floor(x0) + 1, math.floor(y0) + 1, math.ceil(x1), math.ceil(y1)
 
 
-def _shared(name: str, path: Path) -> str:
-    other = "another picture"
-    if path.is_file():
-        other = str(PurePosixPath(name).with_name(_text(ElementTree.parse(path).getroot(), "filename")))
-    return f"{name} and {other} need one file, {path.name}, since VOC drops the suffix; rename one of them"
-
-
 def _images(folder: Path, classes: Sequence[str]) -> Iterator[AnnotatedImage]:
-    for path in sorted(folder.rglob("*.xml")):
+    for path in sorted(path for path in folder.rglob("*.xml") if path.is_file()):
         with about(path):
             root = ElementTree.parse(path).getroot()
-            # Not from the element `folder`: tools put there what they like.
-            name = (path.relative_to(folder).parent / _text(root, "filename")).as_posix()
-            boxes = [_box(item, classes) for item in root.iterfind("object")]
+            # Not from the element `folder`, nor from folders in `filename`: tools put there what they like.
+            name = (path.relative_to(folder).parent / PurePosixPath(_text(root, "filename")).name).as_posix()
             height, width = int(_text(root, "size/height")), int(_text(root, "size/width"))
-            image = AnnotatedImage.clipped(name, height, width, boxes)
+            boxes = tuple(_box(item, classes, height, width) for item in root.iterfind("object"))
+            image = AnnotatedImage(name, height, width, boxes)
         yield image
 
 
-def _box(item: Element, classes: Sequence[str]) -> ObjectBox:
-    x0, y0, x1, y1 = (float(_text(item, f"bndbox/{tag}")) for tag in CORNERS)
+def _box(item: Element, classes: Sequence[str], height: int, width: int) -> ObjectBox:
+    texts = [_text(item, f"bndbox/{tag}") for tag in CORNERS]
+    x0, y0, x1, y1 = map(float, texts)
+    corners = clip((x0 - 1, y0 - 1, x1, y1), height, width, f"bndbox {', '.join(texts)}")
     score = item.findtext("score")
     label = number_of(_text(item, "name").strip(), classes)
-    return ObjectBox(label, from_corner(x0 - 1, y0 - 1, x1, y1), None if score is None else float(score))
+    return ObjectBox(label, corners, None if score is None else float(score))
 
 
 def _text(element: Element, tag: str) -> str:

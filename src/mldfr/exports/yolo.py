@@ -2,31 +2,35 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 import yaml
 
-from mldfr.exports.base import AnnotatedImage, ExportError, ObjectBox, check_classes, check_number, checked
+from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, clip
+from mldfr.exports.checks import check_classes, check_number, checked
 from mldfr.exports.folders import new_folder, write_new
-from mldfr.exports.reading import about, from_corner
+from mldfr.exports.reading import about
 
 COLUMNS = ("image", "height", "width")
 HEAD = """\
 # Put the pictures under images/ beside this file, or make images a link to their folder.
 # The folder of this file is the root: an entry `path` is left out so that all can be moved.
+# images.txt lists them, since trainers that follow a link to a folder look for labels where it leads.
 """
+SMALLEST = 1e-9
+"""Of a width or height as a share: with the 9 digits that are written, less would be nothing."""
 
 
 @dataclass(frozen=True)
-class Yolo:
+class Yolo(Format):
     """The folder `yolo`, for Ultralytics and other trainers of its layout (docs.ultralytics.com, "Detection datasets").
 
     | file | content |
     |---|---|
-    | `data.yaml` | `train` and `val`, both `images`, and the names of the classes by number |
+    | `data.yaml` | `train` and `val`, both `images.txt`, and the names of the classes by number |
+    | `images.txt` | a line `./images/NAME` for each picture |
     | `labels/NAME.txt` | a line for each box: class, centre x and y, width, height, as shares of the picture's sides |
     | `scores/NAME.txt` | a line for each line of the labels: the score, or nothing; only where a score is known |
     | `images.csv` | names, heights and widths of all pictures, without which shares cannot become pixels |
@@ -34,35 +38,45 @@ class Yolo:
     Trainers refuse a sixth number in a label, so scores have files of their own; they read none but `labels`. A label
     lies where a trainer looks for it: in the picture's path the last folder `images` becomes `labels`, and the suffix
     becomes `.txt`. Two pictures that would share a label file, such as `a.jpg` and `a.png` in one folder, are an error.
+    Labels of pictures whose own folders have the name `images` lie under `images`: put the pictures there, too.
     """
 
     precision: ClassVar[float] = 1e-3
+    folder: ClassVar[str] = "yolo"
     by_stem: ClassVar[bool] = True
+
+    def place(self, name: str) -> str:
+        """The label file."""
+        return str(text_file(name, "labels"))
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write the folder and return its `data.yaml` (see `Format`)."""
         names = check_classes(classes)
-        with new_folder(out / "yolo") as folder:
-            entries = {"train": "images", "val": "images", "names": dict(enumerate(names))}
-            with (folder / "data.yaml").open("w", encoding="utf-8") as file:
-                file.write(HEAD)
-                yaml.safe_dump(entries, file, allow_unicode=True, sort_keys=False)
-            with (folder / "images.csv").open("w", encoding="utf-8", newline="") as file:
-                table = csv.writer(file)
+        with new_folder(out / self.folder) as folder:
+            entries = {"train": "images.txt", "val": "images.txt", "names": dict(enumerate(names))}
+            write_new(folder / "data.yaml", HEAD + yaml.safe_dump(entries, allow_unicode=True, sort_keys=False))
+            (folder / "labels").mkdir()
+            with (
+                (folder / "images.csv").open("w", encoding="utf-8", newline="") as sizes,
+                (folder / "images.txt").open("w", encoding="utf-8", newline="\n") as listed,
+            ):
+                table = csv.writer(sizes)
                 table.writerow(COLUMNS)
-                for image in checked(images, names):
-                    if not write_new(folder / text_file(image.name, "labels"), _labels(image)):
-                        file.flush()
-                        raise ExportError(_shared(image.name, _sizes(folder / "images.csv")))
-                    if any(box.score is not None for box in image.boxes):
-                        write_new(folder / text_file(image.name, "scores"), _scores(image))
+                for image in checked(images, names, self):
+                    with about(image.name):
+                        write_new(folder / self.place(image.name), _labels(image))
+                        if any(box.score is not None for box in image.boxes):
+                            write_new(folder / text_file(image.name, "scores"), _scores(image))
                     table.writerow((image.name, image.height, image.width))
-        return out / "yolo" / "data.yaml"
+                    listed.write(f"./images/{image.name}\n")
+        return out / self.folder / "data.yaml"
 
     def read(self, path: Path) -> tuple[tuple[str, ...], Iterator[AnnotatedImage]]:
         """Read a `data.yaml` with `images.csv` beside it (see `Format`); no label file means no boxes."""
         with about(path):
             classes = check_classes(_names(path.read_text(encoding="utf-8")))
+        if not (path.parent / "labels").is_dir():
+            raise ExportError(f"{path.parent / 'labels'}: expected a folder of label files; found none")
         return classes, _images(path.parent, classes)
 
 
@@ -80,7 +94,7 @@ def _labels(image: AnnotatedImage) -> str:
         x0, y0, x1, y1 = box.xyxy
         shares = (
             *((x0 + x1) / 2 / image.width, (y0 + y1) / 2 / image.height),
-            *((x1 - x0) / image.width, (y1 - y0) / image.height),
+            *(max((x1 - x0) / image.width, SMALLEST), max((y1 - y0) / image.height, SMALLEST)),
         )
         # 9 digits: on a side of 100,000 pixels this is a tenth of a thousandth of a pixel.
         lines.append(" ".join([str(box.class_index), *(f"{share:.9f}" for share in shares)]) + "\n")
@@ -91,49 +105,44 @@ def _scores(image: AnnotatedImage) -> str:
     return "".join(f"{'' if box.score is None else box.score}\n" for box in image.boxes)
 
 
-def _shared(name: str, earlier: Iterable[tuple[str, int, int]]) -> str:
-    label = text_file(name, "labels")
-    others = (other for other, _, _ in earlier if text_file(other, "labels") == label)
-    other = next(others, "another picture")
-    return f"{name} and {other} need one label file, {label}, since YOLO's tools drop the suffix; rename one of them"
-
-
 def _names(text: str) -> list[str]:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ExportError(f"not YAML ({error})") from error
     names = content.get("names") if isinstance(content, dict) else None
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+    if isinstance(names, dict) and set(names) == set(range(len(names))):
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list):
         raise ExportError(f"expected `names`, a list or numbered from 0; got {names!r:.80}")
-    return [str(name) for name in names]
+    for name in names:
+        if not isinstance(name, str):
+            raise ExportError(f"expected class names as text, in quotes where YAML means something else; got {name!r}")
+    return names
 
 
-def _sizes(path: Path) -> Iterator[tuple[str, int, int]]:
+def _pictures(path: Path) -> Iterator[AnnotatedImage]:
+    """The pictures of `images.csv`, without boxes."""
     with about(path), path.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file, strict=True)
         if tuple(next(rows, ())) != COLUMNS:
             raise ExportError(f"expected the columns {', '.join(COLUMNS)}")
-        sizes = [(name, int(height), int(width)) for name, height, width in rows]
-    yield from sizes
+        images = [AnnotatedImage(name, int(height), int(width)) for name, height, width in rows]
+    yield from images
 
 
 def _images(folder: Path, classes: Sequence[str]) -> Iterator[AnnotatedImage]:
-    for name, height, width in _sizes(folder / "images.csv"):
-        path = folder / text_file(name, "labels")
-        lines = [line for line in _lines(path) if line.strip()]
-        scores = _lines(folder / text_file(name, "scores"))
-        if scores and len(scores) != len(lines):
-            where = folder / text_file(name, "scores")
-            raise ExportError(f"{where}: expected {len(lines)} scores, one a label; got {len(scores)}; delete it")
-        with about(path):
-            boxes = [_box(line, score, height, width) for line, score in zip_longest(lines, scores, fillvalue="")]
-            for box in boxes:
-                check_number(box.class_index, classes, name)
-            image = AnnotatedImage.clipped(name, height, width, boxes)
-        yield image
+    for image in _pictures(folder / "images.csv"):
+        path, beside = folder / text_file(image.name, "labels"), folder / text_file(image.name, "scores")
+        lines = {number: line for number, line in enumerate(_lines(path), start=1) if line.strip()}
+        scores = _lines(beside) or [""] * len(lines)
+        if len(scores) != len(lines):
+            raise ExportError(f"{beside}: expected {len(lines)} scores, one a label; got {len(scores)}; delete it")
+        boxes = []
+        for (number, line), score in zip(lines.items(), scores, strict=True):
+            with about(f"{path}: line {number}"):
+                boxes.append(_box(line, score, image, classes))
+        yield replace(image, boxes=tuple(boxes))
 
 
 def _lines(path: Path) -> list[str]:
@@ -141,13 +150,17 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
-def _box(line: str, score: str, height: int, width: int) -> ObjectBox:
+def _box(line: str, score: str, image: AnnotatedImage, classes: Sequence[str]) -> ObjectBox:
     values = line.split()
     if len(values) != 5:
         raise ExportError(f"expected class, centre, width and height in a line; got {line!r}")
-    x, y, w, h = map(float, values[1:])
-    corners = from_corner((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
-    return ObjectBox(int(values[0]), corners, float(score) if score else None)
+    number = int(values[0])
+    check_number(number, classes, image.name)
+    sides = (image.width, image.height) * 2
+    x, y, width, height = (float(share) * side for share, side in zip(values[1:], sides, strict=True))
+    corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    xyxy = clip(corners, image.height, image.width, f"{image.name}: {line!r}")
+    return ObjectBox(number, xyxy, float(score) if score else None)
 
 
 YOLO = Yolo()

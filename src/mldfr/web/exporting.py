@@ -26,7 +26,6 @@ def export(request: ExportRequest) -> Download:
     Raises:
         WebError: 422 for what the format cannot hold.
     """
-    _check_names(request.pictures)
     with TemporaryDirectory(prefix="mldfr-export-") as folder:
         try:
             images = [_image(picture) for picture in request.pictures]
@@ -35,14 +34,6 @@ def export(request: ExportRequest) -> Download:
             reason = str(error).replace(f"{folder}/", "")
             raise WebError(422, "cannot_be_exported", reason) from error
         return _download(Path(folder), request.format)
-
-
-def _check_names(pictures: list[AnnotatedPicture]) -> None:
-    names: set[str] = set()
-    for picture in pictures:
-        if picture.name in names:
-            raise WebError(422, "cannot_be_exported", f"expected names that differ; got {picture.name!r} twice")
-        names.add(picture.name)
 
 
 def _image(picture: AnnotatedPicture) -> AnnotatedImage:
