@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -33,6 +35,7 @@ OPTIONS = ("--scales", "1,1.5", "--device", "cpu", "--refine", "none")
 def model(tmp_path_factory):
     """A small network that knows nothing but is quick: its maps are as irregular as any."""
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    torch.manual_seed(0)
     network = Localizer.create("mobilenet_v2", class_names=CLASSES, recalibration="none")
     network.card = network.card.model_copy(
         update={"preprocessing": network.card.preprocessing.model_copy(update={"input_size": 64})}
@@ -370,6 +373,44 @@ def test_review_begins_with_the_most_uncertain(model, pictures, tmp_path):
         (written,) = (line for line in rows if line["image"] == row["name"])
         assert float(written["uncertainty"]) == pytest.approx(max(uncertainties(row)), abs=1e-4)
         assert written["class"] == row["name"].split("/")[0]
+
+
+def test_what_is_half_written_stops_nobody(model, pictures, tmp_path):
+    """A part that begins in the same moment, or was killed when it began, is no part yet."""
+    out = tmp_path / "out"
+    (out / "parts").mkdir(parents=True)
+    for name in (".1-of-1-k1lled.json", ".2-of-3-writing.json"):
+        (out / "parts" / name).write_text("{")
+    annotate(model, pictures, out)
+    names = {file.name for file in (out / "parts").iterdir()}
+    assert names == {"1-of-1.json", "1-of-1.jsonl", "1-of-1.lock", ".2-of-3-writing.json"}
+
+
+def test_a_full_disk_is_said_and_gone_on_from(model, pictures, tmp_path):
+    out = tmp_path / "out"
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, unlimited[1]))  # what the setting needs, and three rows
+    try:
+        result = annotate(model, pictures, out, code=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert "parts/1-of-1.jsonl (File too large)" in result.output
+    assert "going on" in annotate(model, pictures, out).output
+    annotate(model, pictures, tmp_path / "whole")
+    assert (out / "annotations.json").read_bytes() == (tmp_path / "whole" / "annotations.json").read_bytes()
+
+
+def test_score_maps_do_not_go_where_they_would_be_a_class(model, pictures, tmp_path):
+    result = annotate(model, f"folder:{pictures}", pictures / "boxes", formats="png", code=2)
+    assert "lies inside the data" in result.output
+    assert not (pictures / "boxes").exists()
+
+
+def test_pictures_without_a_label_are_counted(model, pictures, tmp_path):
+    listed = tmp_path / "list.csv"
+    listed.write_text("image,label\npictures/cat/a.jpg,cat\npictures/cup/a.jpg,\n")
+    result = annotate(model, f"csv:{listed}", tmp_path / "out")
+    assert "1 of 2 pictures have no label" in result.output
 
 
 def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(model, pictures, tmp_path):

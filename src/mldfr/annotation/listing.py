@@ -53,6 +53,12 @@ class Listing:
     items: tuple[Item, ...]
     failed: dict[str, str]
 
+    @property
+    def unlabeled(self) -> int:
+        """How many pictures have no label although others have."""
+        without = sum(not item.labels for item in self.items)
+        return without if without < len(self.items) else 0
+
     def digest(self) -> str:
         """SHA-256 of names, labels and sizes."""
         digest = hashlib.sha256()

@@ -9,10 +9,10 @@ from typing import Any, Literal
 from mldfr.annotation.listing import Item, Labels, Listing, Shard, list_pictures
 from mldfr.annotation.work import Work
 from mldfr.config import Rules, told_apart
-from mldfr.data import DataError
+from mldfr.data import READERS, DataError
 from mldfr.deployment.loading import open_locator
-from mldfr.exports import FORMATS, MAP_FORMATS
-from mldfr.exports.base import check_classes
+from mldfr.exports import FORMATS, MAP_FORMATS, ExportError
+from mldfr.exports.checks import Places, check_classes
 from mldfr.predict import Locator
 
 VERSIONED = ("mldfr", "torch", "torchvision", "numpy", "opencv-python-headless")
@@ -101,6 +101,7 @@ def make_plan(request: Request) -> Plan:
             _check_stems(listing.items, name)
     if maps:
         _check_lengths(listing.items)
+        _check_outside(request)
     setting = {
         "data": request.data,
         "model": request.model,
@@ -136,15 +137,19 @@ def split_formats(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...
 
 def _check_stems(items: Sequence[Item], name: str) -> None:
     """Refuse what the format would refuse after hours of work."""
-    seen: dict[PurePosixPath, str] = {}
-    for item in items:
-        stem = PurePosixPath(item.name).with_suffix("")
-        if stem in seen:
-            raise DataError(
-                f"{name} knows pictures by their names without suffixes, so it cannot hold both {seen[stem]} and "
-                f"{item.name}; rename one, or leave {name} out"
-            )
-        seen[stem] = item.name
+    places = Places(FORMATS[name])
+    try:
+        for item in items:
+            places.add(item.name)
+    except ExportError as error:
+        raise DataError(f"{name}: {error}, or leave {name} out") from error
+
+
+def _check_outside(request: Request) -> None:
+    """Refuse to put score maps where a reader would take them for pictures when the work goes on."""
+    kind, colon, path = request.data.partition(":")
+    if colon and kind in READERS and request.out.resolve().is_relative_to(Path(path).resolve()):
+        raise DataError(f"{request.out}: lies inside the data {path}, of which score maps are no part; name another")
 
 
 def _check_lengths(items: Sequence[Item]) -> None:

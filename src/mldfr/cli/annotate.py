@@ -122,6 +122,9 @@ def annotate(
             batch_size=batch_size,
         )
         plan = make_plan(request)
+    if unlabeled := plan.listing.unlabeled:
+        known = f"{unlabeled:,} of {len(plan.listing.items):,} pictures have no label"
+        typer.echo(f"{known}; the model says what is in them", err=True)
     from mldfr.annotation.journal import Journal
 
     with usage_errors(), Journal(out, request.shard, plan.setting, plan.listing) as journal:
@@ -213,7 +216,7 @@ def _finish(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> None:
     """Write everything that can be made of the rows; what one format cannot hold does not keep the others from it."""
     from mldfr.annotation.collect import Collection, write_annotations, write_failed
     from mldfr.annotation.review import write_review
-    from mldfr.exports import ExportError
+    from mldfr.exports import FORMATS, ExportError
 
     problems = []
     with usage_errors():
@@ -222,17 +225,18 @@ def _finish(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> None:
             files = [write_review(collection, out)]
             failed = write_failed(collection, out)
             for name in formats:
-                if not (out / name).is_dir():
+                folder = FORMATS[name].folder
+                if folder is None or not (out / folder).is_dir():
                     try:
                         files.append(write_annotations(collection, out, name))
                     except ExportError as error:
                         problems.append(f"{name} cannot be written: {error}")
-                elif collection.newer_than(out / name):
+                elif collection.newer_than(out / folder):
                     problems.append(
-                        f"{out / name} lacks what was found since it was made; remove it and run this again"
+                        f"{out / folder} lacks what was found since it was made; remove it and run this again"
                     )
                 else:
-                    typer.echo(f"{out / name} is there, and stays as it is", err=True)
+                    typer.echo(f"{out / folder} is there, and stays as it is", err=True)
         except OSError as error:
             raise ValueError(f"nothing can be written to {out} ({error.strerror})") from error
     _say(collection, files, failed, out)
