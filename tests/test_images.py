@@ -229,10 +229,24 @@ def test_own_results_are_not_found(tree):
     assert relatives(find_images([str(tree / "b" / "1.jpg")], leave_out=tree / "b")) == ["1.jpg"]  # named directly
 
 
+def test_links_are_pictures_under_their_own_names(tree):
+    (tree / "a link.webp").symlink_to(tree / "a.webp")
+    (tree / "b" / "linked").symlink_to(tree / "c")
+    expected = ["a link.webp", "a.webp", "b/1.jpg", "b/2.PNG", "b/linked/d/e.tiff", "c/d/e.tiff"]
+    assert relatives(find_images([str(tree)])) == expected
+    assert relatives(find_images([f"{tree}/a*", f"{tree}/b/../a.webp"])) == ["a link.webp", "a.webp"]
+
+
 def test_loops_of_links_end(tree):
     (tree / "b" / "loop").symlink_to(tree)
+    (tree / "b" / "there").symlink_to(tree / "c")
+    (tree / "c" / "back").symlink_to(tree / "b")
     (tree / "dangling.jpg").symlink_to(tree / "nothing.jpg")
-    assert len(relatives(find_images([str(tree)]))) == 5
+    found = relatives(find_images([str(tree)]))
+    assert found == [
+        *("a.webp", "dangling.jpg", "b/1.jpg", "b/2.PNG", "b/there/d/e.tiff"),
+        *("c/back/1.jpg", "c/back/2.PNG", "c/d/e.tiff"),
+    ]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions are POSIX's")

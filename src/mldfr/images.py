@@ -66,10 +66,11 @@ class ImageFile:
 
 
 def find_images(patterns: Sequence[str], *, leave_out: Path | None = None) -> Iterator[ImageFile | ImageError]:
-    """Files, folders (searched recursively, in the order of names) and globs to picture files, each file once.
+    """Files, folders (searched recursively, in the order of names) and globs to picture files, each path once.
 
-    In folders and globs only files with a picture's suffix count; a file named directly is always taken. What cannot
-    be found or searched is given as an error in its place.
+    In folders and globs only files with a picture's suffix count; a file named directly is always taken. Links are
+    followed, and what they lead to has the link's name, but for folders that lead back to where the search came from.
+    What cannot be found or searched is given as an error in its place.
 
     Args:
         patterns: What the user named.
@@ -80,9 +81,9 @@ def find_images(patterns: Sequence[str], *, leave_out: Path | None = None) -> It
     for pattern in patterns:
         for item in _expand(pattern):
             if isinstance(item, ImageFile):
-                identity = os.path.realpath(item.path)
+                identity = os.path.abspath(item.path)  # noqa: PTH100 - pathlib keeps ".."
                 named = str(item.path) == str(Path(pattern))
-                if identity in seen or (own and identity.startswith(own) and not named):
+                if identity in seen or (own and os.path.realpath(identity).startswith(own) and not named):
                     continue
                 seen.add(identity)
             yield item
@@ -127,14 +128,23 @@ def _match(pattern: str) -> Iterator[ImageFile | ImageError]:
 
 def _walk(root: Path) -> Iterator[ImageFile | ImageError]:
     unreadable: list[OSError] = []
-    for folder, subfolders, names in os.walk(root, onerror=unreadable.append):
-        subfolders.sort()
+    for folder, subfolders, names in os.walk(root, onerror=unreadable.append, followlinks=True):
+        subfolders[:] = sorted(name for name in subfolders if not _leads_back(Path(folder, name), root))
         for name in sorted(names):
             path = Path(folder, name)
             if path.suffix.lower() in SUFFIXES:
                 yield ImageFile(path, path.relative_to(root))
     for error in unreadable:
         yield ImageError(error.filename, f"cannot be searched ({error.strerror})")
+
+
+def _leads_back(folder: Path, root: Path) -> bool:
+    """Whether a link leads to a folder through which the search came here, so that it would never end."""
+    if not folder.is_symlink():
+        return False
+    there, here = os.path.realpath(folder), os.path.realpath(folder.parent)
+    passed = [parent for parent in folder.parents if parent.is_relative_to(root)]
+    return Path(here).is_relative_to(there) or there in map(os.path.realpath, passed)
 
 
 def read_image(path: str | Path, *, least: int | None = None) -> UInt8Array:

@@ -1,10 +1,9 @@
 """Pictures sorted into a folder for each class, with or without folders for the splits above them."""
 
-import os
 from pathlib import Path
 
 from mldfr.data.base import DataError, DataSet
-from mldfr.images import SUFFIXES
+from mldfr.images import ImageError, ImageFile, find_images
 from mldfr.types import Sample
 
 SPLITS = {
@@ -44,7 +43,9 @@ def read(root: Path) -> DataSet:
     for split, members in by_split.items():
         samples: list[Sample] = []
         for folder in members:
-            found = _pictures(folder)
+            searched = list(find_images([str(folder)]))
+            problems += [str(error) for error in searched if isinstance(error, ImageError)]
+            found = [file.path for file in searched if isinstance(file, ImageFile)]
             if not found:
                 problems.append(f"{folder}: no pictures in this class folder")
             label = classes.index(folder.name)
@@ -61,11 +62,3 @@ def _folders(root: Path) -> list[Path]:
         return sorted(found, key=lambda path: path.name)
     except OSError as error:
         raise DataError(f"{root}: cannot be searched ({error.strerror})") from error
-
-
-def _pictures(folder: Path) -> list[Path]:
-    found = []
-    for parent, subfolders, names in os.walk(folder):
-        subfolders.sort()
-        found += [Path(parent, name) for name in sorted(names) if Path(name).suffix.lower() in SUFFIXES]
-    return found
