@@ -713,6 +713,8 @@ def test_samples_come_under_the_labels_of_a_model(tmp_path):
     assert unnamed.split_for("test", ["ant", "bee", "bee"]) == samples
     with pytest.raises(DataError, match="the model has no class 'ant'; it has: bee, cow"):
         named.split_for("test", ["bee", "cow"])
+    with pytest.raises(DataError, match="several classes 'bee'"):
+        named.split_for("test", ["ant", "bee", "bee"])
 
 
 def test_splits_beside_other_folders_are_no_classes(tmp_path):

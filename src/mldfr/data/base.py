@@ -76,7 +76,7 @@ class DataSet:
             classes: The model's class names; the set's must be among them.
 
         Raises:
-            DataError: No such split, or a class that the model does not have.
+            DataError: No such split, or a class that the model does not have, or has twice.
         """
         samples = self.split(name)
         unnamed = all(own == str(index) for index, own in enumerate(self.classes))
@@ -85,6 +85,8 @@ class DataSet:
         unknown = [own for own in self.classes if own not in classes]
         if unknown:
             raise DataError(f"the model has no class {unknown[0]!r}; it has: {_some(classes)}")
+        if twice := [own for own in self.classes if classes.count(own) > 1]:
+            raise DataError(f"the model has several classes {twice[0]!r}, so the data's label does not say which")
         return tuple(_renumbered(samples, {index: classes.index(own) for index, own in enumerate(self.classes)}))
 
 
