@@ -1,8 +1,11 @@
 """Exported models against the network they were made from."""
 
 import json
+import sys
+import warnings
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,6 +16,7 @@ import mldfr
 from mldfr.cli.main import app
 from mldfr.deployment import DEPLOYMENT_FORMATS
 from mldfr.deployment.base import DeploymentError, metadata
+from mldfr.deployment.description import describe
 from mldfr.deployment.exporting import compare, export
 from mldfr.deployment.graph import PyramidGraph, output_names, trace
 from mldfr.deployment.loading import open_locator
@@ -67,8 +71,10 @@ def small_files(small, folder):
     """A file of each format, from one trace at the scales 1.5 and 1.5, so that logits need a pass of their own."""
     program, texts = trace(PyramidGraph(small, SCALES)), metadata(small, SCALES)
     paths = {name: folder / f"small{DEPLOYMENT_FORMATS[name].suffix}" for name in DEPLOYMENT_FORMATS}
-    for name, path in paths.items():
-        DEPLOYMENT_FORMATS[name].write(program, path, texts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what the libraries say to themselves is not for the user
+        for name, path in paths.items():
+            DEPLOYMENT_FORMATS[name].write(program, path, texts)
     return paths
 
 
@@ -171,9 +177,10 @@ def test_a_torch_export_gives_the_same_when_it_is_loaded_back(small, small_pt2):
     for shape in SHAPES:
         assert_alike(activate, small, picture(*shape), SCALES)
     assert_alike(activate, small, picture(50, 70), SCALES, chosen=1)
-    extra = {"mldfr": "", "mldfr_weights_sha256": ""}
+    extra = {"mldfr": "", "mldfr_description": "", "mldfr_weights_sha256": ""}
     torch.export.load(small_pt2, extra_files=extra)
     assert json.loads(extra["mldfr"])["localization"]["scales"] == [1.5, 1.5]
+    assert "sum of\n    its maps at the scales 1.5, 1.5.\n  maps_1.5, float32" in extra["mldfr_description"]
     assert extra["mldfr_weights_sha256"] == fingerprint(small.state_dict())
 
 
@@ -193,6 +200,33 @@ def test_the_file_says_what_it_is(small, small_onnx):
     ]
     assert str(Path.cwd()).encode() not in small_onnx.read_bytes()
     assert [path.name for path in small_onnx.parent.glob("small.onnx*")] == ["small.onnx"]
+
+
+def test_the_description_is_all_that_other_programs_need(localizer, imagenet_onnx, photos):
+    """From the file and a picture to boxes, with nothing but onnxruntime, OpenCV and what the file says of itself."""
+    session = onnxruntime.InferenceSession(imagenet_onnx, providers=["CPUExecutionProvider"])
+    about = session.get_modelmeta()
+    for value in (*session.get_inputs(), *session.get_outputs()):
+        assert f"{value.name}, {value.type[7:-1].replace('float', 'float32')} (" in about.description
+    assert "softmax" in about.description
+    assert "normalizer min_max, and draws boxes by the rule regions at the\n  threshold 0.2." in about.description
+
+    pixels = cv2.cvtColor(cv2.imread(str(photos["coffee.png"])), cv2.COLOR_BGR2RGB)
+    logits, classes, maps, _ = session.run(None, {"image": pixels, "classes": np.array([-1, -3])})
+    probabilities = np.exp(logits) / np.exp(logits).sum()
+    found = localizer.locate(photos["coffee.png"], scales=(1,), classes=3).labels
+    for index, x, expected in zip(classes, maps, found[::2], strict=True):
+        assert json.loads(about.custom_metadata_map["mldfr"])["class_names"][index] == expected.class_name
+        assert probabilities[index] == pytest.approx(expected.probability, abs=1e-5)
+        kept = (x - x.min()) / (x.max() - x.min()) > 0.2
+        stats = cv2.connectedComponentsWithStats(kept.astype(np.uint8), connectivity=8)[2][1:]
+        boxes = [[x, y, x + width, y + height] for x, y, width, height, _ in stats.tolist()]
+        assert sorted(boxes) == sorted(list(box.xyxy) for box in expected.boxes)
+
+
+def test_models_of_several_classes_say_so(small):
+    several = small.card.model_copy(update={"multi_label": True})
+    assert "The probability of each is the sigmoid of its logit." in describe(several)
 
 
 def test_real_photographs_have_the_same_labels_and_boxes(localizer, imagenet_onnx, photos, photo):
@@ -241,7 +275,7 @@ def test_other_scales_than_the_exported_ones_are_refused(imagenet_onnx, photo):
     assert "was exported with the scales 1; got 2" in result.output
 
 
-def test_what_is_no_exported_model_is_named(tmp_path, small_onnx):
+def test_what_is_no_exported_model_is_named(tmp_path, small_onnx, small_pt2):
     with pytest.raises(WeightsError, match=r"nothing\.onnx: no such model file"):
         open_locator(tmp_path / "nothing.onnx")
     broken = tmp_path / "broken.onnx"
@@ -250,6 +284,13 @@ def test_what_is_no_exported_model_is_named(tmp_path, small_onnx):
         open_locator(broken, device="cpu")
     with pytest.raises(WeightsError, match=r'an ONNX model; it is opened with mldfr\.load_onnx\(".*small\.onnx"\)'):
         mldfr.load(small_onnx)
+    upper = tmp_path / "UPPER.ONNX"
+    upper.write_bytes(small_onnx.read_bytes())
+    assert open_locator(upper, device="cpu").card.class_names
+    with pytest.raises(
+        WeightsError, match=r"small\.pt2: a program for PyTorch without mldfr; torch\.export\.load opens"
+    ):
+        open_locator(small_pt2)
     for device, message in (("abacus", "ONNX models run on auto, cpu, cuda"), ("cuda:9", "cannot be used")):
         with pytest.raises(ValueError, match=message):
             mldfr.load_onnx(small_onnx, device=device)
@@ -294,11 +335,41 @@ def test_a_file_that_computes_something_else_gets_no_name(small, small_pt2, tmp_
     assert list(tmp_path.iterdir()) == [target]
 
 
+@pytest.fixture
+def never_traced(monkeypatch):
+    """Tracing takes minutes; what can be known before must be said before."""
+
+    def trace(graph):
+        raise AssertionError("it was traced")
+
+    monkeypatch.setattr("mldfr.deployment.exporting.trace", trace)
+
+
+@pytest.mark.usefixtures("never_traced")
+@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
+def test_a_missing_package_is_named_before_minutes_are_spent(small, tmp_path, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(DeploymentError, match=rf"exporting ONNX needs {package}: pip install 'mldfr\[onnx\]'"):
+        export(small, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("never_traced")
+def test_weights_that_one_file_cannot_hold_are_refused(small, tmp_path, monkeypatch):
+    """PyTorch would write a second file beside the temporary one, which would stay under that name."""
+    monkeypatch.setattr("mldfr.deployment.onnx_file.LARGEST", 1000)
+    with pytest.raises(DeploymentError, match=r"weights of at most 1,000 bytes; the network's have \d"):
+        export(small, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("never_traced")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--format", "onxx"], "unknown deployment format 'onxx' (did you mean 'onnx'?)"),
         (["--out", "x.pt2"], "files of the format onnx end in .onnx; got x.pt2"),
+        (["--out", "folder.onnx"], "folder.onnx is a folder, not a file"),
         (["--out", "/dev/null/x.onnx"], "/dev/null/x.onnx cannot be written (File exists)"),
         (["--scales", "0.1"], "at least 64"),
         (["--scales", "0"], "scales.0: Input should be greater than 0"),
@@ -307,7 +378,8 @@ def test_a_file_that_computes_something_else_gets_no_name(small, small_pt2, tmp_
 )
 def test_wrong_usage_is_exit_code_2_and_leaves_nothing(tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
+    Path("folder.onnx").mkdir()
     result = run("export", "imagenet", "--out", "model.onnx", *arguments)
     assert result.exit_code == 2, result.output
     assert message in " ".join(result.output.split())
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder.onnx"]

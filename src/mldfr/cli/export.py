@@ -9,7 +9,9 @@ from mldfr.cli.usage import scale_factors, usage_errors
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A name of `mldfr list models`, or a model file.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A name of `mldfr list models`, a model file or a run folder.")
+    ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write: .onnx, or .pt2 for torch-export.")],
     format: Annotated[str, typer.Option(help="See `mldfr list deployment-formats`.")] = "onnx",
     scales: Annotated[
@@ -18,7 +20,8 @@ def export(
 ) -> None:
     """Write a model and its pyramid as one graph, from an RGB picture of any size to logits and score maps.
 
-    The file is compared with the model on two built-in pictures, and is only there if both compute the same.
+    The file is compared with the model on two built-in pictures, and is only there if both compute the same. It says
+    itself what goes in and what comes out: in its description, or for torch-export in the extra file mldfr_description.
     """
     from mldfr.deployment import DEPLOYMENT_FORMATS
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from mldfr.config import Card, explain
+from mldfr.deployment.description import describe
 from mldfr.deployment.graph import mapped_scales
 from mldfr.network import LocalizationNetwork
 from mldfr.predict import Activator, Chosen
@@ -16,6 +17,7 @@ from mldfr.pyramid import Activation
 from mldfr.weights import WeightsError, fingerprint
 
 CARD_KEY = "mldfr"
+DESCRIPTION_KEY = "mldfr_description"
 FINGERPRINT_KEY = "mldfr_weights_sha256"
 
 
@@ -29,24 +31,30 @@ class DeploymentFormat:
 
     Attributes:
         suffix: How the names of its files end.
+        check: Raises a DeploymentError where a network cannot be written; done before minutes are spent.
         write: Writes the program, with the texts of `metadata`, into a file.
         open: Runs such a file on the CPU, in the scales of its card.
     """
 
     suffix: str
+    check: Callable[[LocalizationNetwork], None]
     write: Callable[[torch.export.ExportedProgram, Path, Mapping[str, str]], None]
     open: Callable[[Path], Activator]
 
 
 def metadata(network: LocalizationNetwork, scales: Sequence[float]) -> dict[str, str]:
-    """The texts that go into a file: the model's card with the scales of the graph, and what its weights are.
+    """The texts of a file: the model's card with the scales of the graph, a description, and what its weights are.
 
     Raises:
         ValueError: A scale out of its range.
     """
     localization = network.card.localization.changed(scales=scales)
     card = network.card.model_copy(update={"localization": localization})
-    return {CARD_KEY: card.model_dump_json(), FINGERPRINT_KEY: fingerprint(network.state_dict())}
+    return {
+        CARD_KEY: card.model_dump_json(),
+        DESCRIPTION_KEY: describe(card),
+        FINGERPRINT_KEY: fingerprint(network.state_dict()),
+    }
 
 
 def read_card(texts: Mapping[str, str], path: Path) -> Card:

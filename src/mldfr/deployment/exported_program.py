@@ -8,16 +8,23 @@ from typing import Any
 import torch
 
 from mldfr.deployment.base import CARD_KEY, FINGERPRINT_KEY, DeploymentFormat, activation, asked, read_card
+from mldfr.network import LocalizationNetwork
 from mldfr.predict import Activator, Chosen
 from mldfr.pyramid import Activation
 from mldfr.types import UInt8Array
 from mldfr.weights import WeightsError
 
 
+def check(network: LocalizationNetwork) -> None:
+    """Every network can be written."""
+
+
 def write(program: torch.export.ExportedProgram, path: Path, texts: Mapping[str, str]) -> None:
     """Write a traced pyramid as PyTorch does; the texts are its extra files."""
     extra: dict[str, Any] = dict(texts)
-    torch.export.save(program, path, extra_files=extra)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No complete tensor found")  # it warns of GPUs; these weights lie on the CPU
+        torch.export.save(program, path, extra_files=extra)
 
 
 def open_activator(path: Path) -> Activator:
@@ -47,4 +54,4 @@ def open_activator(path: Path) -> Activator:
     return activate
 
 
-TORCH_EXPORT = DeploymentFormat(suffix=".pt2", write=write, open=open_activator)
+TORCH_EXPORT = DeploymentFormat(suffix=".pt2", check=check, write=write, open=open_activator)

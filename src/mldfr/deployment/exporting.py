@@ -38,6 +38,9 @@ def export(
 ) -> Agreement:
     """Write a network and its pyramid into one file, which has its name only when it computes what the network does.
 
+    Its inputs, outputs and metadata are described in the file itself (see `mldfr.deployment.description`): in the
+    description of an ONNX model, or the extra file `mldfr_description` of a `torch.export` program.
+
     Args:
         network: The network, on the CPU.
         path: The file; its name ends as the format's names do.
@@ -49,12 +52,16 @@ def export(
 
     Raises:
         ValueError: An unknown format, a scale or a suffix that cannot be had.
-        DeploymentError: A package is missing, or the file computes something else.
+        DeploymentError: A package is missing, the weights are too large for the format, or the file computes something
+            else.
         OSError: The file cannot be written.
     """
     chosen, path = DEPLOYMENT_FORMATS[format], Path(path)
     if path.suffix != chosen.suffix:
         raise ValueError(f"files of the format {format} end in {chosen.suffix}; got {path}")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, not a file")
+    chosen.check(network)
     scales = tuple(scales or network.card.localization.scales)
     texts = metadata(network, scales)
     graph = PyramidGraph(network, scales)

@@ -17,6 +17,6 @@ def open_locator(name_or_path: str | Path, *, device: str = "auto") -> Locator:
         WeightsError: Neither a name nor a readable model.
         ValueError: No such device.
     """
-    if Path(name_or_path).suffix == ".onnx":
+    if Path(name_or_path).suffix.lower() == ".onnx":
         return load_onnx(name_or_path, device=device)
     return load(name_or_path, device=device)

@@ -4,31 +4,44 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from mldfr.config import Card
-from mldfr.deployment.base import CARD_KEY, DeploymentError, DeploymentFormat
+from mldfr.deployment.base import CARD_KEY, DESCRIPTION_KEY, DeploymentError, DeploymentFormat
 from mldfr.deployment.graph import INPUTS, mapped_scales, output_names, written
 from mldfr.deployment.onnx_localizer import load_onnx
+from mldfr.network import LocalizationNetwork
 from mldfr.predict import Activator
 
 OPSET = 20
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+LARGEST = 1536 * 2**20
+"""Bytes of weights; with more, PyTorch writes a second file beside the first."""
+
+
+def check(network: LocalizationNetwork) -> None:
+    """See whether a network can be written as ONNX.
+
+    Raises:
+        DeploymentError: A package is missing, or the weights are too large for one file.
+    """
+    for package in PACKAGES:
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise DeploymentError(f"exporting ONNX needs {error.name}: pip install 'mldfr[onnx]'") from error
+    size = sum(weights.nbytes for weights in network.state_dict().values())
+    if size > LARGEST:
+        raise DeploymentError(f"an ONNX file holds weights of at most {LARGEST:,} bytes; the network's have {size:,}")
 
 
 def write(program: torch.export.ExportedProgram, path: Path, texts: Mapping[str, str]) -> None:
-    """Write a traced pyramid as ONNX.
-
-    Raises:
-        DeploymentError: A package is missing.
-    """
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise DeploymentError(f"writing ONNX needs {error.name}: pip install 'mldfr[onnx]'") from error
+    """Write a traced pyramid as ONNX, with the description where other programs look for it."""
+    properties = dict(texts)
     scales = Card.model_validate_json(texts[CARD_KEY]).localization.scales
     with _quiet():
         made = torch.onnx.export(
@@ -41,7 +54,8 @@ def write(program: torch.export.ExportedProgram, path: Path, texts: Mapping[str,
         )
         assert made is not None
         _tidy(made.model, [*_sizes(scales)])
-        made.model.metadata_props.update(texts)
+        made.model.doc_string = properties.pop(DESCRIPTION_KEY)
+        made.model.metadata_props.update(properties)
         made.save(path, external_data=False)
 
 
@@ -91,4 +105,4 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-ONNX = DeploymentFormat(suffix=".onnx", write=write, open=open_activator)
+ONNX = DeploymentFormat(suffix=".onnx", check=check, write=write, open=open_activator)

@@ -1,0 +1,51 @@
+"""What an exported file says of itself to those who run it without mldfr."""
+
+from mldfr.config import Card
+from mldfr.deployment.graph import output_names, written
+
+TEXT = """\
+Says what is in a picture and where: logits, and class activation maps summed over an image pyramid.
+
+Inputs
+  image, uint8 (height, width, 3): the picture in RGB, of any size, upright (EXIF orientation applied). Resizing and
+    normalising are parts of the graph.
+  classes, int64 (k): which classes to map. A class is its index, 0 to {last}, or -r for the r-th most probable, -1 to
+    -{count}.
+
+Outputs
+  logits, float32 ({count}): of all classes. {probabilities}
+  resolved_classes, int64 (k): the indices of the classes that were mapped.
+  score_maps, float32 (k, height, width): their maps, one for each pixel of the picture, any range. Each is the sum of
+    its maps at the scales {scales}.
+  {parts}, float32 (k, h, w): the maps at each of these scales, before they are resized to the picture.
+
+Boxes
+  mldfr brings a score map into [0, 1] by the normalizer {normalizer}, and draws boxes by the rule {box_rule} at the
+  threshold {threshold:g}. The normalizer min_max is (x - min) / (max - min); the rule regions draws a tight box around
+  each 8-connected region of what is greater than the threshold.
+
+Metadata
+  mldfr, JSON: class_names, in the order of the indices; localization, the settings of boxes; what the network is.
+  mldfr_weights_sha256: which weights it has.
+"""
+
+PROBABILITIES = {
+    True: "The probability of each is the sigmoid of its logit.",
+    False: "The probabilities are their softmax.",
+}
+"""By whether an image may have several classes."""
+
+
+def describe(card: Card) -> str:
+    """The inputs, outputs and metadata of a graph in plain words; the scales of the card are the graph's."""
+    settings, count = card.localization, card.architecture.num_classes
+    return TEXT.format(
+        last=count - 1,
+        count=count,
+        probabilities=PROBABILITIES[card.multi_label],
+        scales=", ".join(map(written, settings.scales)),
+        parts=", ".join(output_names(settings.scales)[3:]),
+        normalizer=settings.normalizer,
+        box_rule=settings.box_rule,
+        threshold=settings.threshold,
+    )
