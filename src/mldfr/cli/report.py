@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,12 +12,14 @@ from mldfr.cli.usage import usage_errors
 if TYPE_CHECKING:
     from mldfr.types import Sample
 
+PAGES = (".html", ".htm")
+
 
 def report(
     folder: Annotated[
         Path, typer.Argument(metavar="RUN|EVALUATION", help="A folder of `mldfr train`, or of `mldfr evaluate --out`.")
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The page.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The page, an HTML file.")] = Path("report.html"),
     data: Annotated[
         str | None, typer.Option(metavar="KIND:PATH", help="Where the pictures are now.", show_default="as evaluated")
     ] = None,
@@ -38,8 +41,7 @@ def report(
     pictures or model are gone the page is made without them, and says so.
     """
     with usage_errors():
-        if out.is_dir():
-            raise ValueError(f"{out}: is a folder; --out names a file, such as {out / 'report.html'}")
+        _check_place(out)
         from mldfr.report.page import write
         from mldfr.reporting.evaluated import Places
         from mldfr.reporting.pages import Wishes, make_page
@@ -50,7 +52,31 @@ def report(
             write(page, out)
         except OSError as error:
             raise ValueError(f"{out}: cannot be written ({error.strerror})") from error
-    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB", err=True)
+    if page.missing:
+        typer.echo(f"mldfr: {page.missing}", err=True)
+    typer.echo(f"{out}: {_size(out.stat().st_size)}", err=True)
+
+
+def _check_place(out: Path) -> None:
+    """Find out before any work whether a page can be written there, and that nothing else would be lost.
+
+    Raises:
+        ValueError: A folder, a file that is no page, or nothing can be written there.
+    """
+    if out.is_dir():
+        raise ValueError(f"{out}: is a folder; --out names a file, such as {out / 'report.html'}")
+    if out.suffix.lower() not in PAGES:
+        raise ValueError(f"{out}: --out names a page, whose name ends in {' or '.join(PAGES)}")
+    nearest = next(above for above in out.absolute().parents if above.exists())
+    try:
+        with TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise ValueError(f"{out}: cannot be written ({error.strerror})") from error
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 def _watched(samples: "Sequence[Sample]") -> "Iterable[Sample]":

@@ -172,6 +172,7 @@ def _plan(
     setting = {
         "data": request.data,
         "split": request.split,
+        "images": None if request.images is None else str(request.images),
         "annotations": _annotations(samples),
         "protocols": list(rules.protocols),
         "normalizer": rules.normalizer,

@@ -20,7 +20,7 @@ class Headlines:
 
 
 Cell = str | float | None | Sequence[Part]
-"""Words, a number, nothing, or a small bar of parts."""
+"""Words, a number, nothing, or a small bar of parts, which is sorted by the first of them."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Column:
         under: A second, smaller line of the heading.
         hint: What the heading means.
         decimals: Of its numbers; None for a column of words or parts.
-        bar: Whether numbers, which are in percent then, have a bar behind them.
+        bar: Whether numbers, which are in percent then and the better the higher, have a bar under them.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Table:
         columns: Its columns, the first of words.
         rows: Cells in the order of the columns.
         filtered: Whether there is a field to filter by.
+        pinned: So many of the first rows stand out, and stay on top however the others are sorted.
         foot: What else is to be known of it.
     """
 
@@ -59,15 +60,8 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     filtered: bool = False
+    pinned: int = 0
     foot: str = ""
-
-    def sort_key(self, cell: Cell) -> float | str:
-        """What a cell is sorted by: a bar of parts by the first of them; nothing goes below every number."""
-        if isinstance(cell, str):
-            return cell
-        if cell is None:
-            return -1.0
-        return float(cell) if isinstance(cell, int | float) else cell[0].share
 
 
 @dataclass(frozen=True)
@@ -174,6 +168,7 @@ class Page:
         strip: Pictures of its galleries that stand at its head.
         sections: Its parts.
         foot: The last line.
+        missing: What the page has not, and why; "" where it has everything.
     """
 
     title: str
@@ -183,3 +178,4 @@ class Page:
     strip: Sequence[Picture]
     sections: Sequence[Section]
     foot: str
+    missing: str = ""

@@ -5,7 +5,7 @@ Charts are laid out in a square of 1000 x 1000 units, y downwards, which the pag
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import floor, isfinite, log10
+from math import ceil, floor, isfinite, log10
 from typing import ClassVar
 
 import numpy as np
@@ -39,6 +39,7 @@ class Reading:
         note: How it is counted; shown small.
         value: In percent; None where nothing could be counted.
         low, high: Ends of its interval, None without one.
+        reason: Why it has none; shown in its place.
         of: Of how many of what.
         marks: Values to compare with.
     """
@@ -48,6 +49,7 @@ class Reading:
     value: float | None
     low: float | None = None
     high: float | None = None
+    reason: str = ""
     of: str = ""
     marks: Sequence[Mark] = ()
 
@@ -62,15 +64,15 @@ class Intervals:
 
     @property
     def span(self) -> tuple[float, float]:
-        """Whole tens between which everything lies."""
+        """Whole tens between 0 and 100 between which everything lies."""
         values = [
             value
             for each in self.readings
             for value in (each.value, each.low, each.high, *(mark.value for mark in each.marks))
             if value is not None
         ]
-        low, high = 10 * floor(min(values, default=0) / 10), 10 * -floor(-max(values, default=100) / 10)
-        return (low, high) if low < high else (max(0, low - 10), low + 10)
+        low = max(0, min(90, 10 * floor(min(values, default=0) / 10)))
+        return low, min(100, max(low + 10, 10 * ceil(max(values, default=100) / 10)))
 
     def place(self, value: float) -> float:
         """Where a value is, in percent of the width."""

@@ -6,15 +6,19 @@ from statistics import median
 import numpy as np
 
 from mldfr.evaluation.max_box_acc import MaxBoxAcc
-from mldfr.evaluation.protocols import IOUS, at_iou
+from mldfr.evaluation.protocols import IOUS, PROTOCOLS, at_iou
 from mldfr.report.blocks import Block, Section, Words
 from mldfr.report.charts import Histogram, Lines, Point
 from mldfr.reporting.evaluated import Evaluation
+from mldfr.reporting.words import counted, group_name
 from mldfr.sweep import THRESHOLDS
 from mldfr.types import Float64Array
 
 BINS = 20
-PANELS = {"max_box_acc": "MaxBoxAcc: the largest contour", "max_box_acc_v2": "MaxBoxAccV2: any contour"}
+PANELS = {
+    "max_box_acc": "MaxBoxAcc: the largest contour, protocol wsolevaluation",
+    "max_box_acc_v2": "MaxBoxAccV2: any contour, protocol wsolevaluation",
+}
 HIT_BIN = BINS // 2
 
 
@@ -24,13 +28,9 @@ def section(evaluation: Evaluation) -> Section | None:
     if not blocks:
         return None
     if evaluation.summary is None:
-        reason = evaluation.absent or "some of its records are gone"
-        blocks.append(
-            Words(
-                f"Neither the fit of the boxes nor precision and recall can be drawn: {reason}.",
-                quiet=True,
-            )
-        )
+        reason = "the annotated boxes cannot be had again" if evaluation.absent else "some of its records are gone"
+        text = f"Neither the fit of the boxes nor precision and recall can be drawn: {reason}."
+        blocks.append(Words(text, quiet=True))
     lead = (
         "How much depends on the threshold, how well boxes fit, and how scores rank them. Point at a curve to read it."
     )
@@ -79,15 +79,15 @@ def _panel(title: str, curves: dict[float, Float64Array]) -> Lines:
 
 
 def _overlaps(evaluation: Evaluation) -> list[Histogram]:
-    ious = evaluation.ious
-    if not ious:
+    ious, protocol = evaluation.ious, evaluation.protocol
+    if not ious or protocol is None:
         return []
     counts, edges = np.histogram(ious, np.linspace(0, 1, BINS + 1))
     shares: Sequence[float] = (100 * counts / len(ious)).tolist()
     text = f"Median {median(ious):.2f}, mean {sum(ious) / len(ious):.2f}; IoU over 0.5, which CorLoc counts, in green."
     return [
         Histogram(
-            "How well the largest box fits",
+            f"How well the largest box fits, {group_name(protocol.name)}",
             "IoU with the annotated box it fits best",
             "% of the cases",
             edges.round(2).tolist(),
@@ -103,13 +103,14 @@ def _precision_recall(evaluation: Evaluation) -> list[Lines]:
     if curve is None or not len(curve.recall):
         return []
     points = list(zip((100 * curve.recall).tolist(), (100 * curve.precision).tolist(), strict=True))
+    protocol = next(name for name in evaluation.stored.setting.protocols if PROTOCOLS[name].detection)
     text = (
-        f"{len(points):,} boxes of predicted classes, of {curve.num_positives:,} objects; "
+        f"{counted(len(points), 'boxes')} of predicted classes, of {counted(curve.num_positives, 'objects')}; "
         f"at the end {points[-1][1]:.1f} % are right and {points[-1][0]:.1f} % are found."
     )
     return [
         Lines(
-            "Precision and recall of all boxes, IoU 0.5",
+            f"Precision and recall of all boxes, IoU 0.5, {group_name(protocol)}",
             "recall in %",
             "precision in %",
             {"all classes": points},

@@ -123,10 +123,11 @@ def _plan(stored: Stored, places: Places, device: str) -> Plan:
         ValueError: Pictures, model or maps are gone, or are others now.
     """
     setting = stored.setting
+    images = setting.images if places.data is None and places.images is None else places.images
     request = Request(
         places.data or setting.data,
         setting.split,
-        places.images,
+        None if images is None else Path(images),
         setting.protocols,
         setting.scales,
         setting.normalizer,

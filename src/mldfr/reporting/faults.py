@@ -10,7 +10,7 @@ from mldfr.report.blocks import Block, Cell, Column, Section, Table, Words
 from mldfr.report.charts import Bar, Bars, Part, Shares
 from mldfr.reporting.evaluated import Evaluation
 from mldfr.reporting.stored import Stored
-from mldfr.reporting.words import KIND_NAMES, metric_name
+from mldfr.reporting.words import KIND_NAMES, counted, group_name, metric_name
 
 PARTS = {"object_size": "By the size of the largest object", "instances": "By the number of objects"}
 OF_CASES = (
@@ -22,44 +22,49 @@ OF_CASES = (
 )
 """Columns of the table of classes, the first ones that there are."""
 
-
-MEANINGS = (
-    "The first that fits. Wrong class: the most probable class is not the label, wherever the box may be. Several "
-    "merged: the box has over 0.3 of two or more objects. Only a part: over half of the box lies in an object. Too "
-    "much: the box has over 0.7 of an object. Missed: the rest."
+WRONG_CLASS = "Wrong class: the most probable class is not the label, wherever the box may be. "
+WRONG_BOX = (
+    "Several merged: the box has over 0.3 of two or more objects. Only a part: over half of the box lies in an object. "
+    "Too much: the box has over 0.7 of an object. Missed: the rest."
 )
 
 
-def shares_of(kinds: Sequence[str]) -> list[Part]:
-    """How often each kind of the diagnosis comes, in percent."""
-    counted = Counter(kinds)
-    return [Part(KIND_NAMES[kind], 100 * counted[kind] / len(kinds), kind.replace("_", "-")) for kind in KINDS]
+def shares_of(kinds: Sequence[str], *, judges_class: bool) -> list[Part]:
+    """How often each kind of the diagnosis comes, in percent; without wrong classes where no class is judged."""
+    count = Counter(kinds)
+    return [
+        Part(KIND_NAMES[kind], 100 * count[kind] / len(kinds), kind.replace("_", "-"))
+        for kind in KINDS
+        if judges_class or kind != "wrong_class"
+    ]
 
 
 def errors(stored: Stored) -> Section | None:
     """Kinds of error under each protocol, and CorLoc by parts of the set; None where no boxes were compared."""
     blocks: list[Block] = []
-    if diagnosed := {f"Protocol {name}": shares_of(kinds) for name, kinds in stored.kinds.items() if kinds}:
+    diagnosed = {
+        group_name(name).capitalize(): shares_of(kinds, judges_class=stored.judges_class)
+        for name, kinds in stored.kinds.items()
+        if kinds
+    }
+    if diagnosed:
         blocks.append(Shares("Every case has one answer, in %", diagnosed))
     for metric, parts in list(stored.breakdown.items())[:1]:
+        group, _, name = metric.partition(".")
+        note = f"{metric_name(name)} in % of the cases, {group_name(group)}."
         for key, title in PARTS.items():
-            bars = [Bar(name, each.value, f"of {each.count:,}") for name, each in parts.get(key, {}).items()]
-            if bars:
-                blocks.append(
-                    Bars(
-                        title,
-                        f"{metric_name(metric.partition('.')[2])} in %, protocol {metric.partition('.')[0]}.",
-                        bars,
-                    )
-                )
+            if bars := [Bar(part, each.value, f"of {each.count:,}") for part, each in parts.get(key, {}).items()]:
+                blocks.append(Bars(title, note, bars))
     if not blocks:
         return None
-    return Section("errors", "What goes wrong", MEANINGS if diagnosed else "", blocks)
+    meanings = f"The first that fits. {WRONG_CLASS if stored.judges_class else ''}{WRONG_BOX}"
+    return Section("errors", "What goes wrong", meanings if diagnosed else "", blocks)
 
 
-def _column(metric: str) -> Column:
+def _column(stored: Stored, metric: str) -> Column:
     group, _, name = metric.partition(".")
-    return Column(metric_name(name), group if group != "classification" else "scale 1", "in %", 1, bar=True)
+    good = stored.values[metric].higher_is_better
+    return Column(metric_name(name), group_name(group), "in %" if good else "in %, lower is better", 1, bar=good)
 
 
 def classes(evaluation: Evaluation) -> Section | None:
@@ -72,13 +77,14 @@ def classes(evaluation: Evaluation) -> Section | None:
     for index, label in enumerate(stored.labels()):
         members[label].append(index)
     values = {metric: _of_cases(stored, metric) for metric in OF_CASES if metric in stored.values}
-    kinds = evaluation.kinds
+    kinds, judged = evaluation.kinds, stored.judges_class
     columns = [Column("Class"), Column("Cases", hint="pictures of the class with annotated boxes", decimals=0)]
-    columns += [_column(metric) for metric in values]
+    columns += [_column(stored, metric) for metric in values]
+    under = group_name(evaluation.protocol.name) if evaluation.protocol else ""
     if evaluation.ious:
-        columns.append(Column("Mean IoU", "of the largest box", "with the annotated one it fits best", 2))
-    if kinds and evaluation.protocol:
-        columns.append(Column("What goes wrong", evaluation.protocol.name, "sorted by the share that is right"))
+        columns.append(Column("Mean IoU", under, "of the largest box with the annotated one it fits best", 2))
+    if kinds:
+        columns.append(Column("What goes wrong", under, "sorted by the share that is right"))
     rows: list[list[Cell]] = []
     for label in sorted(members, key=lambda label: names[label].casefold()):
         cases = members[label]
@@ -86,14 +92,15 @@ def classes(evaluation: Evaluation) -> Section | None:
         if evaluation.ious:
             row.append(_mean(np.array(evaluation.ious)[cases]))
         if kinds:
-            row.append(shares_of([kinds[index] for index in cases]))
+            row.append(shares_of([kinds[index] for index in cases], judges_class=judged))
         rows.append(row)
-    legend = ", ".join(name.lower() for name in KIND_NAMES.values())
+    legend = ", ".join(name.lower() for kind, name in KIND_NAMES.items() if judged or kind != "wrong_class")
     foot = f"Bars from left to right: {legend}. Classes with few cases say little." if kinds else ""
     lead = "Press a heading to sort by it, and again to turn the order round."
-    blocks: list[Block] = [Table(f"{len(rows):,} classes", columns, rows, filtered=True, foot=foot)]
+    blocks: list[Block] = [Table(counted(len(rows), "classes"), columns, rows, filtered=True, foot=foot)]
     if without := stored.counts.get("classes_without_images"):
-        blocks.append(Words(f"{without:,} further classes of the model have no picture in this set.", quiet=True))
+        further = counted(without, "further classes")
+        blocks.append(Words(f"Without a picture in this set: {further} of the model.", quiet=True))
     return Section("classes", "Classes", lead, blocks)
 
 

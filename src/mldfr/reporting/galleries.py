@@ -146,7 +146,7 @@ def _caption(case: Case, evaluation: Evaluation) -> str:
     assert evaluation.plan is not None
     ranking = evaluation.records[case.image].ranking
     words = [KIND_NAMES[case.kind]]
-    if ranking.top and ranking.top[0] != case.label:
+    if evaluation.stored.judges_class and ranking.top and ranking.top[0] != case.label:
         first = ranking.top[0]
         words.append(f"most probable: {evaluation.plan.classes[first]} ({percent(100 * ranking.probabilities[first])})")
     return f"{'; '.join(words)}. {case.image}"

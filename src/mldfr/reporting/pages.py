@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mldfr.data import DataError
+from mldfr.evaluation.run import JOURNAL, SETTING
 from mldfr.report.blocks import Facts, Gallery, Page, Section
 from mldfr.reporting import curves, faults, seen, setup, training
 from mldfr.reporting.evaluated import Evaluation, Places, read_evaluation
@@ -12,7 +13,7 @@ from mldfr.reporting.paper import backbone_name
 from mldfr.reporting.runs import Run, read_training
 from mldfr.reporting.seen import Watch
 from mldfr.reporting.stored import METRICS
-from mldfr.reporting.words import percent
+from mldfr.reporting.words import counted, percent
 from mldfr.training.run_folder import RUN, RunError
 
 STRIP = 6
@@ -54,6 +55,10 @@ def make_page(folder: Path, out: Path, wishes: Wishes, *, watch: Watch = iter) -
         return evaluation_page(read_evaluation(folder, wishes.places, device=wishes.device), wishes, watch)
     if (folder / RUN).is_file():
         return run_page(read_training(folder), out)
+    if (folder / JOURNAL).is_file() and (folder / SETTING).is_file():
+        raise DataError(
+            f"{folder}: an evaluation that is not finished; the same `mldfr evaluate --out {folder}` goes on"
+        )
     raise DataError(
         f"{folder}: neither an evaluation (no {METRICS}, which `mldfr evaluate --out` writes) nor a run (no {RUN}, "
         "which `mldfr train` writes)"
@@ -86,6 +91,20 @@ def evaluation_page(evaluation: Evaluation, wishes: Wishes, watch: Watch) -> Pag
         strip=shown[0][:STRIP] if shown else (),
         sections=[section for section in sections if section is not None],
         foot=FOOT,
+        missing=_missing(evaluation),
+    )
+
+
+def _missing(evaluation: Evaluation) -> str:
+    """What the page of an evaluation has not, why, and the command that may bring it back."""
+    if not evaluation.absent:
+        return ""
+    setting = evaluation.stored.setting
+    places = ["--images DIR"] * setting.data.startswith("wsol:") + ["--data KIND:PATH"]
+    places += ["--model MODEL"] * (setting.score_maps is None)
+    return (
+        f"Without galleries, the effect of each scale and the fit of the boxes: {evaluation.absent}. "
+        f"Say where things are now: mldfr report {evaluation.folder} {' or '.join(places)}"
     )
 
 
@@ -93,8 +112,8 @@ def run_page(run: Run, out: Path) -> Page:
     """The page of a training run that is not an evaluation."""
     network = run.recipe.model
     sections = [
-        training.training(run),
         training.evaluations(run, out),
+        training.training(run),
         training.selection(run.selection) if run.selection else None,
         Section(
             "setup",
@@ -104,11 +123,9 @@ def run_page(run: Run, out: Path) -> Page:
         ),
     ]
     done = "finished" if len(run.epochs) >= run.recipe.training.epochs else "not finished yet"
-    lead = f"{len(run.epochs)} of {run.recipe.training.epochs} epochs: {done}."
+    lead = f"{len(run.epochs)} of {counted(run.recipe.training.epochs, 'epochs')}: {done}."
     if run.epochs:
         lead += f" {percent(100 * run.epochs[-1].top1)} of the training pictures are classified right."
-    if not run.evaluations:
-        lead += " No evaluation of it lies in its folder or beside it; mldfr evaluate makes one."
     return Page(
         title=f"Training of {run.folder.resolve().name}",
         kicker="Training report",
@@ -123,6 +140,7 @@ def run_page(run: Run, out: Path) -> Page:
         strip=(),
         sections=[section for section in sections if section is not None],
         foot=FOOT,
+        missing=training.further(run),
     )
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 CLS_TOP1, CLS_TOP5 = "classification.cls_top1_error", "classification.cls_top5_error"
 CLS_LOC_TOP1, CLS_LOC_TOP5 = "paper.cls_loc_top1_error", "paper.cls_loc_top5_error"
-CORLOC, V2 = "paper.corloc", "wsolevaluation.max_box_acc_v2"
-V2_FIXED = "authors.max_box_acc_v2_at_threshold"
-"""What Table VII most likely shows under the name of MaxBoxAccV2."""
-VOC_CORLOC = "paper.voc_corloc"
+CORLOC, VOC_CORLOC = "paper.corloc", "paper.voc_corloc"
+V2 = "authors.max_box_acc_v2_at_threshold"
+"""What Table VII most likely shows under the name of MaxBoxAccV2: the mean of CorLoc at three IoUs, no metric of
+wsolevaluation's."""
 METRICS = (CLS_TOP1, CLS_TOP5, CLS_LOC_TOP1, CLS_LOC_TOP5, CORLOC, V2)
 
 MAIN = "vgg16"
@@ -44,6 +44,10 @@ class PaperRow:
     def whole(self) -> bool:
         """Whether it is the paper's method, with all of its parts."""
         return self.recalibration and self.pyramid
+
+    def value(self, metric: str) -> float | None:
+        """Its number for a metric; for one of the published code's that of the text, most likely computed by it."""
+        return self.values.get(metric, self.values.get(metric.replace("authors.", "paper.")))
 
     @property
     def name(self) -> str:
@@ -143,17 +147,23 @@ VOC_TEST = PaperData(
 )
 
 
+TESTED: Mapping[str, Mapping[str, PaperData]] = {
+    "cub": {"test": CUB},
+    "ilsvrc": {"val": ILSVRC},
+    "voc2007": {"trainval": VOC_TRAINVAL, "test": VOC_TEST},
+}
+"""By kind of data and split, what the paper measured on."""
+METADATA: Mapping[str, PaperData] = {"cub": CUB, "cub_200_2011": CUB, "ilsvrc": ILSVRC}
+"""Folders of wsolevaluation's metadata; the split `test` of each has the pictures that the paper measured on."""
+
+
 def paper_data(source: str, split: str) -> PaperData | None:
-    """The paper's numbers for a set that `KIND:PATH` names; None where it has none."""
+    """The paper's numbers for a split of what `KIND:PATH` names; None where it did not measure on that."""
     kind, _, path = source.partition(":")
-    folders = "/".join(Path(path).parts).lower()
-    if kind == "ilsvrc" or (kind == "wsol" and "ilsvrc" in folders):
-        return ILSVRC
-    if kind == "cub" or (kind == "wsol" and "cub" in folders):
-        return CUB
-    if kind == "voc2007":
-        return {"trainval": VOC_TRAINVAL, "test": VOC_TEST}.get(split)
-    return None
+    if kind != "wsol":
+        return TESTED.get(kind, {}).get(split)
+    nearest = next((part for part in reversed(Path(path.lower()).parts) if part in METADATA), None)
+    return METADATA[nearest] if nearest and split == "test" else None
 
 
 def backbone_name(name: str) -> str:

@@ -8,15 +8,16 @@ from math import fsum
 import numpy as np
 
 from mldfr.boxes import BOX_RULES
-from mldfr.evaluation.bootstrap import Difference, bootstrap_interval, paired_bootstrap
 from mldfr.evaluation.localization import best_overlaps
 from mldfr.evaluation.plan import Plan
 from mldfr.evaluation.protocols import Protocol
 from mldfr.evaluation.record import annotated
+from mldfr.evaluation.scores import class_mean_score, mean_score
 from mldfr.report.blocks import Block, Section, Words
 from mldfr.report.charts import Intervals, Reading
+from mldfr.reporting.spread import spread, spread_of_gain
 from mldfr.reporting.views import View
-from mldfr.reporting.words import scales_name
+from mldfr.reporting.words import counted, group_name, scales_name
 from mldfr.types import Float32Array, Float64Array
 
 Scales = tuple[float, ...]
@@ -35,41 +36,51 @@ class Effect:
         pyramids: What was tried; the last one is the whole.
         protocol: How boxes are drawn and compared.
         ious: (n, P).
-        images: The picture of each case, as a number.
+        images: The picture of each case.
+        labels: The class of each case.
     """
 
     pyramids: Sequence[Scales]
     protocol: Protocol
     ious: Float64Array
-    images: Sequence[int]
+    images: Sequence[str]
+    labels: Sequence[int]
 
     def hits(self, index: int) -> Float64Array:
         """Which cases are hit (n,), 0 or 1, under a pyramid."""
         return self.protocol.hits(self.ious[:, index]).astype(np.float64)
 
+    @property
+    def classes(self) -> Sequence[int] | None:
+        """The class of each case, where the protocol's CorLoc is a mean over classes."""
+        return self.labels if self.protocol.averaging == "classes" else None
+
+    def corloc(self, index: int) -> float:
+        """CorLoc in percent under a pyramid, averaged as the protocol has it."""
+        hits = self.hits(index)
+        return (mean_score(hits, "cases") if self.classes is None else class_mean_score(hits, self.classes)).value
+
     def reading(self, index: int) -> Reading:
         """CorLoc under a pyramid, with its interval."""
         pyramid = self.pyramids[index]
-        found = bootstrap_interval(self.hits(index), clusters=self.images)
+        found = spread(self.hits(index), self.images, classes=self.classes)
         note = f"mean IoU {fsum(self.ious[:, index]) / len(self.ious):.3f}"
         name = f"scale {pyramid[0]:g} alone" if len(pyramid) == 1 else f"sum of {scales_name(pyramid)}"
-        return Reading(name, note, 100 * found.value, 100 * found.low, 100 * found.high)
+        return Reading(name, note, self.corloc(index), found.low, found.high, found.reason)
 
     def best_single(self) -> int:
-        """The number of the single scale with the most hits, the first among equals."""
+        """The number of the single scale with the highest CorLoc, the first among equals."""
         singles = [index for index, pyramid in enumerate(self.pyramids) if len(pyramid) == 1]
-        return max(singles, key=lambda index: (self.hits(index).sum(), -index))
-
-    def gain(self, index: int) -> Difference:
-        """How much better the whole pyramid is than one of the others, in percent."""
-        found = paired_bootstrap(self.hits(index), self.hits(-1), clusters=self.images)
-        return Difference(100 * found.value, 100 * found.low, 100 * found.high)
+        return max(singles, key=lambda index: (self.corloc(index), -index))
 
     def compared(self, index: int) -> str:
-        """The same in words."""
-        gain = self.gain(index)
-        sure = "; no difference is shown" if gain.low <= 0 <= gain.high else ""
-        return f"{gain.value:+.1f} points (95 %: {gain.low:+.1f} to {gain.high:+.1f}{sure})"
+        """How much better the whole pyramid is than one of the others, in words."""
+        gain = self.corloc(-1) - self.corloc(index)
+        found = spread_of_gain(self.hits(index), self.hits(-1), self.images, classes=self.classes)
+        if found.low is None or found.high is None:
+            return f"{gain:+.1f} points (no interval: {found.reason})"
+        sure = "; no difference is shown" if found.low <= 0 <= found.high else ""
+        return f"{gain:+.1f} points (95 %: {found.low:+.1f} to {found.high:+.1f}{sure})"
 
 
 class Effects:
@@ -84,12 +95,11 @@ class Effects:
         self.plan, self.protocol = plan, protocol
         self.pyramids = pyramids_of(tuple(plan.sources.scales))
         self._ious: list[list[float]] = []
-        self._images: list[int] = []
-        self._count = 0
+        self._images: list[str] = []
+        self._labels: list[int] = []
 
     def update(self, view: View) -> None:
         """Add a picture."""
-        self._count += 1
         for label in view.sample.labels:
             truth = annotated(view.sample, label)
             if len(truth):
@@ -100,13 +110,14 @@ class Effects:
                         for pyramid in self.pyramids
                     ]
                 )
-                self._images.append(self._count)
+                self._images.append(view.sample.id)
+                self._labels.append(label)
 
     def compute(self) -> Effect | None:
         """The effect; None with fewer than two pictures."""
         if len(set(self._images)) < 2:
             return None
-        return Effect(self.pyramids, self.protocol, np.array(self._ious), self._images)
+        return Effect(self.pyramids, self.protocol, np.array(self._ious), self._images, self._labels)
 
     def _iou(self, summed: Float32Array, truth: Float64Array) -> float:
         rules, protocol = self.plan.rules, self.protocol
@@ -126,9 +137,14 @@ def section(effect: Effect, *, of: int) -> Section:
     which = "all pictures"
     if images < of:
         which = f"{images:,} pictures, drawn at random from the set's {of:,} with a fixed seed"
+    share = "share of the cases that hit at IoU 0.5"
+    averaged = (
+        share if effect.classes is None else f"mean over {counted(len(set(effect.classes)), 'classes')} of the {share}"
+    )
+    protocol = group_name(effect.protocol.name)
     lead = (
         f"The maps of one pass of the pyramid, judged one scale at a time and summed, on {which}. The same rules for "
-        f"all: protocol {effect.protocol.name}, given class, share of the cases that hit at IoU 0.5."
+        f"all: {protocol}, {averaged}."
     )
     first = f"The whole pyramid against scale {effect.pyramids[0][0]:g} alone: {effect.compared(0)}."
     text = first + (
@@ -137,7 +153,7 @@ def section(effect: Effect, *, of: int) -> Section:
         else " It is the best single scale on these pictures."
     )
     blocks: list[Block] = [
-        Intervals("CorLoc", [effect.reading(index) for index in range(len(effect.pyramids))]),
+        Intervals(f"CorLoc, {protocol}", [effect.reading(index) for index in range(len(effect.pyramids))]),
         Words(text),
     ]
     return Section("scales", "Scales", lead, blocks)

@@ -48,7 +48,7 @@ class Run:
         trained_on, held_out: How many pictures.
         epochs: Those that are done.
         selection: What was chosen on the pictures held out, if it was.
-        evaluations: Those of its model that lie in the folder or beside it, by their folder.
+        evaluations: Those of its model that lie in the folder or beside it, by their folder, the newest first.
     """
 
     folder: Path
@@ -109,7 +109,7 @@ def _evaluations(folder: Path) -> dict[Path, Stored]:
     own = fingerprint(read_weights(folder / MODEL_FILE)[0])
     candidates = [*folder.glob(METRICS), *folder.glob(f"*/{METRICS}"), *folder.resolve().parent.glob(f"*/{METRICS}")]
     found: dict[Path, Stored] = {}
-    for file in sorted(set(candidates)):
+    for file in sorted(set(candidates), key=lambda file: (-file.stat().st_mtime, file)):
         try:
             stored = read_stored(file.parent)
         except DataError:

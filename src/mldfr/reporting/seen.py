@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from mldfr.evaluation.protocols import Protocol
 from mldfr.images import ImageError
 from mldfr.report.blocks import Block, Picture, Section, Words
 from mldfr.reporting import galleries, pyramids
 from mldfr.reporting.evaluated import Evaluation
 from mldfr.reporting.views import draw, look
+from mldfr.reporting.words import counted, group_name
 from mldfr.types import Sample
 
 Watch = Callable[[Sequence[Sample]], Iterable[Sample]]
@@ -43,16 +45,18 @@ def sections(
             effects.update(view)
         for case in (case for choice in choices for case in choice.cases if case.image == view.sample.id):
             pictures[case.index] = galleries.picture_of(case, view, evaluation)
-    return _pictures(choices, pictures, lost), _scales(effects, evaluation, sample)
+    return _pictures(choices, pictures, lost, protocol), _scales(effects, evaluation, sample)
 
 
 def _why_not(evaluation: Evaluation) -> str:
     if evaluation.absent:
-        return evaluation.absent
+        return "pictures, model or maps cannot be had again, as said at the top of the page"
     if evaluation.protocol is None:
         return "no protocol with a fixed threshold was evaluated, so there are no boxes to show"
+    if not evaluation.stored.cases:
+        return "no boxes are annotated"
     if not evaluation.ious:
-        return "no boxes were compared, or some records are gone"
+        return "some records are gone"
     return "" if evaluation.kinds else "what went wrong is not told in its numbers"
 
 
@@ -69,15 +73,17 @@ def _drawn(evaluation: Evaluation, most: int) -> set[str]:
     return {sample.id for sample in draw(readable, most)}
 
 
-def _pictures(choices: Sequence[galleries.Choice], pictures: dict[int, Picture], lost: int) -> Section | None:
+def _pictures(
+    choices: Sequence[galleries.Choice], pictures: dict[int, Picture], lost: int, protocol: Protocol
+) -> Section | None:
     if not choices:
         return None
     blocks: list[Block] = [galleries.gallery(choice, pictures) for choice in choices]
     if lost:
-        blocks.append(Words(f"{lost} pictures could not be read any more.", quiet=True))
+        blocks.append(Words(f"{counted(lost, 'pictures')} could not be read any more.", quiet=True))
     lead = (
-        "Chosen by the stated rules and by nobody's eye. The large heat map is the sum over the scales; press a small "
-        "one to see it large. Each map is normalised by itself."
+        f"Chosen by the stated rules and by nobody's eye, with boxes and IoU of {group_name(protocol.name)}. The large "
+        "heat map is the sum over the scales; press a small one to see it large. Each map is normalised by itself."
     )
     return Section("pictures", "Pictures", lead, blocks)
 

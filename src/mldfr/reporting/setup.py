@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from mldfr.evaluation.protocols import PROTOCOLS
 from mldfr.network import MODEL_FILE
 from mldfr.report.blocks import Block, Facts, Section, Words
 from mldfr.reporting.numbers import COMPARED, Numbers
 from mldfr.reporting.paper import backbone_name, paper_data
 from mldfr.reporting.stored import Stored
-from mldfr.reporting.words import scales_name
+from mldfr.reporting.words import counted, group_name, scales_name, told
 
 SHOWN = 10
 """So many pictures that failed, and problems of the data, are told."""
@@ -32,30 +33,41 @@ def data_name(stored: Stored) -> str:
 
 
 def result(numbers: Numbers) -> str:
-    """The most important number, in a sentence."""
+    """The most important number, in a sentence, and how many pictures are not in it."""
     stored = numbers.stored
+    without = f" Without {_not_read(stored)}." if stored.failed else ""
     known = [metric for metric in COMPARED if stored.value(metric) is not None]
     if not known:
-        return f"{stored.counts.get('images', len(stored.images)):,} pictures were evaluated."
-    reading = numbers.reading(known[0], "")
-    sure = "" if reading.low is None else f" (95 %: {reading.low:.1f} to {reading.high:.1f})"
+        return f"Evaluated: {counted(len(stored.images), 'pictures')}.{without}"
+    reading, group = numbers.reading(known[0], ""), known[0].partition(".")[0]
+    sure = f"no interval: {reading.reason}"
+    if reading.low is not None and reading.high is not None:
+        sure = f"95 %: {reading.low:.1f} to {reading.high:.1f}"
+    which = "The box of the most probable class" if stored.setting.class_agnostic else "Told the class, the box"
+    share = "the cases, as the mean over " if stored.is_mean_over_classes(known[0]) else ""
+    best = ", at the threshold that is best for this very set" if PROTOCOLS[group].sweeps else ""
     taught = " The network was trained with image labels alone." if stored.setting.model else ""
     return (
-        f"Told the class, the box hits an object in {reading.value:.1f} % of {len(stored.cases):,} cases{sure}: "
-        f"{reading.name}, protocol {known[0].partition('.')[0]}.{taught}"
+        f"{which} hits an object in {reading.value:.1f} % of {share}{reading.of} ({sure}): {reading.name}, "
+        f"{group_name(group)}{best}.{without}{taught}"
     )
+
+
+def _not_read(stored: Stored) -> str:
+    return f"{len(stored.failed):,} of {counted(stored.asked, 'pictures')}, which could not be read"
 
 
 def facts(stored: Stored) -> dict[str, str]:
     """The most important facts."""
     setting, counts = stored.setting, stored.counts
     architecture = setting.architecture or {}
+    failed = f" of {stored.asked:,}" if stored.failed else ""
     return {
         "Network": backbone_name(str(architecture.get("backbone", "not known"))),
         "Recalibration": str(architecture.get("recalibration", "not known")).replace("_", " "),
         "Pyramid": scales_name(setting.scales),
         "Threshold": f"{setting.threshold:g}, {setting.normalizer or 'as each protocol'}",
-        "Pictures": f"{counts.get('images', len(stored.images)):,}, split {setting.split}",
+        "Pictures": f"{len(stored.images):,}{failed}, split {setting.split}",
         "Annotated objects": f"{counts.get('objects', 0):,}",
     }
 
@@ -63,20 +75,23 @@ def facts(stored: Stored) -> dict[str, str]:
 def section(stored: Stored, recipe: Sequence[Block]) -> Section:
     """All that the numbers depend on, and the recipe of the training where it is known."""
     setting = stored.setting
-    told = {
+    input_size = (setting.preprocessing or {}).get("input_size")
+    evaluation = {
         "Data": f"{setting.data}, split {setting.split}",
         "Model": setting.model or "none, stored maps",
         "Score maps": setting.score_maps or "made by the model",
+        "Protocols": ", ".join(setting.protocols),
+        "Input size": f"{input_size} pixels, the short side at scale 1" if input_size else "not known",
         "Scales": scales_name(setting.scales),
         "Normaliser": setting.normalizer or "the protocols' own",
         "Threshold": f"{setting.threshold:g}",
         "Labels": "several for each picture" if setting.multi_label else "one for each picture",
-        "Class-agnostic": "yes" if setting.class_agnostic else "no",
+        "Class-agnostic": told(setting.class_agnostic),
         "Fingerprint": setting.sha256 or "none",
     }
-    counted = {name.replace("_", " ").capitalize(): f"{count:,}" for name, count in stored.counts.items() if count}
-    network = {name.replace("_", " ").capitalize(): str(value) for name, value in (setting.architecture or {}).items()}
-    blocks: list[Block] = [*recipe, Facts("Evaluation", told), Facts("Counts", counted)]
+    counts = {name.replace("_", " ").capitalize(): f"{count:,}" for name, count in stored.counts.items() if count}
+    network = {name.replace("_", " ").capitalize(): told(value) for name, value in (setting.architecture or {}).items()}
+    blocks: list[Block] = [*recipe, Facts("Evaluation", evaluation), Facts("Counts", counts)]
     blocks += [Facts("Network", network)] if network else []
     blocks.append(Facts("Software", setting.versions))
     blocks += [Words(f"Could not be read: {reason}", quiet=True) for reason in list(stored.failed.values())[:SHOWN]]

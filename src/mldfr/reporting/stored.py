@@ -1,6 +1,5 @@
 """`metrics.json` of an evaluation, checked, and how sure its numbers are."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -9,10 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mldfr.config import explain
 from mldfr.data import DataError
-from mldfr.evaluation.bootstrap import Interval, bootstrap_interval
 from mldfr.evaluation.comparison import read_report
 from mldfr.evaluation.diagnosis import Kind
 from mldfr.evaluation.scores import Unit
+from mldfr.reporting.spread import Spread, spread, unknown
+from mldfr.reporting.words import counted
 
 METRICS = "metrics.json"
 SHOWN = 3
@@ -32,6 +32,7 @@ class Setting(_Loose):
 
     data: str
     split: str
+    images: str | None = None
     protocols: tuple[str, ...]
     threshold: float
     normalizer: str | None = None
@@ -42,6 +43,7 @@ class Setting(_Loose):
     scales: tuple[float, ...] | None = None
     sha256: str | None = None
     architecture: dict[str, Any] | None = None
+    preprocessing: dict[str, Any] | None = None
     versions: dict[str, str] = Field(default_factory=dict)
 
 
@@ -80,7 +82,6 @@ class Stored(_Loose):
     cases: tuple[tuple[str, int], ...]
     kinds: dict[str, tuple[Kind, ...]] = Field(default_factory=dict)
     breakdown: dict[str, dict[str, dict[str, Share]]] = Field(default_factory=dict)
-    best_thresholds: dict[str, dict[str, float]] = Field(default_factory=dict)
     failed: dict[str, str] = Field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
@@ -107,31 +108,37 @@ class Stored(_Loose):
         """Of how many of what a metric is, in words."""
         group, _, name = metric.partition(".")
         known = self.denominators[group][name]
-        return f"{known.count:,} {known.unit}"
+        return counted(known.count, known.unit)
+
+    def is_mean_over_classes(self, metric: str) -> bool:
+        """Whether it is the mean of the classes' values, and no share of the cases."""
+        group, _, name = metric.partition(".")
+        return self.denominators[group][name].unit == "classes"
 
     def labels(self) -> list[int]:
         """The class of each case."""
         return [label for _, label in self.cases]
 
-    def interval(self, metric: str) -> Interval | None:
-        """The 95 % bootstrap interval in percent, as `mldfr compare` draws it.
+    @property
+    def judges_class(self) -> bool:
+        """Whether a wrong class is an error: not where pictures have several, nor where none was predicted."""
+        return not self.setting.multi_label and self.counts.get("ranked", 0) > 0
 
-        None where the metric is not a mean over images or cases, where there are too few, or where a mean over classes
-        has a class with a single image.
-        """
+    @property
+    def asked(self) -> int:
+        """How many pictures there were to evaluate, those that could not be read included."""
+        return len(self.images) + len(self.failed)
+
+    def spread(self, metric: str) -> Spread:
+        """The 95 % interval of a metric, or why it has none."""
+        if self.value(metric) is None:
+            return unknown("nothing to count")
         column = self.values.get(metric)
         if column is None:
-            return None
+            return unknown("not a mean over pictures")
         values = np.array([np.nan if value is None else value for value in column.values])
-        cases = column.over == "cases"
-        images = [image for image, _ in self.cases] if cases else list(self.images)
-        several = len(set(images)) < len(images)
-        groups = self.labels() if column.mean_over_classes else None
-        if np.isfinite(values).sum() < 2 or (groups and not several and 1 in Counter(groups).values()):
-            return None
-        clusters = np.unique(images, return_inverse=True)[1] if several else None
-        found = bootstrap_interval(values, groups=groups, clusters=clusters)
-        return Interval(100 * found.value, 100 * found.low, 100 * found.high)
+        images = [image for image, _ in self.cases] if column.over == "cases" else self.images
+        return spread(values, images, classes=self.labels() if column.mean_over_classes else None)
 
 
 def read_stored(folder: Path) -> Stored:

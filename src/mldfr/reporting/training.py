@@ -6,8 +6,10 @@ from pathlib import Path
 
 from mldfr.report.blocks import Block, Cell, Code, Column, Facts, Section, Table, Words
 from mldfr.report.charts import Lines, Point
+from mldfr.reporting.numbers import Numbers
 from mldfr.reporting.runs import Run, Selection
-from mldfr.reporting.words import percent, scales_name
+from mldfr.reporting.stored import Stored
+from mldfr.reporting.words import counted, group_name, metric_name, percent, scales_name, told
 from mldfr.training.recipe import Recipe, differences, load_recipe, names
 
 EVALUATED = ("paper.corloc", "wsolevaluation.max_box_acc_v2", "classification.cls_top1_error")
@@ -18,10 +20,11 @@ def training(run: Run) -> Section:
     if not run.epochs:
         return Section("training", "Training", "", [Words("No epoch is done yet.", quiet=True)])
     last = run.epochs[-1]
+    total, shown = counted(run.recipe.training.epochs, "epochs"), counted(run.trained_on, "pictures")
     lead = (
-        f"{len(run.epochs)} of {run.recipe.training.epochs} epochs on {run.trained_on:,} pictures with image labels "
-        f"alone, {run.held_out:,} held out to choose pyramid and threshold by. At the end the loss is {last.loss:.3f}, "
-        f"and {percent(100 * last.top1)} of the training pictures are classified right."
+        f"{len(run.epochs)} of {total} on {shown} with image labels alone, {run.held_out:,} held out to choose pyramid "
+        f"and threshold by. At the end the loss is {last.loss:.3f}, and {percent(100 * last.top1)} of the training "
+        "pictures are classified right."
     )
     x = [float(epoch.epoch) for epoch in run.epochs]
     blocks: list[Block] = [
@@ -38,7 +41,7 @@ def _curve(title: str, label: str, x: Sequence[float], y: Sequence[float], *, to
     if len(points) == 1:
         points = [(points[0][0] - 1, points[0][1]), *points]  # one epoch is a level line
     ends = points[0][0], points[-1][0]
-    text = f"From {y[0]:.4g} to {y[-1]:.4g} in {len(y)} epochs."
+    text = f"From {y[0]:.4g} to {y[-1]:.4g} in {len(y):,} epochs." if len(y) > 1 else f"{y[0]:.4g} after one epoch."
     return Lines(
         title, "epoch", label, {title.lower(): points}, ends, (0, top or 1.08 * max(*y, 1e-9)), {}, text, least_step=1
     )
@@ -65,7 +68,7 @@ def _nearest(given: Recipe) -> tuple[str, Recipe, list[str]]:
 
 def _value(given: Recipe, key: str) -> str:
     part, _, name = key.partition(".")
-    return str(given.model_dump(mode="json")[part][name])
+    return told(given.model_dump(mode="json")[part][name])
 
 
 def _lines(given: Recipe, changed: set[str]) -> Sequence[tuple[str, bool]]:
@@ -82,9 +85,10 @@ def _lines(given: Recipe, changed: set[str]) -> Sequence[tuple[str, bool]]:
 
 def selection(chosen: Selection) -> Section:
     """What was chosen on the pictures held out, and how every rule did."""
+    shown, scales = counted(chosen.pictures, "held-out pictures"), scales_name(chosen.scales)
     lead = (
-        f"On {chosen.pictures:,} held-out pictures {chosen.criterion} chose scales {scales_name(chosen.scales)}, the "
-        f"normaliser {chosen.normalizer} and the threshold {chosen.threshold:g}, worth {chosen.value:.3f}."
+        f"On {shown} {chosen.criterion} chose scales {scales}, the normaliser {chosen.normalizer} and the threshold "
+        f"{chosen.threshold:g}, worth {chosen.value:.3f}."
     )
     highest = max((value for curves in chosen.values.values() for each in curves.values() for value in each), default=1)
     blocks: list[Block] = []
@@ -112,23 +116,42 @@ def selection(chosen: Selection) -> Section:
 
 
 def evaluations(run: Run, out: Path) -> Section | None:
-    """Where the final model was evaluated; folders are named as seen from the page."""
+    """How the final model does, by the newest evaluation, and by all; folders are named as seen from the page."""
     if not run.evaluations:
         return None
     columns = [Column("Evaluation"), Column("Data"), Column("Scales"), Column("Threshold", decimals=2)]
-    columns += [
-        Column(name, hint=metric, decimals=1)
-        for name, metric in zip(("CorLoc", "MaxBoxAccV2", "Cls error"), EVALUATED, strict=True)
-    ]
+    for group, _, name in (metric.partition(".") for metric in EVALUATED):
+        columns.append(Column(metric_name(name), group_name(group), decimals=1))
     rows: list[list[Cell]] = []
     for folder, stored in run.evaluations.items():
-        setting = stored.setting
-        where = os.path.relpath(folder, out.parent)
-        what = f"{Path(setting.data).name} {setting.split}"
+        where, scales = os.path.relpath(folder, out.parent), scales_name(stored.setting.scales)
         numbers = [stored.value(metric) for metric in EVALUATED]
-        rows.append([where, what, scales_name(setting.scales), setting.threshold, *numbers])
-    lead = "Of the final weights, in the run's folder or beside it. mldfr report makes a page of each."
-    return Section("evaluations", "Evaluations", lead, [Table("In %", columns, rows)])
+        rows.append([where, _measured_on(stored), scales, stored.setting.threshold, *numbers])
+    newest = next(iter(run.evaluations.values()))
+    lead = (
+        f"The final weights on {_measured_on(newest)} with scales {scales_name(newest.setting.scales)}, measured last."
+    )
+    table = Table("Evaluations in the run's folder or beside it, in %", columns, rows)
+    return Section("evaluations", "Numbers", lead, [Numbers(newest).headlines(), table])
+
+
+def _measured_on(stored: Stored) -> str:
+    return f"{Path(stored.setting.data).name} {stored.setting.split}"
+
+
+def further(run: Run) -> str:
+    """What is not on the page of a run, and the command that shows it."""
+    if run.evaluations:
+        return (
+            f"Pictures, curves, errors and classes have a page of their own: mldfr report {next(iter(run.evaluations))}"
+        )
+    if len(run.epochs) < run.recipe.training.epochs:
+        return "Pictures and numbers come when the training is finished and evaluated."
+    data, out = run.facts.get("data", "KIND:PATH"), run.folder / "test"
+    return (
+        "No evaluation of this run lies in its folder or beside it. A page with pictures and numbers: "
+        f"mldfr evaluate {run.folder} --data {data} --out {out}, then mldfr report {out}"
+    )
 
 
 def run_facts(run: Run) -> Facts:

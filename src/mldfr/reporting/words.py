@@ -1,6 +1,6 @@
 """How a page calls things."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 KIND_NAMES: Mapping[str, str] = {
     "right": "Right",
@@ -43,6 +43,11 @@ NAMES: Mapping[str, str] = {
 }
 
 
+def group_name(group: str) -> str:
+    """Where a metric comes from, in two words: numbers of ours under the rules of `paper` are not the paper's."""
+    return {"classification": "scale 1", "pixels": "masks"}.get(group, f"protocol {group}")
+
+
 def metric_name(name: str) -> str:
     """A metric's name for people: `max_box_acc_v2_iou_50` is MaxBoxAccV2 at IoU 0.5."""
     if name in NAMES:
@@ -56,6 +61,24 @@ def metric_name(name: str) -> str:
             prefix = "Pseudo boxes, COCO" if stem.startswith("pseudo") else "COCO"
             return f"{prefix} {kind.upper()} {rest}".strip()
     return name.replace("_", " ")
+
+
+def counted(count: int, unit: str) -> str:
+    """How many of what; the unit is given in the plural, such as cases or classes."""
+    return f"{count:,} {unit.removesuffix('es' if unit.endswith(('sses', 'xes')) else 's') if count == 1 else unit}"
+
+
+def told(value: object) -> str:
+    """A value of a configuration as words."""
+    if value is None or value in ({}, [], ()):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {told(each)}" for name, each in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(told, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def percent(value: float) -> str:
