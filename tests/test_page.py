@@ -5,7 +5,6 @@ import re
 import shutil
 import socket
 import threading
-import time
 from copy import copy
 from zipfile import ZipFile
 
@@ -20,10 +19,10 @@ from mldfr.score_maps import NORMALIZERS
 pytest.importorskip("fastapi", reason="needs the extra web: pip install 'mldfr[web]'")
 pytest.importorskip("playwright", reason="needs Playwright: pip install playwright")
 
-import uvicorn
 from playwright.sync_api import sync_playwright
 
 from mldfr.web.app import create_app
+from mldfr.web.server import make_server
 from mldfr.web.settings import Settings
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -47,14 +46,10 @@ def model(localizer):
 @pytest.fixture(scope="module")
 def address(model):
     """Its server on a free port."""
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    app = create_app(model, Settings(model_name="imagenet", max_bytes=2**20))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = make_server(create_app(model, Settings(model_name="imagenet", max_bytes=2**20)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
-    while not server.started:
-        time.sleep(0.01)
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     server.should_exit = True
     thread.join()
@@ -73,7 +68,7 @@ def open_page(browser, address):
     """Open the page; at the end it must have stayed with its server and made no complaint."""
     contexts, complaints, requests = [], [], []
 
-    def open_page(**options):
+    def open_page(*, prepare=lambda page: None, **options):
         context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}} | options)
         contexts.append(context)
         page = context.new_page()
@@ -82,6 +77,7 @@ def open_page(browser, address):
         page.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
+        prepare(page)
         page.goto(address)
         page.wait_for_selector(".samples img")
         return page
@@ -121,6 +117,11 @@ def redrawn(page):
     page.evaluate(frames)
 
 
+def until(page, condition):
+    while not condition():
+        page.wait_for_timeout(20)
+
+
 def slide(page, threshold):
     page.locator("#threshold").fill(str(threshold))
     redrawn(page)
@@ -141,14 +142,22 @@ def corners(page):
     return sorted(xyxy for _, _, xyxy in shown(page))
 
 
-def expected(boxes):
-    return sorted(tuple(round(value) for value in box.xyxy) for box in boxes)
+def expected(boxes, share=0.1):
+    """The corners of a class's boxes, without those of specks."""
+    kept = boxes.pixels >= share * boxes.pixels.max()
+    return sorted(
+        tuple(round(value) for value in box.xyxy) for box, is_kept in zip(boxes, kept, strict=True) if is_kept
+    )
 
 
-def download(page, name, tmp_path):
+def expected_of(labels):
+    return sorted(xyxy for label in labels for xyxy in expected(label.boxes))
+
+
+def download(page, name, tmp_path, *, start="document.querySelector('#download').click()"):
     page.select_option("#format", name)
     with page.expect_download() as waiting:
-        page.click("#download")
+        page.evaluate(start)
     path = tmp_path / waiting.value.suggested_filename
     waiting.value.save_as(path)
     if path.suffix == ".zip":
@@ -250,11 +259,11 @@ def test_the_controls_do_what_the_library_does(page, photos, model):
     slide(page, 0.3)
     rules = {"scales": (1.0, 2.0), "threshold": 0.3, "normalizer": "percentile", "box_rule": "union_regions"}
     labels = model.locate(photos["coffee.png"], classes=2, **rules).labels
-    assert corners(page) == expected([box for label in labels for box in label.boxes])
+    assert corners(page) == expected_of(labels)
     page.click("#defaults")
     redrawn(page)
     labels = model.locate(photos["coffee.png"], classes=2).labels
-    assert corners(page) == expected([box for label in labels for box in label.boxes])
+    assert corners(page) == expected_of(labels)
 
 
 def test_large_pictures_have_the_boxes_of_the_server(page, address, photo, tmp_path):
@@ -262,6 +271,8 @@ def test_large_pictures_have_the_boxes_of_the_server(page, address, photo, tmp_p
     with Image.open(photo) as picture:
         picture.resize((2706, 1800)).save(large, quality=60)
     upload(page, large)
+    page.uncheck("#specks")
+    redrawn(page)
     answer = page.request.post(f"{address}/api/locate", multipart={"picture": large}).json()
     assert answer["map_width"] < answer["width"] == 2706
     boxes = [tuple(box["xyxy"]) for box in answer["labels"][0]["boxes"]]
@@ -427,11 +438,232 @@ def test_a_busy_server_is_asked_again(open_page, photo):
     open_page.complaints.clear()
 
 
+def test_specks_are_left_out_unless_they_are_wanted(page, photos, model):
+    upload(page, photos["rocket.jpg"])
+    slide(page, 0.3)
+    (label,) = model.locate(photos["rocket.jpg"], classes=1, threshold=0.3).labels
+    assert len(label.boxes) == 2
+    assert corners(page) == expected(label.boxes)
+    assert len(corners(page)) == 1
+    page.focus("#specks")
+    page.keyboard.press("Space")
+    redrawn(page)
+    assert corners(page) == expected(label.boxes, share=0)
+    page.click("#defaults")
+    redrawn(page)
+    assert page.locator("#specks").is_checked()
+    assert "less than 10 %" in page.locator("#specks-note").inner_text()
+
+
+def test_long_names_keep_their_beginning_and_every_change_is_told(page, photo, tmp_path):
+    (tmp_path / "other").mkdir()
+    site = "site_07_" + "ü" * 90 + "_" * 40
+    names = [f"{site}1.jpg", f"{site}2.jpg", "..dots.jpg", "e\u0301.jpg"]
+    for name in names:
+        shutil.copy(photo, tmp_path / name)
+    upload(page, *(tmp_path / name for name in names))
+    told = page.locator(".toast").inner_text()
+    _, pictures = download(page, "coco", tmp_path / "other")
+    written = [picture.name for picture in pictures]
+    for before, after in zip(names[:3], written, strict=False):
+        assert f"{before} as {after}" in told
+    assert [name.startswith("site_07_" + "ü" * 88) and name.endswith(".jpg") for name in written[:2]] == [True, True]
+    assert all(180 < len(name.encode()) <= 200 for name in written[:2])
+    assert written[2:] == ["dots.jpg", "é.jpg"]
+    assert "é" not in told  # the same name, in other bytes
+
+
+def test_a_download_waits_for_the_boxes_that_are_on_their_way(page, photo, model, tmp_path):
+    upload(page, photo)
+    at_once = """() => {
+      const threshold = document.querySelector("#threshold");
+      threshold.value = "0.6";
+      threshold.dispatchEvent(new Event("input"));
+      document.querySelector("#download").click();
+    }"""
+    _, (picture,) = download(page, "coco", tmp_path, start=at_once)
+    (label,) = model.locate(photo, classes=1, threshold=0.6).labels
+    assert sorted(tuple(map(round, box.xyxy)) for box in picture.boxes) == expected(label.boxes)
+
+
+def asked_when_leaving(page):
+    """Whether the browser asks for a confirmation before it closes the page."""
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    with page.expect_event("close"):
+        page.close(run_before_unload=True)
+    return asked == ["beforeunload"]
+
+
+@pytest.mark.parametrize("when", ["never", "before", "meanwhile"])
+def test_corrections_that_are_in_no_file_are_not_left_unasked(page, photo, when):
+    upload(page, photo)
+    page.focus("#stage")
+    if when != "never":
+        page.keyboard.press("n")
+
+    def export(route):
+        if when == "meanwhile":
+            page.focus("#stage")
+            page.keyboard.press("n")
+        route.continue_()
+
+    page.route("**/api/export", export)
+    if when != "never":
+        with page.expect_download():
+            page.click("#download")
+        page.wait_for_selector("#download:enabled")
+    assert asked_when_leaving(page) == (when == "meanwhile")
+
+
+def test_nothing_is_unsaved_where_no_picture_is_left(page, photo):
+    upload(page, photo)
+    page.focus("#stage")
+    page.keyboard.press("n")
+    page.click("#remove")
+    assert not asked_when_leaving(page)
+
+
+def test_a_picture_that_the_browser_shows_otherwise_is_not_shown(page, photo, tmp_path):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    with Image.open(photo) as picture:
+        picture.save(tmp_path / "turned.jpg", exif=turned)
+        picture.save(tmp_path / "turned.webp", exif=turned)
+        picture.save(tmp_path / "page.tiff", compression="jpeg")
+    upload(page, *(tmp_path / name for name in ("turned.jpg", "turned.webp", "page.tiff")))
+    for place, words in enumerate(("", "upright", "of this type")):
+        page.locator("#thumbs button").nth(place).click()
+        redrawn(page)
+        page.wait_for_function("document.querySelector('#photo').complete")
+        redrawn(page)
+        note = page.locator("#unshown")
+        assert note.is_visible() == page.locator("#photo").is_hidden() == bool(words)
+        assert words in note.inner_text()
+
+
+def test_suggestions_are_accepted_by_touch(open_page, photo):
+    page = open_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    upload(page, photo)
+    ((name, _, xyxy),) = shown(page)
+    page.locator(".box").tap()
+    page.locator("#accept").tap()
+    redrawn(page)
+    assert shown(page) == [(name, "yours", xyxy)]
+    assert page.locator("#accept").is_hidden()
+
+
+def test_other_pictures_can_be_downloaded_whatever_became_of_this_one(open_page, photo, tmp_path):
+    page = open_page()
+    (tmp_path / "text.png").write_text("not a picture")
+    upload(page, tmp_path / "text.png", photo)
+    assert page.locator("#problem").is_visible()
+    assert page.locator("#threshold").evaluate("element => element.closest('[inert]') !== null")
+    _, (picture,) = download(page, "coco", tmp_path)
+    assert picture.name == "photo.jpg"
+    open_page.complaints.clear()  # the browser itself reports the refused request
+
+
+def test_what_no_export_can_hold_is_said_by_the_page(open_page, photos, photo):
+    def with_small_limits(route):
+        answer = route.fetch().json()
+        answer["limits"] |= {"max_pictures": 1, "max_boxes": 1}
+        route.fulfill(json=answer)
+
+    page = open_page(prepare=lambda page: page.route("**/api/model", with_small_limits))
+    page.set_input_files("#file", [str(photo), str(photos["chelsea.png"])])
+    settled(page, 1)
+    assert page.locator("#thumbs button").count() == 1
+    assert "1 picture left out: at most 1 at once" in page.locator("#toasts").inner_text()
+    page.focus("#stage")
+    page.keyboard.press("n")
+    page.click("#download")
+    page.wait_for_selector(".toast:has-text('photo.jpg has 2 boxes, and at most 1 can be written')")
+
+
+def test_maps_that_cannot_be_computed_with_are_a_problem_of_their_picture(page, address, photo):
+    answer = page.request.post(f"{address}/api/locate", multipart={"picture": photo}).json()
+    answer["labels"][0]["maps"][0]["values"] = "!"
+    page.route("**/api/locate", lambda route: route.fulfill(json=answer))
+    upload(page, photo)
+    assert "boxes cannot be computed" in page.locator("#problem").inner_text()
+    page.unroute("**/api/locate")
+    page.click("#retry")
+    page.wait_for_selector("#thumbs [data-state=ready]")
+    redrawn(page)
+    assert len(shown(page)) == 1
+    assert page.locator("#classes li").count() == 5
+
+
+def add_class(page, text):
+    page.get_by_role("combobox", name="Look for another class").fill(text)
+    page.keyboard.press("Enter")
+
+
+def test_a_class_that_is_asked_for_twice_is_there_once(page, photo):
+    upload(page, photo)
+    held = []
+    page.route("**/api/locate", lambda route: held.append(route))
+    add_class(page, "golden retriever")
+    add_class(page, "golden retriever")
+    until(page, lambda: len(held) == 2)
+    for route in held:
+        route.continue_()
+    page.wait_for_selector("#classes .name:text-is('golden retriever')")
+    settled(page, 1)
+    until(page, lambda: page.locator("#announcer").inner_text().startswith("golden retriever added"))
+    assert page.locator("#classes .name:text-is('golden retriever')").count() == 1
+
+
+def test_a_picture_may_be_removed_while_a_class_is_looked_for(page, photo):
+    upload(page, photo)
+    held = []
+    page.route("**/api/locate", lambda route: held.append(route))
+    add_class(page, "tench")
+    until(page, lambda: held)
+    page.click("#remove")
+    redrawn(page)
+    assert page.locator(".toast").count() == 0
+
+
+def test_a_file_that_is_gone_is_not_taken_for_a_server_that_is(open_page, photo):
+    page = open_page()
+    upload(page, photo)
+    photo.unlink()
+    add_class(page, "tench")
+    page.wait_for_selector(".toast:has-text('The file cannot be read')")
+
+
+def test_whole_words_are_found_first(page, photo):
+    upload(page, photo)
+    page.get_by_role("combobox", name="Look for another class").fill("cat")
+    found = page.locator("#more-classes li").all_inner_texts()
+    assert max(found.index("tiger cat"), found.index("Egyptian cat")) < found.index("catamaran")
+
+
+def test_escape_lets_go_of_a_box_that_is_being_drawn(page, photo):
+    upload(page, photo)
+    slide(page, 0.9)
+    before = shown(page)
+    frame = page.locator("#stage").bounding_box()
+    page.click("#draw")
+    page.mouse.move(frame["x"] + 20, frame["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + 120, frame["y"] + 120, steps=3)
+    page.keyboard.press("Escape")
+    page.mouse.move(frame["x"] + 220, frame["y"] + 220, steps=3)
+    page.mouse.up()
+    redrawn(page)
+    assert shown(page) == before
+    assert page.locator(".drawn").count() == 0
+
+
 def test_everything_has_a_name_and_fits_a_phone(open_page, photo):
     page = open_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, color_scheme="dark")
     upload(page, photo)
     page.locator(".box").first.tap()
     redrawn(page)
+    assert page.locator("#pictures .add").bounding_box()["x"] < 20  # not behind all thumbnails
     wide = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     assert len(set(page.evaluate(wide))) == 1
     nameless = """() => [...document.querySelectorAll("button, input, select, [tabindex='0']")].filter((element) =>

@@ -27,7 +27,7 @@ def serve(
     """
     with usage_errors():
         _check_extra()
-        listening = _listen(host, port)
+        listening = listen(host, port)
 
     from mldfr.deployment.loading import open_locator
     from mldfr.web.app import create_app
@@ -56,7 +56,7 @@ def _check_extra() -> None:
         raise ValueError(f"serve needs {', '.join(missing)}: pip install 'mldfr[web]'")
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Take the address before the model is loaded: what is wrong with it is said at once.
 
     Raises:
@@ -68,6 +68,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen()  # at once: until then another server could bind to the same address
     except OSError as error:
         if listening is not None:
             listening.close()

@@ -12,12 +12,13 @@ from fastapi import APIRouter, FastAPI, File, Form, Request, Response, UploadFil
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.formparsers import MultiPartParser
+from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
 
 from mldfr.predict import Locator
-from mldfr.web.errors import WebError, add_error_handlers
-from mldfr.web.exporting import export
-from mldfr.web.limits import RequestLimits, Safeguard, SameOrigin
+from mldfr.web.errors import WebError, add_error_handlers, validated
+from mldfr.web.exporting import Download, export
+from mldfr.web.limits import HeadAsGet, RequestLimits, Safeguard, SameOrigin
 from mldfr.web.locating import locate, model_answer, wanted_classes
 from mldfr.web.samples import samples
 from mldfr.web.schemas import (
@@ -31,9 +32,6 @@ from mldfr.web.schemas import (
 )
 from mldfr.web.settings import Settings
 from mldfr.web.work import Worker
-
-# A picture within the limits stays in memory: the parser would write anything over a megabyte to a temporary file.
-MultiPartParser.spool_max_size = Settings.model_fields["max_bytes"].default
 
 STATIC = Path(__file__).parent / "static"
 
@@ -50,10 +48,10 @@ ERRORS = {
     422: "A value is out of its range, or the picture cannot be used.",
     429: "Too many requests at once; `Retry-After` says when to come again.",
     500: "The server failed.",
-    503: "The model did not answer in time; `Retry-After` says when to come again.",
+    503: "Too many connections, or the model did not answer in time; `Retry-After` says when to come again.",
 }
-COMMON = (421, 500)
-UPLOAD = (400, 403, 408, 413, 422, 429, *COMMON)
+COMMON = (400, 421, 500, 503)
+UPLOAD = (403, 408, 413, 422, 429, *COMMON)
 
 
 def create_app(locator: Locator, settings: Settings) -> FastAPI:
@@ -88,8 +86,16 @@ def create_app(locator: Locator, settings: Settings) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(RequestLimits, settings=settings)
     app.add_middleware(SameOrigin, settings=settings)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(Safeguard)  # added last: the outermost
+    _describe(app, ExportRequest)
     return app
+
+
+def _describe(app: FastAPI, model: type[BaseModel]) -> None:
+    """Add the shape of a body that a route reads by itself to OpenAPI, which the app makes once."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    app.openapi()["components"]["schemas"] |= {**schema.pop("$defs"), model.__name__: schema}
 
 
 def _errors(*statuses: int) -> Responses:
@@ -105,7 +111,7 @@ def _questions(locator: Locator, settings: Settings, worker: Worker) -> APIRoute
     async def model() -> ModelAnswer:
         return answer
 
-    @router.post("/api/locate", summary="Classes, score maps and boxes", responses=_errors(*UPLOAD, 415, 503))
+    @router.post("/api/locate", summary="Classes, score maps and boxes", responses=_errors(*UPLOAD, 415))
     async def locate_picture(
         request: Request,
         picture: Annotated[UploadFile, File(description="AVIF, BMP, GIF, JPEG, PNG, PPM, TIFF or WebP.")],
@@ -130,13 +136,22 @@ def _downloads() -> APIRouter:
     router = APIRouter()
     files = {"application/json": {}, "application/zip": {"schema": {"type": "string", "format": "binary"}}}
     described: Responses = {200: {"content": files, "description": "The file; several files are one zip."}}
+    asked = {"application/json": {"schema": {"$ref": f"#/components/schemas/{ExportRequest.__name__}"}}}
 
     @router.post(
-        "/api/export", summary="An annotation file", response_class=Response, responses=described | _errors(*UPLOAD)
+        "/api/export",
+        summary="An annotation file",
+        response_class=Response,
+        responses=described | _errors(*UPLOAD),
+        openapi_extra={"requestBody": {"required": True, "content": asked}},
     )
-    async def export_annotations(request: ExportRequest) -> Response:
+    async def export_annotations(request: Request) -> Response:
         """Write pictures' boxes in a format that annotation tools and trainers read."""
-        download = await run_in_threadpool(export, request)
+        try:
+            body = await request.body()
+        except ClientDisconnect as error:
+            raise WebError(499, "client_gone", "The client has gone.") from error
+        download = await run_in_threadpool(_download, body)
         headers = {"Content-Disposition": f'attachment; filename="{download.name}"'}
         return Response(download.content, media_type=download.media_type, headers=headers)
 
@@ -161,6 +176,11 @@ def _downloads() -> APIRouter:
         return Response(await run_in_threadpool(found.content), media_type=found.media_type)
 
     return router
+
+
+def _download(body: bytes) -> Download:
+    """Read and write in one thread: FastAPI would read megabytes of JSON while all other clients wait."""
+    return export(validated(ExportRequest, body))
 
 
 def _page() -> APIRouter:

@@ -2,13 +2,22 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import TypeVar
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from mldfr.web.schemas import ErrorAnswer, ErrorText
+
+LONGEST = 300
+"""Of a message, in characters: what came may be quoted in it, and may be megabytes."""
+MOST_ERRORS = 100
+"""In one body that are looked at: lists end at their first error, but there may be a million unknown keys."""
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class WebError(HTTPException):
@@ -21,7 +30,8 @@ class WebError(HTTPException):
 
 def error_response(status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The one shape of all errors."""
-    answer = ErrorAnswer(error=ErrorText(code=code, message=message))
+    short = message if len(message) <= LONGEST else f"{message[: LONGEST - 2]} …"
+    answer = ErrorAnswer(error=ErrorText(code=code, message=short))
     return JSONResponse(answer.model_dump(), status, headers=headers)
 
 
@@ -38,12 +48,28 @@ def add_error_handlers(app: FastAPI) -> None:
         return error_response(422, "invalid", _explain(error))
 
 
+def validated(model: type[M], body: bytes) -> M:
+    """A body of JSON as a model.
+
+    Raises:
+        RequestValidationError: It is no JSON, or not of this shape.
+        WebError: 422 where so much is wrong that the list of it would take seconds.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        if error.error_count() > MOST_ERRORS:
+            raise WebError(422, "invalid", f"{error.error_count():,} keys or values are wrong.") from error
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RequestValidationError(details) from error
+
+
 def _code(status: int) -> str:
     return HTTPStatus(status).phrase.lower().replace(" ", "_")
 
 
 def _explain(error: RequestValidationError) -> str:
-    """The first errors in a line; what came is not repeated, since it may be megabytes."""
+    """The first errors in a line."""
     lines = []
     for item in error.errors()[:3]:
         place = ".".join(str(part) for part in item["loc"] if part not in ("body", "query", "path"))

@@ -71,6 +71,24 @@ def _add_headers(message: Message, path: str) -> None:
     headers["Cache-Control"] = "no-cache" if path == "/" or path.startswith("/static/") else "no-store"
 
 
+class HeadAsGet:
+    """HEAD is answered as GET is, without the body; FastAPI's routes would refuse it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self._app({**scope, "method": "GET"}, receive, send_head)
+
+
 class SameOrigin:
     """Only this server's own page, and programs that are no browsers, may ask.
 

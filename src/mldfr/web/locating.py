@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mldfr.boxes import BOX_RULES, JOINED
+from mldfr.boxes import BOX_RULES, JOINED, MIN_REGION
 from mldfr.config import Card, Localization, told_apart
 from mldfr.exports import FORMATS
 from mldfr.predict import Located, Locator
@@ -16,7 +16,9 @@ from mldfr.types import Float32Array, Label
 from mldfr.web.errors import WebError
 from mldfr.web.pictures import read_picture
 from mldfr.web.schemas import (
+    MAX_BOXES,
     MAX_CLASSES,
+    MAX_PICTURES,
     Limits,
     LocalizationSettings,
     LocateAnswer,
@@ -35,6 +37,7 @@ def model_answer(card: Card, settings: Settings) -> ModelAnswer:
         classes=list(told_apart(card.class_names)),
         multi_label=card.multi_label,
         localization=_settings(card.localization),
+        min_region=MIN_REGION,
         normalizers=list(NORMALIZERS.names()),
         box_rules=list(BOX_RULES.names()),
         formats=list(FORMATS.names()),
@@ -43,6 +46,8 @@ def model_answer(card: Card, settings: Settings) -> ModelAnswer:
             max_pixels=settings.max_pixels,
             max_classes=MAX_CLASSES,
             max_requests=settings.max_requests,
+            max_pictures=MAX_PICTURES,
+            max_boxes=MAX_BOXES,
         ),
     )
 

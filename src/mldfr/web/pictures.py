@@ -1,6 +1,8 @@
 """Uploaded bytes to pixels: what they are is read from their head, and checked before they are decoded."""
 
 import math
+import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -18,6 +20,14 @@ FORMATS = tuple(name for name in ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "T
 """Of Pillow; others start programs (EPS) or are no pictures."""
 WORKING_PIXELS = 2**20
 """Larger pictures are looked at in this size: the maps are far coarser, and the page follows its sliders at once."""
+MAX_SCANS = 100
+"""Of a JPEG, as libtiff has it: each goes over all pixels. Progressive files have about ten."""
+MAX_SEGMENTS = 1000
+"""Of a JPEG, scans among them: Pillow reads each by itself. Even 32 MB of colour profiles and captions need half."""
+SEGMENT = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")
+"""The marker before a length. Others have none: 0xFF is followed by 0 in the data of a scan, by 0xD0 to 0xD7 between
+its parts, and decoders pass over what lies below 0xC0 there."""
+JPEG, SCAN, END = b"\xff\xd8\xff", b"\xda", b"\xd9"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +49,12 @@ def read_picture(content: bytes, *, max_pixels: int) -> Picture:
 
     Raises:
         WebError: 415 for what is no picture of a known type, 422 for one that is empty, broken, too large or too
-            elongated.
+            elongated, or would keep its decoder going for minutes.
     """
     if not content:
         raise WebError(422, "empty_picture", "The file is empty.")
+    if content.startswith(JPEG):
+        _check_segments(content)
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as picture:
             return _decoded(picture, max_pixels)
@@ -78,6 +90,23 @@ def working_size(height: int, width: int) -> tuple[int, int]:
     """The size (H, W) in which a picture is looked at."""
     factor = min(1.0, math.sqrt(WORKING_PIXELS / (height * width)))
     return max(1, int(height * factor)), max(1, int(width * factor))
+
+
+def _check_segments(content: bytes) -> None:
+    scans = 0
+    for number, marker in enumerate(_segments(content), start=1):
+        scans += marker == SCAN
+        if scans > MAX_SCANS or number > MAX_SEGMENTS:
+            most = f"{MAX_SCANS} scans and {MAX_SEGMENTS:,} segments"
+            raise WebError(422, "too_many_scans", f"The picture cannot be used: a JPEG may have at most {most}.")
+
+
+def _segments(content: bytes) -> Iterator[bytes]:
+    """The markers of a JPEG's segments, up to the end of its first picture: a thumbnail lies inside a segment."""
+    place = 2  # behind the start of the picture, which has no length
+    while (segment := SEGMENT.search(content, place)) and segment[1] != END:
+        yield segment[1]
+        place = segment.end() + int.from_bytes(content[segment.end() : segment.end() + 2])
 
 
 def _turned(picture: Image.Image) -> bool:

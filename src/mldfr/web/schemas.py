@@ -4,13 +4,14 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field
 
 from mldfr.exports import FORMATS
 
 MAX_CLASSES = 20
 """How many classes of one picture may be asked for."""
 MAX_PICTURES = 2000
+"""In one export."""
 MAX_BOXES = 1000
 """Of one picture in an export."""
 MAX_SIDE = 100_000
@@ -91,6 +92,8 @@ class Limits(BaseModel):
     max_pixels: int = Field(description="Of a picture.", examples=[40000000])
     max_classes: int = Field(description="Of one picture.", examples=[20])
     max_requests: int = Field(description="Uploads at once; more are answered with 429.", examples=[8])
+    max_pictures: int = Field(description="In one export.", examples=[2000])
+    max_boxes: int = Field(description="Of one picture in an export.", examples=[1000])
 
 
 class ModelAnswer(BaseModel):
@@ -100,6 +103,11 @@ class ModelAnswer(BaseModel):
     classes: list[str] = Field(description="By index; no two are equal.", examples=[["tench", "goldfish"]])
     multi_label: bool = Field(description="Whether a picture may have several classes.")
     localization: LocalizationSettings = Field(description="The model's own settings.")
+    min_region: float = Field(
+        description="Without specks: the least share of the pixels of a class's largest region that another region "
+        "needs for a box. `/api/locate` leaves nothing out.",
+        examples=[0.1],
+    )
     normalizers: list[str] = Field(examples=[["min_max", "max", "percentile"]])
     box_rules: list[str] = Field(examples=[["regions", "union", "union_regions"]])
     formats: list[str] = Field(description="Of `/api/export`.", examples=[["coco", "yolo", "voc"]])
@@ -134,7 +142,9 @@ class LocatedLabel(BaseModel):
     class_name: str = Field(examples=["Egyptian cat"])
     probability: float = Field(examples=[0.44])
     maps: list[ScaleMap] = Field(description="Their sum, at map_height x map_width, is the score map.")
-    boxes: list[LocatedBox] = Field(description="The best first.")
+    boxes: list[LocatedBox] = Field(
+        description="All that the model finds at its own settings, however small their regions; the best first."
+    )
 
 
 class LocateAnswer(BaseModel):
@@ -170,7 +180,7 @@ class AnnotatedPicture(BaseModel):
     name: PictureName
     height: Side
     width: Side
-    boxes: list[AnnotatedBox] = Field(default=[], max_length=MAX_BOXES)
+    boxes: Annotated[list[AnnotatedBox], FailFast()] = Field(default=[], max_length=MAX_BOXES)
 
 
 class ExportRequest(BaseModel):
@@ -189,8 +199,8 @@ class ExportRequest(BaseModel):
         ],
     )
     format: FormatName
-    classes: list[ClassName] = Field(max_length=100_000)
-    pictures: list[AnnotatedPicture] = Field(max_length=MAX_PICTURES)
+    classes: Annotated[list[ClassName], FailFast()] = Field(max_length=100_000)
+    pictures: Annotated[list[AnnotatedPicture], FailFast()] = Field(max_length=MAX_PICTURES)
 
 
 class SampleAnswer(BaseModel):

@@ -2,8 +2,6 @@
 
 const TRIES = 60;
 
-export class ServerError extends Error {}
-
 async function ask(path, options = {}) {
   for (let attempt = 1; ; attempt++) {
     let response;
@@ -11,7 +9,7 @@ async function ask(path, options = {}) {
       response = await fetch(path, options);
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new ServerError("The server cannot be reached. Is it still running?");
+      throw new Error("The server cannot be reached. Is it still running?");
     }
     if (response.ok) return response;
     if (response.status === 429 && attempt < TRIES) {
@@ -20,7 +18,7 @@ async function ask(path, options = {}) {
       continue;
     }
     const answer = await response.json().catch(() => null);
-    throw new ServerError(answer?.error?.message ?? `The server answered with status ${response.status}.`);
+    throw new Error(answer?.error?.message ?? `The server answered with status ${response.status}.`);
   }
 }
 
@@ -34,6 +32,9 @@ export async function getSample(name) {
 
 /** Classes, maps and boxes of a picture; of the most probable classes unless some are named. */
 export async function locate(file, { classes = [], signal }) {
+  await file.slice(0, 1).arrayBuffer().catch(() => {
+    throw new Error("The file cannot be read. Is it a folder, or has it been moved or changed?");
+  });
   const body = new FormData();
   body.append("picture", file, "picture"); // its name is nobody's business
   for (const name of classes) body.append("classes", name);

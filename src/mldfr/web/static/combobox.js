@@ -5,13 +5,17 @@ import { make } from "./dom.js";
 const SHOWN = 50;
 let numbers = 0;
 
-/** Names that hold all words of a text, those that begin with it first. */
+/** Names that hold all words of a text: first those that have them as words, and of these those that begin with it. */
 function matches(names, text) {
   const wanted = text.toLowerCase().trim(), words = wanted.split(/\s+/);
+  const rank = (lower) => {
+    const own = lower.split(/[^\p{L}\p{N}]+/u);
+    return 2 * words.every((word) => own.includes(word)) + lower.startsWith(wanted);
+  };
   return names
     .map((name, index) => ({ name, index, lower: name.toLowerCase() }))
     .filter(({ lower }) => words.every((word) => lower.includes(word)))
-    .sort((one, other) => other.lower.startsWith(wanted) - one.lower.startsWith(wanted))
+    .sort((one, other) => rank(other.lower) - rank(one.lower))
     .slice(0, SHOWN);
 }
 

@@ -3,6 +3,7 @@
 import { isOwn, sane } from "./boxes.js";
 import { combobox } from "./combobox.js";
 import { announce, byId, colorOf, count, make, percent, toast } from "./dom.js";
+import { settingsOf } from "./session.js";
 
 const RULES = {
   regions: "A box around each region above the threshold.",
@@ -40,7 +41,7 @@ export class Controls {
           await this.session.addClass(this.picture, index);
           announce(`${name} added: ${this.#found()}`);
         } catch (error) {
-          toast(error.message);
+          if (error.name !== "AbortError") toast(error.message); // else the picture was removed meanwhile
         }
       },
     });
@@ -112,7 +113,10 @@ export class Controls {
       await this.session.setForAll(this.picture.settings);
       announce("All pictures have these settings now.");
     });
-    byId("defaults").addEventListener("click", () => set({ ...model.localization, rule: model.localization.box_rule }));
+    byId("specks").addEventListener("change", () => set({ minRegion: byId("specks").checked ? model.min_region : 0 }));
+    byId("specks-note").textContent = `Regions with less than ${percent(model.min_region)} of the pixels of their `
+      + "class's largest get no box.";
+    byId("defaults").addEventListener("click", () => set(settingsOf(model)));
   }
 
   /** The scales that are switched on; the last one stays on. */
@@ -131,6 +135,7 @@ export class Controls {
     byId("threshold-value").textContent = settings.threshold.toFixed(2);
     byId("rule").value = settings.rule;
     byId("normalizer").value = settings.normalizer;
+    byId("specks").checked = settings.minRegion > 0;
     byId("rule-note").textContent = RULES[settings.rule] ?? "";
     for (const box of byId("scales").querySelectorAll("input")) {
       box.checked = settings.scales.includes(Number(box.value));
@@ -158,6 +163,7 @@ export class Controls {
         this.stage.place(this.stage.selected, sane(xyxy, this.picture.answer), null);
       });
     }
+    byId("accept").addEventListener("click", () => this.stage.accept(this.stage.selected));
     byId("delete").addEventListener("click", () => {
       this.stage.remove(this.stage.selected);
       byId("stage").focus();
@@ -199,6 +205,7 @@ export class Controls {
     byId("editor").hidden = !box;
     if (!box) return;
     this.editor.show(this.stage.nameOf(box));
+    byId("accept").hidden = isOwn(this.picture.history.now, box.id);
     const { width, height } = this.picture.answer;
     CORNERS.forEach((id, side) => {
       const input = byId(id);
@@ -245,7 +252,8 @@ export class Controls {
 
   render() {
     const ready = this.picture?.state === "ready";
-    byId("controls").inert = !ready;
+    // What was found in other pictures can be downloaded whatever became of this one.
+    for (const section of byId("controls").children) section.inert = !ready && section.id !== "take-home";
     const { now, past, future } = this.picture?.history ?? { past: [], future: [] };
     byId("draw").disabled = !ready;
     byId("undo").disabled = !ready || past.length === 0;

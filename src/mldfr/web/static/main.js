@@ -27,6 +27,7 @@ function changed() {
 }
 
 const session = new Session(model, changed);
+session.worker.addEventListener("error", () => toast("Boxes cannot be computed any more. Load the page again."));
 const stage = new Stage(session, changed);
 const controls = new Controls(session, stage);
 const thumbnails = new Thumbnails(session);
@@ -47,9 +48,9 @@ function render() {
 
 function take(files) {
   if (files.length === 0) return;
-  const refused = session.add([...files]);
-  refused.forEach(toast);
-  announce(`${count(files.length - refused.length, "picture")} added.`);
+  const { added, notes } = session.add([...files]);
+  notes.forEach(toast);
+  announce(`${count(added.length, "picture")} added.`);
 }
 
 const file = byId("file");

@@ -3,8 +3,14 @@
 import { exportFile, locate } from "./api.js";
 import { History, named, visible } from "./boxes.js";
 import { count } from "./dom.js";
+import { freeName, renamed } from "./names.js";
 
 const LONGEST_HEAT = 640;
+
+/** The settings that a model comes with. */
+export const settingsOf = ({ localization, min_region: minRegion }) => (
+  { ...localization, rule: localization.box_rule, minRegion }
+);
 
 export class Session {
   constructor(model, changed) {
@@ -12,7 +18,7 @@ export class Session {
     this.changed = changed;
     this.pictures = [];
     this.current = null;
-    this.settings = { ...model.localization, rule: model.localization.box_rule };
+    this.settings = settingsOf(model);
     this.unsaved = false;
     this.worker = new Worker("/static/worker.js", { type: "module" });
     this.worker.addEventListener("message", ({ data }) => this.#answered(data));
@@ -21,27 +27,29 @@ export class Session {
     this.busy = false;
   }
 
-  /** Add files; those that are too large are given back with the reason. */
+  /** Add files. Returns the pictures, and what is to be said of those that are left out or named otherwise. */
   add(files) {
-    const refused = [];
-    for (const file of files) {
-      if (file.size > this.model.limits.max_bytes - 4096) { // what stands around a file in a form
-        const most = Math.floor(this.model.limits.max_bytes / 2 ** 20);
-        refused.push(`${file.name} is too large: at most ${most} MB.`);
-        continue;
-      }
-      this.pictures.push(this.#picture(file));
+    const { max_bytes: bytes, max_pictures: most } = this.model.limits;
+    const fits = (file) => file.size <= bytes - 4096; // what stands around a file in a form
+    const fitting = files.filter(fits), added = [];
+    for (const file of fitting.slice(0, Math.max(0, most - this.pictures.length))) {
+      added.push(this.#picture(file));
+      this.pictures.push(added.at(-1));
     }
     this.current ??= this.pictures[0] ?? null;
     this.changed();
     this.#work();
-    return refused;
+    const left = fitting.length - added.length, notes = renamed(added);
+    if (left) notes.push(`${count(left, "picture")} left out: at most ${most} at once.`);
+    const large = files.filter((file) => !fits(file));
+    notes.push(...large.map((file) => `${file.name} is too large: at most ${Math.floor(bytes / 2 ** 20)} MB.`));
+    return { added, notes };
   }
 
   #picture(file) {
     return {
       key: crypto.randomUUID?.() ?? `${performance.now()}-${Math.random()}`,
-      name: this.#freeName(file.name || "pasted.png"),
+      name: freeName(file.name || "pasted.png", this.pictures),
       file,
       url: URL.createObjectURL(file),
       state: "waiting",
@@ -55,19 +63,6 @@ export class Session {
       selected: null,
       abort: new AbortController(),
     };
-  }
-
-  /** A name whose stem no other picture has: most formats drop the suffix. */
-  #freeName(name) {
-    // The server refuses what could not become a path.
-    const legal = name.normalize("NFC").slice(-60).toWellFormed().replace(/[\\/:\u0000-\u001f\u007f]/g, "-");
-    const clean = legal.replace(/^[.\s]+/, "").trim() || "picture";
-    const dot = clean.lastIndexOf(".");
-    const [stem, suffix] = dot > 0 ? [clean.slice(0, dot), clean.slice(dot)] : [clean, ""];
-    const taken = new Set(this.pictures.map((picture) => picture.name.replace(/\.[^.]*$/, "").toLowerCase()));
-    let free = stem;
-    for (let number = 2; taken.has(free.toLowerCase()); number++) free = `${stem}-${number}`;
-    return free + suffix;
   }
 
   /** Send one picture after the other, the one that is looked at first. */
@@ -95,10 +90,13 @@ export class Session {
       picture.labels[0].shown = true;
       await this.look(picture);
     } catch (error) {
-      picture.state = "failed";
-      picture.problem = error.message;
+      this.#fail(picture, error.message);
     }
     this.changed();
+  }
+
+  #fail(picture, problem) {
+    Object.assign(picture, { state: "failed", problem });
   }
 
   retry(picture) {
@@ -109,7 +107,8 @@ export class Session {
 
   #know(picture, answer) {
     this.worker.postMessage({ kind: "add", key: picture.key, answer });
-    for (const label of answer.labels) {
+    const known = new Set(picture.labels.map((label) => label.index));
+    for (const label of answer.labels.filter(({ class_index: index }) => !known.has(index))) {
       picture.labels.push({
         index: label.class_index, name: label.class_name, probability: label.probability, shown: false,
       });
@@ -121,7 +120,9 @@ export class Session {
     const known = picture.labels.find((label) => label.index === index);
     if (!known) {
       const names = [this.model.classes[index]];
-      this.#know(picture, await locate(picture.file, { classes: names, signal: picture.abort.signal }));
+      const answer = await locate(picture.file, { classes: names, signal: picture.abort.signal });
+      picture.abort.signal.throwIfAborted();
+      this.#know(picture, answer);
     }
     picture.labels.find((label) => label.index === index).shown = true;
     this.unsaved = true;
@@ -143,6 +144,13 @@ export class Session {
   /** Whether boxes are still to come for settings that were made. */
   get looking() { return this.waiting.size > 0; }
 
+  /** Wait until no boxes are to come. */
+  async #settled() {
+    while (this.looking) {
+      await new Promise((resolve) => { this.worker.addEventListener("message", resolve, { once: true }); });
+    }
+  }
+
   #ask(picture, wishes) {
     const { heat } = wishes.next;
     Object.assign(wishes, { running: true, next: null, id: (this.asked += 1), done: wishes.resolve, resolve: [] });
@@ -152,10 +160,11 @@ export class Session {
     this.worker.postMessage({ kind: "look", id: wishes.id, key, settings, classes, ...wanted });
   }
 
-  #answered({ id, boxes, heat }) {
+  #answered({ id, boxes, heat, error }) {
     const [picture, wishes] = [...this.waiting].find(([, entry]) => entry.id === id) ?? [];
     if (!picture) return; // removed meanwhile
-    picture.suggestions = named(boxes);
+    if (error) this.#fail(picture, `Its boxes cannot be computed: ${error}`);
+    else picture.suggestions = named(boxes);
     if (heat) picture.heat = heat;
     for (const resolve of wishes.done) resolve();
     wishes.running = false;
@@ -202,16 +211,21 @@ export class Session {
     this.worker.postMessage({ kind: "remove", key: picture.key });
     this.pictures.splice(place, 1);
     this.current = this.pictures[Math.min(place, this.pictures.length - 1)] ?? null;
+    this.unsaved &&= this.current !== null;
     if (this.current?.state === "ready") this.look(this.current);
     this.changed();
   }
 
   /** The annotation file of all pictures, and what it holds in words. */
   async export(format, { allClasses }) {
+    await this.#settled();
     const pictures = this.ready().map((picture) => ({ picture, boxes: this.boxesOf(picture) }));
+    this.#checkCounts(pictures);
     const used = new Set(pictures.flatMap(({ boxes }) => boxes.map((box) => box.classIndex)));
     const indices = this.model.classes.map((_, index) => index).filter((index) => allClasses || used.has(index));
     const place = new Map(indices.map((index, number) => [index, number]));
+    const { unsaved } = this;
+    this.unsaved = false; // what is changed from here on is not in the file
     const file = await exportFile({
       format,
       classes: indices.map((index) => this.model.classes[index]),
@@ -221,9 +235,19 @@ export class Session {
         width: picture.answer.width,
         boxes: boxes.map((box) => ({ class_index: place.get(box.classIndex), xyxy: box.xyxy, score: box.score })),
       })),
+    }).catch((error) => {
+      this.unsaved ||= unsaved;
+      throw error;
     });
-    this.unsaved = false;
     const number = pictures.reduce((total, { boxes }) => total + boxes.length, 0);
     return { ...file, words: `${count(number, "box", "boxes")} in ${count(pictures.length, "picture")}` };
+  }
+
+  #checkCounts(pictures) {
+    const most = this.model.limits.max_boxes;
+    const full = pictures.find(({ boxes }) => boxes.length > most);
+    if (!full) return;
+    const has = `${full.picture.name} has ${full.boxes.length} boxes, and at most ${most} can be written`;
+    throw new Error(`${has}. Raise its threshold, or leave out specks.`);
   }
 }

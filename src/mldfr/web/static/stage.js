@@ -7,6 +7,14 @@ const EDGES = ["n", "s", "w", "e", "nw", "ne", "sw", "se"];
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const CLICK = 4; // pixels of the screen that a click may slip
 
+/** Why a browser does not show a picture as the server looked at it; nothing where it does. */
+function unshown({ naturalWidth, naturalHeight }, { width, height }) {
+  if (naturalWidth === 0) return "This browser cannot show pictures of this type. The boxes are right all the same.";
+  // Resolutions in a file may change the size that a browser tells, but not the shape.
+  const isUpright = Math.abs(naturalWidth * height - naturalHeight * width) <= (width + height) / 2;
+  return isUpright ? "" : "This browser cannot show this picture upright. The boxes are right for the upright picture.";
+}
+
 export class Stage {
   constructor(session, changed) {
     this.session = session;
@@ -22,7 +30,11 @@ export class Stage {
       const element = event.target.closest(".box");
       if (element) this.select(element.dataset.id);
     });
-    byId("photo").addEventListener("load", () => this.#fit());
+    byId("photo").addEventListener("load", () => {
+      this.#fit();
+      this.changed();
+    });
+    byId("photo").addEventListener("error", () => this.changed());
   }
 
   get picture() { return this.session.current; }
@@ -121,7 +133,7 @@ export class Stage {
   // ---- keys
 
   #key(event) {
-    if (this.picture?.state !== "ready" || event.ctrlKey || event.metaKey) return;
+    if (this.picture?.state !== "ready" || this.dragging || event.ctrlKey || event.metaKey) return;
     const box = this.selected;
     const known = this.#boxKey(event, box) || this.#stageKey(event);
     if (known) event.preventDefault();
@@ -230,6 +242,7 @@ export class Stage {
     });
     listen("pointerup", finish);
     listen("pointercancel", finish);
+    listen("keydown", (event) => { if (event.key === "Escape") finish(event); });
   }
 
   // ---- drawing
@@ -253,8 +266,19 @@ export class Stage {
       this.#fit();
     }
     byId("busy").hidden = !["waiting", "working"].includes(picture.state);
+    this.#renderUnshown();
     this.#renderHeat();
     if (!this.dragging) this.#renderBoxes();
+  }
+
+  /** Say so where the picture cannot be seen as the server looked at it; turned otherwise it would only mislead. */
+  #renderUnshown() {
+    const photo = byId("photo"), note = byId("unshown"), { answer } = this.picture;
+    const text = answer && photo.complete ? unshown(photo, answer) : "";
+    photo.classList.toggle("invisible", text !== "");
+    if (text && note.textContent !== text) announce(text);
+    note.textContent = text;
+    note.hidden = text === "";
   }
 
   #fit() {
