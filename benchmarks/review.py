@@ -28,33 +28,36 @@ def main() -> None:
     parser.add_argument("--model", default="imagenet")
     parser.add_argument("--scales", default="1,1.5,2")
     parser.add_argument("--labels", choices=("given", "predicted"), default="given")
+    parser.add_argument("--refine", default="grabcut", help="as annotate has it")
     parser.add_argument("--save", type=Path, help="keep the signals as lines of JSON")
     options = parser.parse_args()
     localizer = load(options.model, device="cpu")
     samples = open_data(options.data, images=options.images).split_for(options.split, localizer.card.class_names)
-    scales = tuple(float(scale) for scale in options.scales.split(","))
-    rows = list(_rows(localizer, samples, scales, given=options.labels == "given"))
+    settings = localizer.card.localization.changed(
+        scales=tuple(float(scale) for scale in options.scales.split(",")), refine=options.refine
+    )
+    rows = list(_rows(localizer, samples, settings, given=options.labels == "given"))
     if options.save:
         options.save.write_text("".join(json.dumps(row) + "\n" for row in rows))
     _print(rows)
 
 
-def _rows(
-    localizer: Localizer, samples: tuple[Sample, ...], scales: tuple[float, ...], *, given: bool
-) -> Iterator[dict]:
+def _rows(localizer: Localizer, samples: tuple[Sample, ...], settings: Localization, *, given: bool) -> Iterator[dict]:
     samples = tuple(sample for sample in samples if sample.objects)
     asked = ((sample.path, list(sample.labels[:1]) if given else 1) for sample in samples)
-    settings = localizer.card.localization.changed(scales=scales)
-    for sample, located in zip(samples, localizer.locate_each(asked, scales=scales), strict=True):
+    found = localizer.locate_each(asked, **settings.model_dump())
+    for sample, located in zip(samples, found, strict=True):
         if not isinstance(located, ImageError):
             yield _row(sample, located, settings, given=given)
 
 
 def _row(sample: Sample, located: Located, settings: Localization, *, given: bool) -> dict[str, float]:
     label = located.labels[0]
+    box = label.boxes.largest()
     found = doubt(
         located.probabilities,
         label.class_index,
+        box,
         {scale: maps[0] for scale, maps in located.scale_maps.items()},
         size=(located.height, located.width),
         scales=settings.scales,
@@ -62,7 +65,6 @@ def _row(sample: Sample, located: Located, settings: Localization, *, given: boo
         normalize=NORMALIZERS[settings.normalizer],
         threshold=settings.threshold,
     )
-    box = label.boxes.largest()
     truths = np.array([item.xyxy for item in sample.objects if item.label == label.class_index])
     best = float(iou(np.array(box.xyxy), truths).max()) if box is not None and len(truths) else 0.0
     return {

@@ -230,6 +230,60 @@ def test_corrections_in_a_folder_are_not_written_over(model, pictures, tmp_path)
     assert file.read_text() == "corrected"
 
 
+def test_corrections_in_a_file_are_not_written_over(model, pictures, tmp_path):
+    out, formats = tmp_path / "out", "coco,label-studio,cvat,csv"
+    annotate(model, pictures, out, formats=formats)
+    places = [out / FORMATS[name].file for name in formats.split(",")]
+    for file in places:
+        file.write_text("corrected")
+    assert annotate(model, pictures, out, formats=formats).output.count("stays as it is") == 4
+    shutil.copy(pictures / "cat/a.jpg", pictures / "cat/b.jpg")
+    assert annotate(model, pictures, out, formats=formats, code=1).output.count("was changed") == 4
+    assert {file.read_text() for file in places} == {"corrected"}
+    for file in places:
+        file.rename(file.with_suffix(".mine"))
+    annotate(model, pictures, out, formats=formats)
+    assert len(coco(out)["images"]) == 7
+
+
+def test_files_that_were_not_made_here_are_not_written_over(model, pictures, tmp_path):
+    (tmp_path / "annotations.json").write_text("somebody's")
+    assert "was not made here" in annotate(model, pictures, tmp_path, formats="coco,csv", code=1).output
+    assert (tmp_path / "annotations.json").read_text() == "somebody's"
+    assert (tmp_path / "annotations.csv").exists()
+
+
+def test_a_merge_knows_the_folders_of_another_work(model, pictures, tmp_path):
+    for name, threshold in (("one", "0.2"), ("two", "0.6")):
+        annotate(model, pictures, tmp_path / name, "--threshold", threshold, formats="csv")
+    merge = ("--format", "voc,csv", "--out", tmp_path / "out")
+    run("merge", tmp_path / "one", *merge)
+    assert "lacks what was found" in run("merge", tmp_path / "two", *merge, code=1).output
+    (tmp_path / "one" / "parts" / "1-of-1.jsonl").touch()
+    shutil.rmtree(tmp_path / "out")
+    run("merge", tmp_path / "one", *merge)
+    assert "stays as it is" in run("merge", tmp_path / "one", *merge).output
+
+
+def test_a_kill_between_a_file_and_its_note_stops_nobody(model, pictures, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.delattr("mldfr.annotation.written._sha256")
+        annotate(model, pictures, tmp_path, code=1)
+    assert (tmp_path / "annotations.json").exists()
+    annotate(model, pictures, tmp_path)
+    annotate(model, pictures, tmp_path)
+
+
+def test_a_folder_that_no_format_has_made_stands_in_nobodys_way(model, pictures, tmp_path):
+    names = [name for name in FORMATS if not FORMATS[name].folder]
+    for name in names:
+        (tmp_path / "out" / name).mkdir(parents=True)
+    result = annotate(model, pictures, tmp_path / "out", formats=",".join(names))
+    assert "stays as it is" not in result.output
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"annotations.json", "annotations.csv", "label-studio.json", "cvat.zip"} <= files
+
+
 def test_a_picture_that_was_replaced_is_annotated_anew(model, pictures, tmp_path):
     out, other = tmp_path / "out", tmp_path / "other"
     annotate(model, pictures, out)
@@ -308,6 +362,15 @@ def test_names_that_a_format_cannot_hold_are_said_before_the_work(model, picture
     assert "cat/a.jpg" in result.output
     assert "cat/a.png" in result.output
     annotate(model, pictures, tmp_path / "out", formats="coco")
+
+
+def test_a_folder_with_the_name_of_a_file_to_write_is_said_before_the_work(model, pictures, tmp_path):
+    (pictures / "cat/a.xml").mkdir()
+    shutil.copy(pictures / "cat/a.jpg", pictures / "cat/a.xml/b.png")
+    result = annotate(model, pictures, tmp_path / "out", formats="coco,yolo,voc", code=2)
+    assert "voc: cat/a.xml/b.png and cat/a.jpg both need the name cat/a.xml; rename one of them" in result.output
+    assert "leave voc out" in result.output
+    annotate(model, pictures, tmp_path / "out", formats="coco,yolo")
 
 
 def test_a_class_that_the_model_does_not_know_is_named(model, pictures, tmp_path):
@@ -400,10 +463,54 @@ def test_a_full_disk_is_said_and_gone_on_from(model, pictures, tmp_path):
     assert (out / "annotations.json").read_bytes() == (tmp_path / "whole" / "annotations.json").read_bytes()
 
 
-def test_score_maps_do_not_go_where_they_would_be_a_class(model, pictures, tmp_path):
-    result = annotate(model, f"folder:{pictures}", pictures / "boxes", formats="png", code=2)
+def test_annotations_do_not_go_where_they_would_be_a_class(model, pictures, tmp_path):
+    result = annotate(model, f"folder:{pictures}", pictures / "boxes", code=2)
     assert "lies inside the data" in result.output
     assert not (pictures / "boxes").exists()
+
+
+def test_a_picture_that_was_replaced_by_one_of_its_size_is_annotated_anew(model, pictures, tmp_path, photos):
+    out, file = tmp_path / "out", pictures / "cup/photo.bmp"
+    for name in ("coffee.png", "rocket.jpg"):
+        with Image.open(photos[name]) as picture:
+            picture.convert("RGB").resize((90, 60)).save(file)
+        annotate(model, pictures, out)
+        annotate(model, pictures, tmp_path / name)
+        assert (out / "annotations.json").read_bytes() == (tmp_path / name / "annotations.json").read_bytes()
+    for path in pictures.rglob("*.*"):
+        path.touch()
+    assert "going on: 7 of 7" in annotate(model, pictures, out).output
+
+
+def test_pictures_added_between_two_parts_are_said(model, pictures, tmp_path):
+    annotate(model, pictures, tmp_path, "--shard", "1/2")
+    shutil.copy(pictures / "cup/a.jpg", pictures / "cat/new.jpg")
+    annotate(model, pictures, tmp_path, "--shard", "2/2")
+    merge = ("merge", tmp_path, "--format", "coco", "--out", tmp_path / "joined")
+    assert "run the command of each part again" in run(*merge, code=2).output
+    annotate(model, pictures, tmp_path, "--shard", "1/2")
+    run(*merge)
+    assert len(coco(tmp_path / "joined")["images"]) == 7
+
+
+def test_a_folder_without_parts_is_named(model, pictures, tmp_path):
+    annotate(model, pictures, tmp_path / "out")
+    merge = ("merge", tmp_path / "out", tmp_path / "typo", "--format", "csv", "--out", tmp_path)
+    assert f"{tmp_path / 'typo'}: no parts" in run(*merge, code=2).output
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda parts: (parts / "1-of-1.jsonl").unlink(), "1-of-1.jsonl: cannot be read"),
+        (lambda parts: (parts / "1-of-1.json").write_text("{}"), "1-of-1.json: not the setting of a part"),
+        (lambda parts: (parts / "1-of-1.jsonl").write_text("{}\n"), "1-of-1.jsonl:1: expected the row of a picture"),
+    ],
+)
+def test_damaged_parts_are_named(model, pictures, tmp_path, damage, message):
+    annotate(model, pictures, tmp_path)
+    damage(tmp_path / "parts")
+    assert message in run("merge", tmp_path, "--format", "csv", "--out", tmp_path, code=2).output
 
 
 def test_pictures_without_a_label_are_counted(model, pictures, tmp_path):

@@ -45,13 +45,18 @@ def test_a_cluster_that_loses_a_worker_ends_with_the_same_annotations(tmp_path, 
     actors = [child for child in psutil.Process(cluster.pid).children(recursive=True) if _is_actor(child)]
     assert len(actors) > 1, "the work is not shared"
     actors[0].kill()
-    assert len(list(read_rows(rows))) < PICTURES, "all was done before the worker was killed"
+    assert len(_rows(tmp_path / "ray")) < PICTURES, "all was done before the worker was killed"
     assert cluster.wait(300) == 1  # the broken picture
     assert start("local").wait(300) == 1
     for name in ("annotations.json", "review.csv", "failed.csv"):
         assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
-    names = [row["name"] for row in read_rows(rows)]
-    assert len(names) == len(set(names)) == PICTURES + 1
+    found, local = ({row["name"]: row for row in _rows(tmp_path / name)} for name in ("ray", "local"))
+    assert found == local
+    assert len(_rows(tmp_path / "ray")) == len(found) == PICTURES + 1
+
+
+def _rows(out):
+    return list(read_rows(out / "parts" / "1-of-1.jsonl"))
 
 
 def _is_actor(process):

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.segmentation import felzenszwalb
 
+from mldfr.annotation.listing import Item
+from mldfr.annotation.work import Work, annotate
 from mldfr.boxes import iou
 from mldfr.refinement import REFINEMENTS, refined
 from mldfr.refinement.superpixels import segment
@@ -120,6 +122,26 @@ def test_scores_order_and_pixels_stay():
     assert iou(found.xyxy[0], true) > 0.9
     nothing = Boxes.make([], [], [])
     assert len(refined(nothing, activation, pixels, refine=REFINEMENTS["grabcut"])) == 0
+
+
+def test_annotating_fits_only_the_boxes_that_are_written(localizer, photos, monkeypatch):
+    """A model of several classes draws the boxes of five candidates, and most regions are too small to be written."""
+    monkeypatch.setattr(localizer, "card", localizer.card.model_copy(update={"multi_label": True}))
+    fitted = []
+
+    def moved(box, activation, pixels):
+        fitted.append((box + np.array([1, 0, 0, 0], np.float32)).tolist())
+        return np.array(fitted[-1])
+
+    monkeypatch.setattr("mldfr.refinement.grabcut.grabcut", moved)
+    item = Item(0, "coffee", photos["coffee.png"], labels=(), size=-1, modified=-1)
+    rules = localizer.card.localization.changed(scales=(1,), threshold=0.6)
+    drawn = localizer.locate(item.path, classes=5, **rules.model_dump()).labels
+    for boxes in ("all", "largest"):
+        fitted.clear()
+        (row,) = annotate(localizer, [item], Work(rules.changed(refine="grabcut"), boxes=boxes))
+        assert [box[:4] for label in row["labels"] for box in label["boxes"]] == fitted
+        assert 0 < len(fitted) < sum(len(label.boxes) for label in drawn)
 
 
 def test_locating_takes_the_option(localizer, photos):

@@ -1,10 +1,12 @@
 """Reasons to doubt a box, on maps where the answer is known."""
 
+import cv2
 import numpy as np
 import pytest
 
 from mldfr.boxes import BOX_RULES
 from mldfr.score_maps import NORMALIZERS
+from mldfr.types import Box
 from mldfr.uncertainty import Doubt, doubt, margin, preview_size
 
 CERTAIN = np.array([1.0, 0.0, 0.0], np.float32)
@@ -16,17 +18,19 @@ def square(size, x0, y0, x1, y1):
     return score_map
 
 
-def ask(scale_maps, *, size=(64, 64), threshold=0.5, probabilities=CERTAIN):
-    return doubt(
-        probabilities,
-        0,
-        scale_maps,
-        size=size,
-        scales=tuple(scale_maps),
-        rule=BOX_RULES["regions"],
-        normalize=NORMALIZERS["min_max"],
-        threshold=threshold,
-    )
+RULES = {"rule": BOX_RULES["regions"], "normalize": NORMALIZERS["min_max"]}
+
+
+def drawn(scale_maps, size, threshold):
+    """The box of all scales, in pixels of the picture."""
+    maps = [cv2.resize(part, size[::-1], interpolation=cv2.INTER_LINEAR) for part in scale_maps.values()]
+    return BOX_RULES["regions"](np.sum(maps, axis=0), NORMALIZERS["min_max"], threshold).largest()
+
+
+def ask(scale_maps, *, box="drawn", size=(64, 64), threshold=0.5, probabilities=CERTAIN):
+    box = drawn(scale_maps, size, threshold) if box == "drawn" else box
+    options = {"size": size, "scales": tuple(scale_maps), "threshold": threshold, **RULES}
+    return doubt(probabilities, 0, box, scale_maps, **options)
 
 
 def test_scales_that_show_the_same_box_leave_no_doubt():
@@ -41,6 +45,12 @@ def test_disagreement_of_scales_is_one_less_their_mean_iou_with_the_box_of_all()
     found = ask(maps, threshold=0.6)
     assert found.scales == pytest.approx(1 - 24 / 32)
     assert found.uncertainty(given=True) == found.scales
+
+
+def test_a_box_that_was_fitted_to_the_picture_is_the_one_that_is_doubted():
+    maps = {1.0: square(64, 8, 8, 40, 40), 2.0: square(64, 8, 8, 40, 40)}
+    found = ask(maps, box=Box((8, 8, 40, 24), 1.0))
+    assert found.scales == found.thresholds == pytest.approx(1 - 16 / 32)
 
 
 def test_a_single_scale_is_judged_by_its_thresholds():
@@ -60,7 +70,8 @@ def test_a_map_without_a_box_is_as_doubtful_as_can_be():
 
 def test_large_pictures_are_looked_at_small():
     small = {1.0: square(16, 2, 2, 9, 9), 2.0: square(32, 4, 5, 22, 20)}
-    assert ask(small, size=(256, 256)) == ask(small, size=(4096, 4096))
+    box, large = Box((30, 40, 150, 170), 1.0), Box((480, 640, 2400, 2720), 1.0)
+    assert ask(small, box=box, size=(256, 256)) == ask(small, box=large, size=(4096, 4096))
     assert preview_size(100, 50) == (100, 50)
     assert preview_size(4000, 3000) == (256, 192)
     assert preview_size(10000, 1) == (256, 1)
@@ -75,11 +86,10 @@ def test_margin_is_the_distance_to_the_best_other_class(probabilities, expected)
 
 
 def test_other_classes_of_a_multi_label_model_say_nothing_against_one():
-    maps, options = {1.0: square(64, 8, 8, 40, 40)}, {"size": (64, 64), "scales": (1.0,), "threshold": 0.5}
-    rules = {"rule": BOX_RULES["regions"], "normalize": NORMALIZERS["min_max"]}
-    both = np.array([0.99, 0.99], np.float32)
-    assert doubt(both, 0, maps, **options, **rules, multi_label=True).margin == pytest.approx(0.01)
-    assert doubt(both, 0, maps, **options, **rules).margin == pytest.approx(0.5)
+    maps, options = {1.0: square(64, 8, 8, 40, 40)}, {"size": (64, 64), "scales": (1.0,), "threshold": 0.5, **RULES}
+    both, box = np.array([0.99, 0.99], np.float32), Box((8, 8, 40, 40), 1.0)
+    assert doubt(both, 0, box, maps, **options, multi_label=True).margin == pytest.approx(0.01)
+    assert doubt(both, 0, box, maps, **options).margin == pytest.approx(0.5)
 
 
 def test_a_class_that_is_given_is_not_doubted():

@@ -53,8 +53,16 @@ def parse(text: str | bytes, file: Path) -> dict[str, Any]:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The object of JSON in a file; raises what `parse` does."""
-    return parse(file.read_bytes(), file)
+    """The object of JSON in a file.
+
+    Raises:
+        DataError: It cannot be read, or holds none; the message names the file.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror})") from error
+    return parse(content, file)
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
@@ -94,7 +102,7 @@ def id_of(line: Mapping[str, Any], file: Path) -> str:
     return str(line["id"])
 
 
-PLACES = ("data", "model", "score_maps")
+PLACES = ("data", "images", "model", "score_maps")
 """Where something lies; what it is, digests say."""
 
 

@@ -316,9 +316,22 @@ def _boxes(score_map: Float32Array, pixels: UInt8Array, localization: Localizati
     instances = INSTANCES[localization.instances]
     rule = BOX_RULES[localization.box_rule]
     boxes = rule.draw(score_map, normalize, localization.threshold, pixels=pixels, instances=instances)
+    return fitted(boxes, score_map, pixels, localization)
+
+
+def fitted(boxes: Boxes, score_map: Float32Array, pixels: UInt8Array, localization: Localization) -> Boxes:
+    """Boxes of one class, fitted to the picture as the settings say.
+
+    Args:
+        boxes: As they were drawn.
+        score_map: (H, W), what they were drawn from, any range.
+        pixels: (H, W, 3), the picture.
+        localization: Names the normaliser and the refinement.
+    """
     if localization.refine == AS_DRAWN:
         return boxes
-    return refined(boxes, normalize(score_map), pixels, refine=REFINEMENTS[localization.refine])
+    activation = NORMALIZERS[localization.normalizer](score_map)
+    return refined(boxes, activation, pixels, refine=REFINEMENTS[localization.refine])
 
 
 def _softmax(logits: Tensor) -> Tensor:
@@ -368,6 +381,9 @@ def load(name_or_path: str | Path, *, device: str = "auto") -> Localizer:
         WeightsError: Neither a name nor a readable model, or a file that does not fit its card.
         ValueError: No such device.
     """
-    if Path(name_or_path).suffix == ".onnx":
+    suffix = Path(name_or_path).suffix.lower()
+    if suffix == ".onnx":
         raise WeightsError(f'{name_or_path}: an ONNX model; it is opened with mldfr.load_onnx("{name_or_path}")')
+    if suffix == ".pt2":
+        raise WeightsError(f"{name_or_path}: a program for PyTorch without mldfr; torch.export.load opens it")
     return models.load(Localizer, name_or_path).to(choose_device(device))

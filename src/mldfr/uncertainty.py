@@ -9,7 +9,7 @@ import numpy as np
 
 from mldfr.boxes import BoxRule, iou
 from mldfr.score_maps import Normalizer
-from mldfr.types import Box, Float32Array
+from mldfr.types import Box, Float32Array, Float64Array
 
 PREVIEW = 256
 """Pixels of the long side at which boxes are compared: their agreement does not need more, and large pictures would."""
@@ -25,8 +25,8 @@ class Doubt:
     Attributes:
         margin: How near the probabilities of the label and of the best other class are; of a multi-label model what the
             label's own lacks to 1.
-        scales: How little the boxes of the single scales agree with the box of all; None for a single scale.
-        thresholds: How little the boxes at nearby thresholds agree with the box.
+        scales: How little the boxes that single scales would draw agree with the box; None for a single scale.
+        thresholds: How little the boxes that would be drawn at nearby thresholds agree with the box.
     """
 
     margin: float
@@ -50,6 +50,7 @@ class Doubt:
 def doubt(
     probabilities: Float32Array,
     class_index: int,
+    box: Box | None,
     scale_maps: Mapping[float, Float32Array],
     *,
     size: tuple[int, int],
@@ -64,10 +65,11 @@ def doubt(
     Args:
         probabilities: (K,), of all classes.
         class_index: The label.
+        box: Its box, in pixels of the picture, as it is written: also one that was fitted to the picture.
         scale_maps: Its map (h, w) at each scale, any range.
         size: Height and width of the picture.
         scales: The pyramid; a scale that is named twice counts twice.
-        rule: From maps to boxes, of which that around the most pixels is looked at.
+        rule: From maps to the boxes of scales and thresholds, of which that around the most pixels is looked at.
         normalize: Brings maps into [0, 1].
         threshold: What an activation must exceed.
         multi_label: Whether other classes may be there as well, and say nothing against the label.
@@ -76,11 +78,11 @@ def doubt(
     parts = {scale: _resize(scale_maps[scale], height, width) for scale in scales}
     total: Float32Array = np.stack([parts[scale] for scale in scales]).sum(axis=0)
     box_at = partial(_box, rule, normalize)
-    box = box_at(total, threshold)
+    seen = None if box is None else np.asarray(box.xyxy) * np.tile([width / size[1], height / size[0]], 2)
     near = [box_at(total, min(max(threshold + step, 0.0), 0.99)) for step in STEPS]
     alone = [box_at(part, threshold) for part in parts.values()] if len(parts) > 1 else []
     unsure = float(1 - probabilities[class_index]) if multi_label else margin(probabilities, class_index)
-    return Doubt(unsure, _disagreement(box, alone), _disagreement(box, near) or 0.0)
+    return Doubt(unsure, _disagreement(seen, alone), _disagreement(seen, near) or 0.0)
 
 
 def margin(probabilities: Float32Array, class_index: int) -> float:
@@ -105,14 +107,14 @@ def _box(rule: BoxRule, normalize: Normalizer, score_map: Float32Array, threshol
     return rule(score_map, normalize, threshold).largest()
 
 
-def _disagreement(box: Box | None, others: Sequence[Box | None]) -> float | None:
+def _disagreement(box: Float64Array | None, others: Sequence[Box | None]) -> float | None:
     """1 less the mean IoU with the box; no box agrees with none."""
     if not others:
         return None
     return 1 - float(np.mean([_agreement(box, other) for other in others]))
 
 
-def _agreement(one: Box | None, other: Box | None) -> float:
+def _agreement(one: Float64Array | None, other: Box | None) -> float:
     if one is None or other is None:
         return 0.0
-    return float(iou(np.asarray(one.xyxy), np.asarray(other.xyxy)))
+    return float(iou(one, np.asarray(other.xyxy)))

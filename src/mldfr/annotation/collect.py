@@ -1,20 +1,21 @@
 """From the rows of all parts to annotation files, the order of review and the list of failures."""
 
 import csv
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mldfr.annotation.journal import lasting, placed_rows
 from mldfr.annotation.listing import PARTS, part_files
 from mldfr.annotation.work import Row
 from mldfr.data import DataError
 from mldfr.exports import FORMATS, AnnotatedImage, ObjectBox
 from mldfr.files import replacing
-from mldfr.json_files import differences, parse, read_json
+from mldfr.json_files import differences, read_json
 
 FAILED = "failed.csv"
-PER_SHARD = ("pictures", "unlisted")
 
 
 class _Place(NamedTuple):
@@ -36,16 +37,14 @@ class Collection:
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        abouts = [file for folder in folders for file in part_files(folder)]
-        if not abouts:
-            raise DataError(f"{', '.join(map(str, folders))}: no {PARTS}/*-of-*.json, so nothing was annotated here")
+        abouts = {file: read_json(file) for folder in folders for file in _parts(folder)}
         self.setting = _common_setting(abouts)
-        _check_complete(abouts)
-        self._unlisted = {name: why for about in abouts for name, why in read_json(about)["unlisted"].items()}
-        self._files = [about.with_suffix(".jsonl") for about in abouts]
+        _check_complete([file for folder in folders for file in _parts(folder)])
+        self._unlisted = {name: why for about in abouts.values() for name, why in about["unlisted"].items()}
+        self._files = [file.with_suffix(".jsonl") for file in abouts]
         self._places: dict[int, _Place] = {}
-        for number, about in enumerate(abouts):
-            self._index(number, expected=int(read_json(about)["pictures"]))
+        for number, about in enumerate(abouts.values()):
+            self._index(number, expected=int(about["pictures"]))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -55,21 +54,18 @@ class Collection:
     def _index(self, number: int, *, expected: int) -> None:
         """Find the rows of a part; of several rows of a picture the last counts."""
         file, found = self._files[number], set[int]()
-        offset = 0
-        with file.open("rb") as lines:
-            for line in lines:
-                if not line.endswith(b"\n"):  # cut off when its process was killed
-                    break
-                row = parse(line, file)
-                self._places[row["index"]] = _Place(number, offset, "error" in row)
-                found.add(row["index"])
-                offset += len(line)
+        for offset, row in placed_rows(file):
+            self._places[row["index"]] = _Place(number, offset, "error" in row)
+            found.add(row["index"])
         if len(found) != expected:
             raise DataError(f"{file}: has {len(found)} of {expected} pictures; run its command again to go on")
 
-    def newer_than(self, path: Path) -> bool:
-        """Whether rows were added after a file or folder was made."""
-        return any(file.stat().st_mtime_ns > path.stat().st_mtime_ns for file in self._files)
+    def digest(self) -> str:
+        """SHA-256 of what annotation files are made of."""
+        digest = hashlib.sha256(json.dumps(self.classes).encode())
+        for row in self.rows():
+            digest.update(json.dumps([row["name"], row["height"], row["width"], row["labels"]]).encode())
+        return digest.hexdigest()
 
     def __len__(self) -> int:
         return sum(not place.failed for place in self._places.values())
@@ -96,17 +92,28 @@ class Collection:
         return (self.row(index) for index, place in sorted(self._places.items()) if place.failed is failed)
 
 
-def _common_setting(abouts: Sequence[Path]) -> dict[str, Any]:
-    first = read_json(abouts[0])
-    for about in abouts[1:]:
-        other = read_json(about)
-        if different := differences(_shared(other), _shared(first)):
-            raise DataError(f"{about}: belongs to another work than {abouts[0]} ({different})")
-    return first
+def _parts(folder: Path) -> list[Path]:
+    files = part_files(folder)
+    if not files:
+        raise DataError(f"{folder}: no {PARTS}/*-of-*.json, so nothing was annotated here")
+    return files
 
 
-def _shared(setting: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in setting.items() if key not in PER_SHARD}
+def _common_setting(abouts: Mapping[Path, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The setting of all parts: what lasts is the same in all, and so is the listing when each is up to date."""
+    for file, about in abouts.items():
+        if missing := [key for key in ("classes", "listing", "pictures", "unlisted") if key not in about]:
+            raise DataError(f"{file}: not the setting of a part; it has no {missing[0]!r}")
+    (first, setting), *others = abouts.items()
+    for file, other in others:
+        if different := differences(lasting(other), lasting(setting)):
+            raise DataError(f"{file}: belongs to another work than {first} ({different})")
+        if other["listing"] != setting["listing"]:
+            raise DataError(
+                f"{first} and {file}: the pictures were not the same; run the command of each part again, "
+                "which does what is new alone"
+            )
+    return setting
 
 
 def _check_complete(abouts: Sequence[Path]) -> None:

@@ -1,14 +1,14 @@
 """What was found so far: a file for each part of the work that is only added to, and says what it was made with."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from mldfr.annotation.listing import PARTS, Item, Listing, Shard, part_files
+from mldfr.annotation.listing import PARTS, Item, Listing, Shard, checksum, part_files
 from mldfr.annotation.work import Row
 from mldfr.data import DataError
 from mldfr.files import replacing
@@ -66,14 +66,14 @@ class Journal:
         self._refuse_other_counts()
         for leftover in self._stem.parent.glob(f".{self._shard}-*"):  # a process was killed while it wrote one
             leftover.unlink()
-        mine = [item for item in self._listing.items if item in self._shard]
+        mine = {item.name: item for item in self._listing.items if item in self._shard}
         setting = self._setting | {"listing": self._listing.digest(), "pictures": len(mine)}
         setting["unlisted"] = self._listing.failed
-        self._rows.open("ab").close()  # its time says when a row was added last
+        self._rows.touch()
         cut_unfinished(self._rows)
         if about.exists() and self._rows.stat().st_size:
             there = read_json(about)
-            if different := differences(_lasting(there), self._setting):
+            if different := differences(lasting(there), self._setting):
                 raise DataError(f"{self._rows}: was made in another setting ({different}); name another folder")
             if there["listing"] != setting["listing"]:
                 self._renumber(mine)
@@ -81,7 +81,7 @@ class Journal:
         for row in read_rows(self._rows):
             if "error" in row:
                 self._failed[row["name"]] = row["error"]
-            else:
+            elif (item := mine.get(row["name"])) is not None and not _replaced(item, row):
                 self._done.add(row["name"])
 
     def _refuse_other_counts(self) -> None:
@@ -89,12 +89,11 @@ class Journal:
             if other.stem.partition("-of-")[2] != str(self._shard.count):
                 raise DataError(f"{other}: the work was shared in another way; name another folder")
 
-    def _renumber(self, mine: Sequence[Item]) -> None:
+    def _renumber(self, mine: Mapping[str, Item]) -> None:
         """Keep the rows of pictures that are listed with the same labels and size, under their new numbers."""
-        items = {item.name: item for item in mine}
         with replacing(self._rows) as temporary, temporary.open("w", encoding="utf-8") as file:
             for row in read_rows(self._rows):
-                item = items.get(row["name"])
+                item = mine.get(row["name"])
                 if item is not None and [list(item.labels), item.size] == [row["asked"], row["size"]]:
                     file.write(json.dumps(row | {"index": item.index}) + "\n")
 
@@ -111,13 +110,37 @@ class Journal:
             append_line(self._rows, row)
 
 
+def placed_rows(file: Path) -> Iterator[tuple[int, Row]]:
+    """The rows of a part, each with the byte at which it begins; a last line that is not finished is none.
+
+    Raises:
+        DataError: The file cannot be read, or a line is no row; the message names it.
+    """
+    offset = 0
+    try:
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.endswith(b"\n"):
+                    break
+                row = parse(line, file)
+                if not {"name", "index"} <= row.keys():
+                    raise DataError(f"{file}:{number}: expected the row of a picture; got {str(row)[:40]}")
+                yield offset, row
+                offset += len(line)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror})") from error
+
+
 def read_rows(file: Path) -> Iterator[Row]:
-    """The rows of a part, one after the other."""
-    with file.open("rb") as lines:
-        for line in lines:
-            yield parse(line, file)
+    """The rows of a part; raises what `placed_rows` does."""
+    return (row for _, row in placed_rows(file))
 
 
-def _lasting(setting: Mapping[str, Any]) -> dict[str, Any]:
+def lasting(setting: Mapping[str, Any]) -> dict[str, Any]:
     """A setting without what may change when pictures are added."""
     return {key: value for key, value in setting.items() if key not in ("listing", "pictures", "unlisted")}
+
+
+def _replaced(item: Item, row: Row) -> bool:
+    """Whether the picture has changed without its size; its time alone may come from copying."""
+    return row.get("modified") != item.modified and row.get("checksum") != checksum(item.path)

@@ -31,14 +31,16 @@ class Item:
         name: Its path with `/`, relative to the folder of the pictures.
         path: Its file.
         labels: The classes to look for, in the model's numbers; none where the model shall say.
-        size: Bytes of the file, by which a picture that was replaced is known; -1 where it is not there.
+        size: Bytes of the file; -1 where it is not there.
+        modified: When it was changed last, in nanoseconds; -1 where it is not there.
     """
 
     index: int
     name: str
     path: Path
-    labels: tuple[int, ...] = ()
-    size: int = -1
+    labels: tuple[int, ...]
+    size: int
+    modified: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,11 +191,24 @@ def _holds_maps(folder: Path) -> bool:
     return folder != folder.parent and _holds_maps(folder.parent)
 
 
-def _size(path: Path) -> int:
+def _size_and_time(path: Path) -> tuple[int, int]:
     try:
-        return path.stat().st_size
+        about = path.stat()
     except OSError:
-        return -1  # reading it will say why
+        return -1, -1  # reading it will say why
+    return about.st_size, about.st_mtime_ns
+
+
+def checksum(path: Path) -> int:
+    """CRC-32 of a file; -1 where it cannot be read."""
+    value = 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                value = crc32(block, value)
+    except OSError:
+        return -1
+    return value
 
 
 def _listing(found: Iterable[_Found | ImageError]) -> Listing:
@@ -213,5 +228,5 @@ def _listing(found: Iterable[_Found | ImageError]) -> Listing:
         except ExportError as error:
             failed[name] = f"no annotation file can hold its name ({error})"
         else:
-            items[name] = Item(len(items), name, path, labels, _size(path))
+            items[name] = Item(len(items), name, path, labels, *_size_and_time(path))
     return Listing(tuple(items.values()), failed)

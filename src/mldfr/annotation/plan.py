@@ -94,14 +94,15 @@ def make_plan(request: Request) -> Plan:
         splits=request.splits,
         labels=request.labels,
     )
+    _check_outside(request)
     if not listing.items:
-        raise DataError(f"{request.data}: no pictures")
+        why = "; ".join(f"{name}: {reason}" for name, reason in list(listing.failed.items())[:3])
+        raise DataError(f"{request.data}: no pictures{why and f' ({why})'}")
     for name in formats:
         if FORMATS[name].by_stem:
             _check_stems(listing.items, name)
     if maps:
         _check_lengths(listing.items)
-        _check_outside(request)
     setting = {
         "data": request.data,
         "model": request.model,
@@ -109,7 +110,7 @@ def make_plan(request: Request) -> Plan:
         "classes": list(classes),
         "multi_label": locator.card.multi_label,
         "localization": localization.model_dump(mode="json"),
-        "labels": request.labels,
+        "labels": "given" if any(item.labels for item in listing.items) else "predicted",
         "boxes": request.boxes,
         "min_region": request.min_region,
         "maps": sorted(maps),
@@ -146,10 +147,12 @@ def _check_stems(items: Sequence[Item], name: str) -> None:
 
 
 def _check_outside(request: Request) -> None:
-    """Refuse to put score maps where a reader would take them for pictures when the work goes on."""
+    """Refuse to write where a reader would take folders for classes, and maps for pictures, when the work goes on."""
     kind, colon, path = request.data.partition(":")
     if colon and kind in READERS and request.out.resolve().is_relative_to(Path(path).resolve()):
-        raise DataError(f"{request.out}: lies inside the data {path}, of which score maps are no part; name another")
+        raise DataError(
+            f"{request.out}: lies inside the data {path}, and would be taken for a part of it; name another"
+        )
 
 
 def _check_lengths(items: Sequence[Item]) -> None:

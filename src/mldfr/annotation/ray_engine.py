@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def annotate_on_ray(
     rows = pictures.map_batches(
         Annotator,
         fn_constructor_args=(_absolute(model), device, replace(work, out=work.out.absolute())),
-        batch_size=PICTURES_PER_TASK,
+        batch_size=max(PICTURES_PER_TASK, work.batch_size),
         compute=ray.data.ActorPoolStrategy(size=count),
         num_gpus=1 if gpus else None,
         num_cpus=None if gpus else _share(cpus, count),
@@ -101,8 +101,8 @@ def _share(cpus: float, count: int) -> float:
 
 
 def _plain(item: Item) -> dict[str, Any]:
-    return {"index": item.index, "name": item.name, "path": str(item.path.absolute()), "labels": item.labels}
+    return asdict(item) | {"path": str(item.path.absolute())}
 
 
 def _item(plain: dict[str, Any]) -> Item:
-    return Item(plain["index"], plain["name"], Path(plain["path"]), tuple(plain["labels"]))
+    return Item(**plain | {"path": Path(plain["path"]), "labels": tuple(plain["labels"])})

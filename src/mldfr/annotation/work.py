@@ -1,20 +1,23 @@
 """What is done with one picture: classes, boxes and doubts, as a row of plain values."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import tee
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from mldfr.annotation.listing import MAPS, Item
-from mldfr.boxes import BOX_RULES
+import numpy as np
+
+from mldfr.annotation.listing import MAPS, Item, checksum
+from mldfr.boxes import BOX_RULES, MIN_REGION
 from mldfr.config import Localization, Rules
 from mldfr.data import DataError
 from mldfr.exports import MAP_FORMATS
 from mldfr.images import ImageError
-from mldfr.predict import Chosen, Located, Locator
+from mldfr.predict import Chosen, Located, Locator, fitted
+from mldfr.refinement import AS_DRAWN
 from mldfr.score_maps import NORMALIZERS
-from mldfr.types import Boxes, Label
+from mldfr.types import Boxes
 from mldfr.uncertainty import doubt
 
 Row = dict[str, Any]
@@ -40,7 +43,7 @@ class Work:
 
     localization: Localization
     boxes: Literal["all", "largest"] = "all"
-    min_region: float = 0.1
+    min_region: float = MIN_REGION
     maps: tuple[str, ...] = ()
     out: Path = Path()
     batch_size: int = 1
@@ -50,7 +53,7 @@ def annotate(locator: Locator, items: Iterable[Item], work: Work) -> Iterator[Ro
     """The row of each picture, in order; one that cannot be read has a row with an error."""
     asked, named = tee(items)
     pictures = ((item.path, _chosen(item, locator)) for item in asked)
-    rules = cast(Rules, work.localization.model_dump())
+    rules = cast(Rules, work.localization.changed(refine=AS_DRAWN).model_dump())  # `_boxes` fits what is written
     found = locator.locate_each(pictures, batch_size=work.batch_size, **rules)
     for item, located in zip(named, found, strict=True):
         yield _row(item, located, work, multi_label=locator.card.multi_label)
@@ -71,14 +74,17 @@ def _row(item: Item, located: Located | ImageError, work: Work, *, multi_label: 
         if item.labels or position == 0 or not multi_label or label.probability >= LIKELY:
             labels.append(_label(located, position, work, multi_label=multi_label))
             _keep_map(item, located, position, work)
+    row |= {"modified": item.modified, "checksum": checksum(item.path)}
     return row | {"height": located.height, "width": located.width, "labels": labels}
 
 
 def _label(located: Located, position: int, work: Work, *, multi_label: bool) -> dict[str, Any]:
     label, settings = located.labels[position], work.localization
+    boxes = _boxes(located, position, work)
     doubts = doubt(
         located.probabilities,
         label.class_index,
+        boxes.largest(),
         {scale: maps[position] for scale, maps in located.scale_maps.items()},
         size=(located.height, located.width),
         scales=settings.scales,
@@ -91,18 +97,24 @@ def _label(located: Located, position: int, work: Work, *, multi_label: bool) ->
         "class": label.class_index,
         "probability": label.probability,
         **asdict(doubts),
-        "boxes": [[*box.xyxy, box.score] for box in _taken(label, work)],
+        "boxes": [[*box.xyxy, box.score] for box in boxes],
     }
 
 
-def _taken(label: Label, work: Work) -> Sequence[Any]:
-    boxes: Boxes = label.boxes
+def _boxes(located: Located, position: int, work: Work) -> Boxes:
+    """The boxes of a label that are written; only they are fitted to the picture, which may take half of the time."""
+    boxes = _taken(located.labels[position].boxes, work)
+    return fitted(boxes, located.score_maps[position], located.pixels, work.localization)
+
+
+def _taken(boxes: Boxes, work: Work) -> Boxes:
     if not len(boxes):
-        return ()
+        return boxes
     if work.boxes == "largest":
-        return (boxes.largest(),)
-    least = work.min_region * boxes.pixels.max()
-    return [box for box, pixels in zip(boxes, boxes.pixels, strict=True) if pixels >= least]
+        kept = np.arange(len(boxes)) == boxes.pixels.argmax()
+    else:
+        kept = boxes.pixels >= work.min_region * boxes.pixels.max()
+    return Boxes(boxes.xyxy[kept], boxes.scores[kept], boxes.pixels[kept])
 
 
 def _keep_map(item: Item, located: Located, position: int, work: Work) -> None:

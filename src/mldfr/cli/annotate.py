@@ -133,7 +133,7 @@ def annotate(
     if request.shard.count > 1:
         wanted = ",".join(plan.formats) or "csv"
         command = shlex.join(["mldfr", "merge", str(out), "--format", wanted, "--out", str(out)])
-        typer.echo(f"part {shard} is done; when all are: {command}", err=True)
+        typer.echo(f"part {shard} is done; when all are, name every folder that has parts: {command}", err=True)
         if failed:
             raise typer.Exit(1)
         return
@@ -214,9 +214,11 @@ def _duration(seconds: float) -> str:
 
 def _finish(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> None:
     """Write everything that can be made of the rows; what one format cannot hold does not keep the others from it."""
-    from mldfr.annotation.collect import Collection, write_annotations, write_failed
+    from mldfr.annotation.collect import Collection, write_failed
     from mldfr.annotation.review import write_review
-    from mldfr.exports import FORMATS, ExportError
+    from mldfr.annotation.written import Written
+    from mldfr.data import DataError
+    from mldfr.exports import ExportError
 
     problems = []
     with usage_errors():
@@ -224,19 +226,17 @@ def _finish(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> None:
         try:
             files = [write_review(collection, out)]
             failed = write_failed(collection, out)
+            written = Written(collection, out)
             for name in formats:
-                folder = FORMATS[name].folder
-                if folder is None or not (out / folder).is_dir():
-                    try:
-                        files.append(write_annotations(collection, out, name))
-                    except ExportError as error:
-                        problems.append(f"{name} cannot be written: {error}")
-                elif collection.newer_than(out / folder):
-                    problems.append(
-                        f"{out / folder} lacks what was found since it was made; remove it and run this again"
-                    )
-                else:
-                    typer.echo(f"{out / folder} is there, and stays as it is", err=True)
+                try:
+                    if file := written.write(name):
+                        files.append(file)
+                    else:
+                        typer.echo(f"{written.place(name)} is there, and stays as it is", err=True)
+                except ExportError as error:
+                    problems.append(f"{name} cannot be written: {error}")
+                except DataError as error:
+                    problems.append(str(error))
         except OSError as error:
             raise ValueError(f"nothing can be written to {out} ({error.strerror})") from error
     _say(collection, files, failed, out)

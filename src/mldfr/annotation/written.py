@@ -1,0 +1,75 @@
+"""Annotation files, and a note of what each was made of, so that nobody's corrections are written over."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from mldfr.annotation.collect import Collection, write_annotations
+from mldfr.data import DataError
+from mldfr.exports import FORMATS
+from mldfr.json_files import read_json, write_json
+
+WRITTEN = "written.json"
+
+
+class Written:
+    """The annotation files of a folder; `written.json` says which rows each has, and what a file was when it was made.
+
+    Args:
+        collection: What was found.
+        out: The folder.
+
+    Raises:
+        DataError: The note that is there cannot be read.
+    """
+
+    def __init__(self, collection: Collection, out: Path) -> None:
+        self._collection, self._out = collection, out
+        self._rows = collection.digest()
+        self._notes: dict[str, Any] = read_json(out / WRITTEN) if (out / WRITTEN).is_file() else {}
+
+    def write(self, name: str) -> Path | None:
+        """Write the annotations in a format.
+
+        Returns:
+            What the user's tool opens; None where it is there already, of the same rows, and stays as it is.
+
+        Raises:
+            ExportError: What the format cannot hold.
+            DataError: What is there has other rows, and may have been corrected: a folder, or a file that has changed.
+        """
+        place, note = self.place(name), self._notes.get(name, {})
+        if place.exists():
+            if note.get("rows") == self._rows and (FORMATS[name].folder or note["sha256"]):
+                return None
+            self._refuse_corrected(name, note)
+        # A process that is killed between the file and its note leaves a note without a digest: then the file is ours.
+        self._note(name, None)
+        written = write_annotations(self._collection, self._out, name)
+        self._note(name, _sha256(place) if place.is_file() else None)
+        return written
+
+    def place(self, name: str) -> Path:
+        """The file or folder of a format."""
+        return self._out / (FORMATS[name].folder or FORMATS[name].file)
+
+    def _refuse_corrected(self, name: str, note: dict[str, Any]) -> None:
+        place = self.place(name)
+        if not note:
+            why = "was not made here"
+        elif FORMATS[name].folder:
+            why = "lacks what was found since it was made"
+        elif note["sha256"] not in (None, _sha256(place)):
+            why = "was changed, and lacks what was found since it was made"
+        else:
+            return
+        raise DataError(f"{place} {why}; move it away and run this again")
+
+    def _note(self, name: str, sha256: str | None) -> None:
+        self._notes[name] = {"rows": self._rows, "sha256": sha256}
+        write_json(self._out / WRITTEN, self._notes)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
