@@ -918,6 +918,9 @@ def test_why_there_is_no_interval():
     interval = bootstrap_interval(hits)
     assert spread(hits, pictures) == Spread(100 * interval.low, 100 * interval.high)
     assert spread(hits, ["a", "a", "b", "b"]).low == 0
+    rare, each = np.array([1.0, *[0.0] * 9]), [*"abcdefghij"]
+    assert bootstrap_interval(rare, groups=[0, 0, *[1] * 8]).low < 0
+    assert spread(rare, each, classes=[0, 0, *[1] * 8]).low == 0
     assert spread(hits, ["a", "b", "a", "b"]).reason == "all cases alike"
     assert spread(np.ones(4), pictures).reason == "all cases alike"
     assert spread(hits, pictures, classes=[0, 0, 1, 1]).reason == "all cases of each class alike"

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,9 @@ def spread(values: Float64Array, images: Sequence[str], *, classes: Sequence[int
     """
     if reason := _too_few(values, images, classes):
         return unknown(reason)
-    return _told(bootstrap_interval(values, groups=classes, clusters=_clusters(images)), classes)
+    drawn = bootstrap_interval(values, groups=classes, clusters=_clusters(images))
+    # Deviations are widened where classes are small, and may leave the range that a mean of shares can have.
+    return _told(replace(drawn, low=max(drawn.low, 0.0), high=min(drawn.high, 1.0)), classes)
 
 
 def spread_of_gain(
