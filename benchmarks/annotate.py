@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,8 +41,11 @@ def _make(root: Path, photo: Path, count: int) -> None:
         picture.convert("RGB").resize((96, 80)).save(root / "first.jpg")
     for number in range(1, count):
         path = root / f"{number // FOLDER:04}" / f"{number % FOLDER:04}.jpg"
-        path.parent.mkdir(exist_ok=True)
-        os.link(root / "first.jpg", path)
+        if path.parent.exists():
+            os.link(next(path.parent.iterdir()), path)
+        else:  # a file cannot have links without end
+            path.parent.mkdir()
+            shutil.copy(root / "first.jpg", path)
 
 
 def _watch(root: Path, formats: str, count: int) -> None:

@@ -155,6 +155,20 @@ def test_score_maps_are_the_models_own(model, pictures, tmp_path):
     assert len(list((out / "score-maps").rglob("*.npy"))) == 6
 
 
+def test_score_maps_that_are_not_there_are_made(model, pictures, tmp_path):
+    def maps():
+        return {*(tmp_path / "score-maps").rglob("*.*")}
+
+    annotate(model, pictures, tmp_path, formats="csv")
+    assert "6 boxes" in annotate(model, pictures, tmp_path, formats="csv,npy").output
+    made = maps()
+    assert len(made) == 6
+    assert "going on: 6 of 6" in annotate(model, pictures, tmp_path).output
+    next((tmp_path / "score-maps").rglob("*.npy")).unlink()
+    assert "going on: 5 of 6" in annotate(model, pictures, tmp_path, formats="csv,npy").output
+    assert maps() == made
+
+
 def test_parts_joined_are_one_run(model, pictures, tmp_path):
     annotate(model, f"folder:{pictures}", tmp_path / "whole", formats="coco,csv")
     for number in (2, 3, 1):

@@ -1,7 +1,7 @@
 """What was found so far: a file for each part of the work that is only added to, and says what it was made with."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,13 +23,22 @@ class Journal:
         shard: Which part.
         setting: What the rows depend on.
         listing: The pictures.
+        whole: Whether all that belongs to the row of a picture is there; if not, the picture is not done.
 
     Raises:
         DataError: The part was made in another setting, another process is at it, or nothing can be written.
     """
 
-    def __init__(self, folder: Path, shard: Shard, setting: Mapping[str, Any], listing: Listing) -> None:
-        self._shard, self._listing = shard, listing
+    def __init__(
+        self,
+        folder: Path,
+        shard: Shard,
+        setting: Mapping[str, Any],
+        listing: Listing,
+        *,
+        whole: Callable[[Row], bool] = lambda row: True,
+    ) -> None:
+        self._shard, self._listing, self._whole = shard, listing, whole
         self._setting: dict[str, Any] = json.loads(json.dumps(setting))
         self._folder, self._stem = folder, folder / PARTS / str(shard)
         self._lock = FileLock(self._stem.with_suffix(".lock"), timeout=0)
@@ -81,7 +90,7 @@ class Journal:
         for row in read_rows(self._rows):
             if "error" in row:
                 self._failed[row["name"]] = row["error"]
-            elif (item := mine.get(row["name"])) is not None and not _replaced(item, row):
+            elif (item := mine.get(row["name"])) is not None and not _replaced(item, row) and self._whole(row):
                 self._done.add(row["name"])
 
     def _refuse_other_counts(self) -> None:
@@ -98,7 +107,7 @@ class Journal:
                     file.write(json.dumps(row | {"index": item.index}) + "\n")
 
     def pending(self) -> list[Item]:
-        """The pictures of this part that have no row yet, or one with an error."""
+        """The pictures of this part that are not done: without a row, or with one that has an error or is not whole."""
         return [item for item in self._listing.items if item in self._shard and item.name not in self._done]
 
     def __len__(self) -> int:

@@ -113,7 +113,6 @@ def make_plan(request: Request) -> Plan:
         "labels": "given" if any(item.labels for item in listing.items) else "predicted",
         "boxes": request.boxes,
         "min_region": request.min_region,
-        "maps": sorted(maps),
         "versions": {package: version(package) for package in VERSIONED},
     }
     work = Work(localization, request.boxes, request.min_region, maps, request.out, request.batch_size)

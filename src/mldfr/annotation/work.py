@@ -117,12 +117,23 @@ def _taken(boxes: Boxes, work: Work) -> Boxes:
     return Boxes(boxes.xyxy[kept], boxes.scores[kept], boxes.pixels[kept])
 
 
+def has_maps(row: Row, work: Work) -> bool:
+    """Whether the score maps of a row's labels are there in all formats that are asked for."""
+    paths = [_map(row["name"], label["class"], work) for label in row["labels"]] if work.maps else []
+    return all(path.with_name(f"{path.name}.{name}").is_file() for path in paths for name in work.maps)
+
+
+def _map(name: str, class_index: int, work: Work) -> Path:
+    """The score map of a class, without the suffix of its format."""
+    return work.out / MAPS / f"{name}.{class_index}"
+
+
 def _keep_map(item: Item, located: Located, position: int, work: Work) -> None:
     if work.maps:
         activation = NORMALIZERS[located.normalizer](located.score_maps[position])
+        path = _map(item.name, located.labels[position].class_index, work)
         for name in work.maps:
-            path = work.out / MAPS / f"{item.name}.{located.labels[position].class_index}"
             try:
                 MAP_FORMATS[name](path, activation)
             except OSError as error:
-                raise DataError(f"{path}.{name}: cannot be written ({error.strerror})") from error
+                raise DataError(f"{path}.{name}: cannot be written ({error.strerror or error})") from error

@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -126,8 +127,10 @@ def annotate(
         known = f"{unlabeled:,} of {len(plan.listing.items):,} pictures have no label"
         typer.echo(f"{known}; the model says what is in them", err=True)
     from mldfr.annotation.journal import Journal
+    from mldfr.annotation.work import has_maps
 
-    with usage_errors(), Journal(out, request.shard, plan.setting, plan.listing) as journal:
+    whole = partial(has_maps, work=plan.work)
+    with usage_errors(), Journal(out, request.shard, plan.setting, plan.listing, whole=whole) as journal:
         rows = _engine(engine, plan, journal, request.model, device, workers, address)
         failed = _work_through(rows, journal)
     if request.shard.count > 1:
