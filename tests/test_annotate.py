@@ -24,7 +24,7 @@ from mldfr.annotation.listing import Listing, Shard, list_pictures
 from mldfr.annotation.review import uncertainties
 from mldfr.cli.main import app
 from mldfr.data import DataError
-from mldfr.exports import FORMATS
+from mldfr.exports import FORMATS, ExportError
 from mldfr.predict import Localizer
 
 CLASSES = ("cat", "cup", "rocket")
@@ -258,6 +258,21 @@ def test_corrections_in_a_file_are_not_written_over(model, pictures, tmp_path):
         file.rename(file.with_suffix(".mine"))
     annotate(model, pictures, out, formats=formats)
     assert len(coco(out)["images"]) == 7
+
+
+def test_a_file_that_could_not_be_made_anew_can_still_be_corrected(model, pictures, tmp_path, monkeypatch):
+    annotate(model, pictures, tmp_path)
+    shutil.copy(pictures / "cat/a.jpg", pictures / "cat/b.jpg")
+    with monkeypatch.context() as patched:
+        patched.setattr("mldfr.annotation.written.write_annotations", _cannot)
+        assert "coco cannot be written" in annotate(model, pictures, tmp_path, code=1).output
+    (tmp_path / "annotations.json").write_text("corrected")
+    assert "was changed" in annotate(model, pictures, tmp_path, code=1).output
+    assert (tmp_path / "annotations.json").read_text() == "corrected"
+
+
+def _cannot(*_):
+    raise ExportError("no")
 
 
 def test_files_that_were_not_made_here_are_not_written_over(model, pictures, tmp_path):

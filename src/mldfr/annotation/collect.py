@@ -37,9 +37,10 @@ class Collection:
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        abouts = {file: read_json(file) for folder in folders for file in _parts(folder)}
+        files = [file for folder in folders for file in _parts(folder)]
+        abouts = {file: read_json(file) for file in files}
         self.setting = _common_setting(abouts)
-        _check_complete([file for folder in folders for file in _parts(folder)])
+        _check_complete(files)
         self._unlisted = {name: why for about in abouts.values() for name, why in about["unlisted"].items()}
         self._files = [file.with_suffix(".jsonl") for file in abouts]
         self._places: dict[int, _Place] = {}

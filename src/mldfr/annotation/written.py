@@ -6,7 +6,7 @@ from typing import Any
 
 from mldfr.annotation.collect import Collection, write_annotations
 from mldfr.data import DataError
-from mldfr.exports import FORMATS
+from mldfr.exports import FORMATS, ExportError
 from mldfr.json_files import read_json, write_json
 
 WRITTEN = "written.json"
@@ -44,9 +44,13 @@ class Written:
                 return None
             self._refuse_corrected(name, note)
         # A process that is killed between the file and its note leaves a note without a digest: then the file is ours.
-        self._note(name, None)
-        written = write_annotations(self._collection, self._out, name)
-        self._note(name, _sha256(place) if place.is_file() else None)
+        self._note(name, {"rows": self._rows, "sha256": None})
+        try:
+            written = write_annotations(self._collection, self._out, name)
+        except ExportError:
+            self._note(name, note)  # what was there still is
+            raise
+        self._note(name, {"rows": self._rows, "sha256": _sha256(place) if place.is_file() else None})
         return written
 
     def place(self, name: str) -> Path:
@@ -65,8 +69,8 @@ class Written:
             return
         raise DataError(f"{place} {why}; move it away and run this again")
 
-    def _note(self, name: str, sha256: str | None) -> None:
-        self._notes[name] = {"rows": self._rows, "sha256": sha256}
+    def _note(self, name: str, note: dict[str, Any]) -> None:
+        self._notes[name] = note
         write_json(self._out / WRITTEN, self._notes)
 
 
