@@ -57,7 +57,9 @@ ORIGIN = "http://localhost"
 
 
 class Slow(Localizer):
-    """A network that waits for a signal before it answers."""
+    """A network that waits for a signal before it answers, and looks at one picture after the other."""
+
+    on_cores = False
 
     def activator(self, scales):
         activate = super().activator(scales)

@@ -2,14 +2,13 @@
 
 import operator
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from itertools import islice
+from itertools import chain
 from pathlib import Path
-from typing import Literal, SupportsIndex, TypeVar, Unpack
+from typing import Literal, SupportsIndex, Unpack
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from mldfr.draw import overlay
 from mldfr.images import ImageError, check_size, read_image, to_rgb
 from mldfr.instances import INSTANCES
 from mldfr.network import LocalizationNetwork
+from mldfr.parallel import ahead, in_batches, spread
 from mldfr.pyramid import Activation, mscam, short_side
 from mldfr.refinement import AS_DRAWN, REFINEMENTS, refined
 from mldfr.score_maps import NORMALIZERS
@@ -42,8 +42,6 @@ Activator = Callable[[Sequence[UInt8Array], Sequence[Chosen]], list[Activation]]
 MAX_MAP_BYTES = 2**30
 READ_AHEAD = 4
 READERS = 2
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -81,6 +79,11 @@ class Locator(ABC):
     """What takes pictures and answers with boxes: `Localizer`, and whatever else can map classes at several scales."""
 
     card: Card
+
+    @property
+    def on_cores(self) -> bool:
+        """Whether several threads shall run the activator at once, on their share of the cores."""
+        return False
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -174,21 +177,27 @@ class Locator(ABC):
         settings: Localization,
         batch_size: int,
     ) -> Iterator[Located | ImageError]:
+        def locate(batch: Sequence[_Picture | ImageError]) -> list[Located | ImageError]:
+            readable = [picture for picture in batch if isinstance(picture, _Picture)]
+            activations = activate([picture.pixels for picture in readable], [picture.classes for picture in readable])
+            maps = iter(activations)
+            return [
+                picture if isinstance(picture, ImageError) else _locate(self.card, picture, next(maps), settings)
+                for picture in batch
+            ]
+
         with ThreadPoolExecutor(READERS) as readers:
-            read = ahead(readers, _read, pictures, READ_AHEAD + batch_size)
-            for batch in _batches(read, batch_size):
-                readable = [picture for picture in batch if isinstance(picture, _Picture)]
-                chosen = [picture.classes for picture in readable]
-                activations = iter(activate([picture.pixels for picture in readable], chosen))
-                for picture in batch:
-                    if isinstance(picture, ImageError):
-                        yield picture
-                    else:
-                        yield _locate(self.card, picture, next(activations), settings)
+            batches = in_batches(ahead(readers, _read, pictures, READ_AHEAD + batch_size), batch_size)
+            yield from chain.from_iterable(spread(locate, batches) if self.on_cores else map(locate, batches))
 
 
 class Localizer(Locator, LocalizationNetwork):
     """A network that takes pictures and answers with boxes; made by `mldfr.load` or `Localizer.create`."""
+
+    @property
+    def on_cores(self) -> bool:
+        """On a CPU (see `Locator`)."""
+        return self.head.weight.device.type == "cpu"
 
     def fingerprint(self) -> str:
         """SHA-256 of the state dict (see `Locator`)."""
@@ -336,22 +345,6 @@ def fitted(boxes: Boxes, score_map: Float32Array, pixels: UInt8Array, localizati
 
 def _softmax(logits: Tensor) -> Tensor:
     return logits.softmax(dim=0)
-
-
-def ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], depth: int) -> Iterator[R]:
-    """Map in background threads; results come in order, at most `depth` of them waiting to be taken."""
-    pending: deque[Future[R]] = deque()
-    for item in items:
-        pending.append(pool.submit(function, item))
-        if len(pending) >= depth:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
-
-
-def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
-    while batch := list(islice(items, size)):
-        yield batch
 
 
 def choose_device(name: str) -> torch.device:

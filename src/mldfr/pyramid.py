@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -14,6 +15,7 @@ from torchvision.transforms.v2 import functional as transforms
 from mldfr.backbones import MIN_INPUT_SIZE
 from mldfr.config import Preprocessing
 from mldfr.network import LocalizationNetwork
+from mldfr.parallel import spread
 
 Classes = int | Literal["all"] | Sequence[Sequence[int]] | Callable[[int, Tensor], Sequence[int]]
 """Which classes to map: the k most probable of each image, all, those listed for each image, or a function that is
@@ -149,8 +151,10 @@ def _passes(
     order = sorted({1.0, *scales}, key=lambda scale: scale != 1)
     half = torch.autocast(device.type, dtype=torch.float16, enabled=device.type == "cuda")
     with torch.inference_mode(), evaluating(network), half:
-        for scale in order:
-            for index, features in _features(network, images, scale):
+        run = partial(_features, network, images)
+        found = spread(run, order) if device.type == "cpu" else map(run, order)
+        for scale, of_images in zip(order, found, strict=True):
+            for index, features in of_images:
                 if scale == 1:
                     logits[index] = network.logits(features[None])[0].float()
                     given[index] = given[index] or _by_logits(index, logits[index], classes)
@@ -182,16 +186,18 @@ def _by_logits(index: int, logits: Tensor, classes: Classes) -> Sequence[int]:
     return logits.topk(classes).indices.tolist()
 
 
-def _features(network: LocalizationNetwork, images: Sequence[Tensor], scale: float) -> Iterator[tuple[int, Tensor]]:
+@torch.inference_mode()
+def _features(network: LocalizationNetwork, images: Sequence[Tensor], scale: float) -> list[tuple[int, Tensor]]:
     """The features (C, h, w) of every image at one scale, with the image's index."""
     pixels = short_side(network, scale)
     batches: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, image in enumerate(images):
         batches[scaled_size(image.shape[1], image.shape[2], pixels)].append(index)
+    found: list[tuple[int, Tensor]] = []
     for size, members in batches.items():
         batch = torch.stack([transforms.resize(images[index], list(size), antialias=True) for index in members])
-        features = network.features(normalize(network, batch))
-        yield from zip(members, features, strict=True)
+        found += zip(members, network.features(normalize(network, batch)), strict=True)
+    return found
 
 
 def normalize(network: LocalizationNetwork, images: Tensor) -> Tensor:

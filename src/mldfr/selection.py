@@ -17,6 +17,7 @@ from mldfr.backbones import MIN_INPUT_SIZE
 from mldfr.boxes import BOX_RULES, iou
 from mldfr.images import ImageError, read_image
 from mldfr.network import LocalizationNetwork
+from mldfr.parallel import spread
 from mldfr.pyramid import evaluating, scale_maps, scaled_features
 from mldfr.registry import Registry
 from mldfr.score_maps import NORMALIZERS
@@ -153,16 +154,24 @@ def try_rules(
     Raises:
         ValueError: No picture could be read, or a scale is too small.
     """
-    findings: list[_Finding] = []
-    pictures = 0
-    for number, sample in enumerate(samples):
+
+    def look(numbered: tuple[int, Sample]) -> list[_Finding] | ImageError:
+        number, sample = numbered
         try:
             pixels = torch.from_numpy(read_image(sample.path)).permute(2, 0, 1)
         except ImageError as error:
-            report(error)
-            continue
-        pictures += 1
-        findings += _look(network, pixels, sample, rules, seed=number if views else None)
+            return error
+        return list(_look(network, pixels, sample, rules, seed=number if views else None))
+
+    findings: list[_Finding] = []
+    pictures = 0
+    on_cores = network.head.weight.device.type == "cpu"
+    for found in spread(look, enumerate(samples)) if on_cores else map(look, enumerate(samples)):
+        if isinstance(found, ImageError):
+            report(found)
+        else:
+            pictures += 1
+            findings += found
     if not findings:
         raise ValueError("there is no picture to choose by")
     boxes, seen, windows, contrast, truth, shapes = zip(*findings, strict=True)

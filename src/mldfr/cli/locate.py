@@ -108,7 +108,7 @@ def _save_all(
     from rich.progress import track
 
     from mldfr.images import ImageError
-    from mldfr.predict import ahead
+    from mldfr.parallel import ahead
 
     targets = (overlays / name for name in _overlay_names(files))
     console = Console(stderr=True)

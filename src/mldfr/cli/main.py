@@ -17,6 +17,7 @@ from mldfr.cli.report import report
 from mldfr.cli.select import select
 from mldfr.cli.serve import serve
 from mldfr.cli.train import train
+from mldfr.parallel import wait_asleep
 
 app = typer.Typer(
     name="mldfr",
@@ -56,3 +57,4 @@ def main(
     ] = False,
 ) -> None:
     """Weakly supervised object localization: from image labels to boxes."""
+    wait_asleep()  # before a verb imports PyTorch

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain
 from typing import NamedTuple
 
 import cv2
@@ -14,7 +14,7 @@ from torch import Tensor
 from mldfr.data import DataError
 from mldfr.images import ImageError, read_image
 from mldfr.network import LocalizationNetwork
-from mldfr.predict import ahead
+from mldfr.parallel import ahead, in_batches, spread
 from mldfr.pyramid import Activation, mscam
 from mldfr.score_maps import check, min_max
 from mldfr.types import Float32Array, Sample, UInt8Array
@@ -126,15 +126,20 @@ def observe(
     Raises:
         DataError: A map that is not finite.
     """
+
+    def see(batch: Sequence[tuple[Sample, UInt8Array | ImageError]]) -> list[tuple[Sample, Evidence | ImageError]]:
+        found = iter(_activate(network, batch, scales, class_agnostic))
+        return [
+            (sample, pixels)
+            if isinstance(pixels, ImageError)
+            else (sample, _evidence(network, sample, pixels, next(found), class_agnostic))
+            for sample, pixels in batch
+        ]
+
     with ThreadPoolExecutor(READERS) as readers:
-        pictures = ahead(readers, _read, samples, READ_AHEAD + batch_size)
-        while batch := list(islice(pictures, batch_size)):
-            found = iter(_activate(network, batch, scales, class_agnostic))
-            for sample, pixels in batch:
-                if isinstance(pixels, ImageError):
-                    yield sample, pixels
-                else:
-                    yield sample, _evidence(network, sample, pixels, next(found), class_agnostic)
+        batches = in_batches(ahead(readers, _read, samples, READ_AHEAD + batch_size), batch_size)
+        on_cores = network.head.weight.device.type == "cpu"
+        yield from chain.from_iterable(spread(see, batches) if on_cores else map(see, batches))
 
 
 def _activate(

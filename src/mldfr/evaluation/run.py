@@ -18,7 +18,7 @@ from mldfr.evaluation.summary import Summary
 from mldfr.images import ImageError
 from mldfr.json_files import append_line, differences, id_of, parse, read_json, write_json
 from mldfr.network import LocalizationNetwork
-from mldfr.predict import ahead
+from mldfr.parallel import ahead
 from mldfr.types import Sample
 
 SETTING, JOURNAL = "setting.json", "images.jsonl"

@@ -15,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
+from mldfr.parallel import at_once
 from mldfr.predict import Locator
 from mldfr.web.errors import WebError, add_error_handlers, validated
 from mldfr.web.exporting import Download, export
@@ -31,7 +32,7 @@ from mldfr.web.schemas import (
     SampleAnswer,
 )
 from mldfr.web.settings import Settings
-from mldfr.web.work import Worker
+from mldfr.web.work import Workers
 
 STATIC = Path(__file__).parent / "static"
 
@@ -61,12 +62,12 @@ def create_app(locator: Locator, settings: Settings) -> FastAPI:
         locator: The model, ready to be handed pictures.
         settings: Limits, and the names that the server answers to.
     """
-    worker = Worker(settings.answer_seconds)
+    workers = Workers(at_once() if locator.on_cores else 1, seconds=settings.answer_seconds)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        worker.close()
+        workers.close()
 
     app = FastAPI(
         title="mldfr",
@@ -78,7 +79,7 @@ def create_app(locator: Locator, settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     add_error_handlers(app)
-    app.include_router(_questions(locator, settings, worker))
+    app.include_router(_questions(locator, settings, workers))
     app.include_router(_downloads())
     app.include_router(_page())
     # Some systems call scripts plain text, and with nosniff a browser would not run them then.
@@ -102,7 +103,7 @@ def _errors(*statuses: int) -> Responses:
     return {status: {"model": ErrorAnswer, "description": ERRORS[status]} for status in statuses}
 
 
-def _questions(locator: Locator, settings: Settings, worker: Worker) -> APIRouter:
+def _questions(locator: Locator, settings: Settings, workers: Workers) -> APIRouter:
     """What needs the model."""
     router = APIRouter()
     answer = model_answer(locator.card, settings)
@@ -126,7 +127,7 @@ def _questions(locator: Locator, settings: Settings, worker: Worker) -> APIRoute
         """
         wanted = wanted_classes(answer.classes, classes or [], top_k)
         content = await picture.read()
-        return await worker.run(request, partial(locate, locator, content, wanted, settings.max_pixels))
+        return await workers.run(request, partial(locate, locator, content, wanted, settings.max_pixels))
 
     return router
 

@@ -1,4 +1,4 @@
-"""One thread for the model: PyTorch uses all cores for one picture, so more threads would only wait for each other."""
+"""Threads for the model: as many as it can look at pictures at the same time."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,21 +12,23 @@ from mldfr.web.errors import WebError
 R = TypeVar("R")
 
 
-class Worker:
-    """A thread that does one thing after the other.
+class Workers:
+    """Threads that do one thing after the other each.
 
     How many things can wait is bounded by `RequestLimits`, through which every upload comes.
 
     Args:
+        count: How many threads there are.
         seconds: How long a caller waits before it is told that there will be no answer.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, count: int, *, seconds: float) -> None:
+        self._count = count
         self._seconds = seconds
-        self._pool = _thread()
+        self._pool = self._threads()
 
     async def run(self, request: Request, job: Callable[[], R]) -> R:
-        """Wait for the thread to do a job; one whose client has gone before it began is never done.
+        """Wait for a thread to do a job; one whose client has gone before it began is never done.
 
         Raises:
             WebError: 503 when it took too long; the thread goes on if it has begun, but nobody waits for it.
@@ -47,13 +49,12 @@ class Worker:
             answer.cancel()
 
     def close(self) -> None:
-        """Let nothing that waits begin; an app that is started again has a new thread."""
+        """Let nothing that waits begin; an app that is started again has new threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._pool = _thread()
+        self._pool = self._threads()
 
-
-def _thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="mldfr-model")
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._count, thread_name_prefix="mldfr-model")
 
 
 async def _gone(request: Request) -> None:
