@@ -3,10 +3,13 @@
     python benchmarks/locate.py --images PHOTOGRAPHS --weights RESNET50 --rounds 3 --count 12
     python benchmarks/locate.py --images PHOTOGRAPHS --weights RESNET50 --memory
     python benchmarks/locate.py --images PHOTOGRAPHS --model imagenet
+    python benchmarks/locate.py --images PHOTOGRAPHS --model imagenet --beside 0 1 2 --count 4
 
 ResNet50 (last stride taken out), three scales, the most probable class. Every contender goes from JPEG files to
 boxes; the floor is the network's own passes over the same batches, already decoded, resized and normalised. Rounds
-are interleaved and the medians of their ratios printed, so that a noisy machine disturbs all of them alike.
+are interleaved and the medians of their ratios printed, so that a noisy machine disturbs all of them alike. With
+`--beside` all of it is done beside so many processes that are busy all the time. The floor runs as PyTorch comes, each
+operator in all threads; `OMP_WAIT_POLICY=PASSIVE` in the environment makes them sleep while they wait.
 """
 
 import argparse
@@ -29,14 +32,12 @@ import psutil
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from pytorch_grad_cam import HiResCAM
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
-from torchcam.methods import CAM
 from torchvision.models import resnet50
 from torchvision.transforms.v2 import functional as transforms
 
 import mldfr
+from beside import busy_loops
 from mldfr.boxes import regions
 from mldfr.predict import Localizer
 from mldfr.pyramid import normalize, scaled_size
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", action="store_true", help="stream 500 photographs and watch the memory")
     parser.add_argument("--model", help="time a named or saved model against its floor, instead of ResNet50")
+    parser.add_argument("--beside", type=int, nargs="+", default=[0], help="busy processes on the same machine")
     arguments = parser.parse_args()
     paths = sorted(path for path in arguments.images.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
     few = paths[: arguments.count]
@@ -71,7 +73,10 @@ def main() -> None:
     if arguments.memory:
         watch_memory(localizer, paths)
     else:
-        compare(runs, arguments.rounds, len(few))
+        for count in arguments.beside:
+            with busy_loops(count):
+                print(f"beside {count} busy processes")
+                compare(runs, arguments.rounds, len(few))
 
 
 def compare(runs: dict[str, Callable[[], None]], rounds: int, count: int) -> None:
@@ -84,9 +89,9 @@ def compare(runs: dict[str, Callable[[], None]], rounds: int, count: int) -> Non
             start = time.perf_counter()
             run()
             times[name].append((time.perf_counter() - start) / count)
-    print(f"{'':28}{'s/photo':>10}{'of floor':>10}{'of mldfr':>10}")
+    print(f"{'':28}{'s/photo':>10}{'worst':>10}{'of floor':>10}{'of mldfr':>10}")
     for name, seconds in times.items():
-        columns = [statistics.median(seconds)]
+        columns = [statistics.median(seconds), max(seconds)]
         for base in ("floor", "mldfr"):
             columns.append(statistics.median(a / b for a, b in zip(seconds, times[base], strict=True)))
         print(f"{name:28}" + "".join(f"{value:10.3f}" for value in columns))
@@ -165,6 +170,8 @@ def boxes_of(maps: Sequence[Tensor], image: Tensor) -> None:
 
 def run_torchcam(model: nn.Module, localizer: Localizer, paths: Sequence[Path]) -> None:
     """JPEG files to boxes with torch-cam's CAM, once for each scale."""
+    from torchcam.methods import CAM
+
     with CAM(model, target_layer="layer4", fc_layer="fc") as extractor, torch.no_grad():
         for path in paths:
             image, index, maps = read(path), -1, []
@@ -177,6 +184,9 @@ def run_torchcam(model: nn.Module, localizer: Localizer, paths: Sequence[Path]) 
 
 def run_hirescam(model: nn.Module, localizer: Localizer, paths: Sequence[Path]) -> None:
     """JPEG files to boxes with pytorch-grad-cam's HiResCAM, once for each scale."""
+    from pytorch_grad_cam import HiResCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
     with HiResCAM(model=model, target_layers=[model.layer4[-1]]) as extractor:
         for path in paths:
             image, index, maps = read(path), None, []

@@ -1,10 +1,12 @@
 """Speed of the training loop against the same network fed from memory.
 
     python benchmarks/train.py DATA [--recipe mobilenet_v2-cub] [--weights FILE] [--set a.b=c ...] [--epochs 3]
+    python benchmarks/train.py DATA --beside 1
 
 The floor is forward, backward and optimizer step on one batch that lies in memory, with as many steps. Floor and loop
 take turns, so that a busy machine slows both. Printed are images per second, their ratio, the share of the loop's time
-that was spent waiting for pictures, and the peak memory.
+that was spent waiting for pictures, and the peak memory. With `--beside N` all of it is done beside N busy processes.
+Threads wait for each other as they do in `mldfr train`, unless the environment says otherwise.
 """
 
 import argparse
@@ -15,8 +17,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from mldfr.parallel import wait_asleep
+
+wait_asleep()  # before PyTorch is imported
+
 import torch
 
+from beside import busy_loops
 from mldfr.data import open_data
 from mldfr.training.fit import Classifier, fit, loss_of, make_fabric, make_order, with_parts
 from mldfr.training.prepare import Material, create_network, prepare
@@ -32,12 +39,13 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="settings")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--beside", type=int, default=0, help="busy processes on the same machine")
     arguments = parser.parse_args()
     settings = [*arguments.settings, "training.epochs=1"]
     recipe = load_recipe(arguments.recipe, settings, weights=arguments.weights)
     material = prepare(open_data(arguments.data), recipe)
     floors, loops, waits = [], [], []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, busy_loops(arguments.beside):
         for turn in range(arguments.epochs + 1):
             floor = from_memory(recipe, material, arguments.device)
             run = Path(folder) / str(turn)
