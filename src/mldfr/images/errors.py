@@ -1,0 +1,17 @@
+"""Why a picture file could not be used."""
+
+from pathlib import Path
+
+
+class ImageError(ValueError):
+    """A file that could not be used.
+
+    Attributes:
+        path: The file or folder.
+        reason: Why, in words.
+    """
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = str(path)
+        self.reason = reason
