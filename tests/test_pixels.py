@@ -325,12 +325,12 @@ def test_masks_that_cannot_be_read_are_named(tmp_path):
     good = written(tmp_path / "good.png", blobs(0, (300, 400)))
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "cut.png").write_bytes(good.read_bytes()[:200])
-    for name, reason in (("gone", "no such file"), ("text", "cannot identify"), ("cut", "truncated")):
+    for name, reason in (("gone", "no such file"), ("text", "not a picture in a known format"), ("cut", "truncated")):
         path = tmp_path / f"{name}.png"
         for masks, ignore in (([path], None), ([good, path], None), ([good], path)):
             with pytest.raises(DataError, match=rf"{name}\.png: .*{reason}"):
                 read_mask(masks, ignore, SIZE)
-    with pytest.raises(DataError, match=r"wide\.png: 100x1 is too elongated"):
+    with pytest.raises(DataError, match=r"wide\.png: no mask \(100x1 is too elongated"):
         read_mask([written(tmp_path / "wide.png", np.zeros((1, 100), np.uint8))], None, SIZE)
     with pytest.raises(ValueError, match="at least one mask"):
         read_mask([], good, SIZE)

@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from PIL import Image
-
 from mldfr.data.base import DataError, DataSet, read_lines
+from mldfr.images import ImageError, opened, upright
 from mldfr.types import GroundTruth, Sample
 
 PET, BACKGROUND, BORDER = 1, 2, 3
@@ -82,12 +81,13 @@ def _boxes(folder: Path, names: Iterable[str]) -> dict[str, Corners | None]:
 
 def _box(path: Path) -> Corners | None:
     try:
-        with Image.open(path) as picture:
+        with opened(path) as stored:
+            picture = upright(stored)
             values = picture if picture.mode in ("L", "P") else picture.convert("L")
             counts = values.histogram()
             box = values.point(OF_PET, "L").getbbox()
-    except Exception as error:  # Pillow's decoders raise anything at all when a file is broken
-        raise DataError(f"{path}: no trimap ({error})") from error
+    except ImageError as error:
+        raise DataError(f"{path}: no trimap ({error.reason})") from error
     other = next(
         (value for value, count in enumerate(counts) if count and value not in (PET, BACKGROUND, BORDER)), None
     )

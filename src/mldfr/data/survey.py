@@ -11,10 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from PIL import Image
-
 from mldfr.data.base import DataSet
-from mldfr.images import ImageError, check_size, read_image
+from mldfr.images import ImageError, image_size, read_image
 from mldfr.types import Sample
 
 TRAINVAL = "trainval"
@@ -139,21 +137,12 @@ def _look(path: Path, *, thorough: bool) -> _File:
     try:
         if not path.is_file():
             return _File(None, problem=Problem("missing", str(path), "no such file"))
-        height, width = read_image(path).shape[:2] if thorough else _header(path)
+        height, width = read_image(path).shape[:2] if thorough else image_size(path)
         return _File((height, width), _fingerprint(path))
     except ImageError as error:
         return _File(None, problem=Problem("unreadable", str(path), error.reason))
     except Exception as error:  # Pillow's plugins raise anything at all when a file is broken
         return _File(None, problem=Problem("unreadable", str(path), str(error) or type(error).__name__))
-
-
-def _header(path: Path) -> tuple[int, int]:
-    """(H, W) of a picture as it is looked at, without decoding it."""
-    with Image.open(path) as picture:
-        width, height = picture.size
-        check_size(height, width, path)
-        turned = "exif" in picture.info and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-    return (width, height) if turned else (height, width)
 
 
 def _fingerprint(path: Path) -> tuple[int, int]:

@@ -9,10 +9,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
 
 from mldfr.data import DataError
-from mldfr.images import ImageError, check_size
+from mldfr.images import ImageError, opened, upright
 from mldfr.types import Float64Array, UInt8Array
 
 Histograms = npt.NDArray[np.int64]
@@ -178,17 +177,12 @@ def read_mask(masks: Sequence[Path], ignore: Path | None, size: tuple[int, int])
 def _read(path: Path) -> UInt8Array:
     """0 and 1, (H, W) of the file."""
     try:
-        with Image.open(path) as picture:
-            check_size(picture.height, picture.width, path)
-            upright = ImageOps.exif_transpose(picture)
-            grey = upright if upright.mode in ("1", "L") else upright.convert("F")
+        with opened(path) as picture:
+            turned = upright(picture)
+            grey = turned if turned.mode in ("1", "L") else turned.convert("F")
             return (np.asarray(grey) > 0.5).astype(np.uint8)
     except ImageError as error:
-        raise DataError(str(error)) from error
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except Exception as error:  # Pillow's decoders raise anything at all when a file is broken
-        raise DataError(f"{path}: no mask ({error})") from error
+        raise DataError(f"{path}: no mask ({error.reason})") from error
 
 
 def _read_like(first: UInt8Array, path: Path, first_path: Path) -> UInt8Array:

@@ -7,26 +7,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from mldfr.images.errors import ImageError
-
-SUFFIXES = frozenset(
-    {
-        ".avif",
-        ".bmp",
-        ".gif",
-        ".jfif",
-        ".jpeg",
-        ".jpg",
-        ".pbm",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".tif",
-        ".tiff",
-        ".webp",
-    }
-)
-"""What is taken for a picture when a folder is searched."""
+from mldfr.images.formats import SUFFIXES
 
 
 @dataclass(frozen=True)

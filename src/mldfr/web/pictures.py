@@ -3,21 +3,20 @@
 import math
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from mldfr.images import ImageError, check_size, to_rgb
+from mldfr.images import ImageError, check_size, to_rgb, upright_size
+from mldfr.images.formats import PHOTOGRAPHS, UNKNOWN, describe, formats
 from mldfr.types import UInt8Array
 from mldfr.web.errors import WebError
 
-Image.init()  # registers the formats; AVIF and WebP are missing where Pillow was built without them
-FORMATS = tuple(name for name in ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP") if name in Image.OPEN)
-"""Of Pillow; others start programs (EPS) or are no pictures."""
+FORMATS = tuple(name for name in formats() if name in PHOTOGRAPHS)
+"""Of Pillow, among those that are read from files: what cameras, scanners and browsers write, and C decodes."""
 WORKING_PIXELS = 2**20
 """Larger pictures are looked at in this size: the maps are far coarser, and the page follows its sliders at once."""
 MAX_SCANS = 100
@@ -59,8 +58,10 @@ def read_picture(content: bytes, *, max_pixels: int) -> Picture:
         with Image.open(BytesIO(content), formats=FORMATS) as picture:
             return _decoded(picture, max_pixels)
     except UnidentifiedImageError as error:
-        types = "AVIF, BMP, GIF, JPEG, PNG, PPM, TIFF or WebP"
-        raise WebError(415, "not_a_picture", f"The file is not a picture of a known type: {types}.") from error
+        types = f"{', '.join(sorted(FORMATS)[:-1])} or {max(FORMATS)}"
+        found = describe(content[:64], "")
+        reason = f"not a picture of a known type: {types}" if found == UNKNOWN else found
+        raise WebError(415, "not_a_picture", f"The file cannot be used: {reason}.") from error
     except Image.DecompressionBombError as error:
         raise _too_many(max_pixels) from error
     except ImageError as error:
@@ -72,18 +73,22 @@ def read_picture(content: bytes, *, max_pixels: int) -> Picture:
 
 
 def _decoded(picture: Image.Image, max_pixels: int) -> Picture:
-    width, height = picture.size
-    if width * height > max_pixels:
-        raise _too_many(max_pixels, width * height)
-    check_size(height, width)
-    size = working_size(height, width)
-    picture.draft(None, (size[1], size[0]))  # a JPEG may be decoded at a half, a quarter or an eighth
+    _check(picture.height, picture.width, max_pixels)
+    height, width = upright_size(picture)
+    _check(height, width, max_pixels)
+    stored_size = working_size(picture.height, picture.width)
+    picture.draft(None, stored_size[::-1])  # a JPEG may be decoded at a half, a quarter or an eighth
     pixels = to_rgb(picture)
-    if _turned(picture):
-        height, width, size = width, height, size[::-1]
+    size = working_size(height, width)
     if pixels.shape[:2] != size:
         pixels = np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
     return Picture(pixels, height, width)
+
+
+def _check(height: int, width: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise _too_many(max_pixels, width * height)
+    check_size(height, width)
 
 
 def working_size(height: int, width: int) -> tuple[int, int]:
@@ -107,12 +112,6 @@ def _segments(content: bytes) -> Iterator[bytes]:
     while (segment := SEGMENT.search(content, place)) and segment[1] != END:
         yield segment[1]
         place = segment.end() + int.from_bytes(content[segment.end() : segment.end() + 2])
-
-
-def _turned(picture: Image.Image) -> bool:
-    with suppress(Exception):  # damaged EXIF says nothing, and the picture was not turned
-        return picture.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
-    return False
 
 
 def _too_many(limit: int, count: int | None = None) -> WebError:
