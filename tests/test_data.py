@@ -20,6 +20,7 @@ from mldfr.data import READERS, DataError, DataSet, open_data, parse_source
 from mldfr.data import wsol as wsol_reader
 from mldfr.data.base import is_multi_label
 from mldfr.data.survey import KINDS, survey
+from mldfr.images import JUNK, PassedOver
 from mldfr.report.contact_sheet import choose, contact_sheet
 from mldfr.types import GroundTruth, Sample
 
@@ -500,7 +501,8 @@ def broken(root):
     test = [Sample("leaked", root / "leaked.png", (0,)), Sample("cut again", cut, (0,))]
     union = [*train, Sample("own", picture(root / "own.png"), (0,))]
     splits = {"train": tuple(train), "test": tuple(test), "trainval": tuple(union)}
-    return DataSet(("x", "y"), splits, problems=("note",))
+    passed_over = (PassedOver(root / "raw.cr2", "why"), PassedOver(root / "Thumbs.db", JUNK))
+    return DataSet(("x", "y"), splits, problems=("note",), passed_over=passed_over)
 
 
 def test_survey_finds_what_is_wrong(tmp_path):
@@ -523,6 +525,8 @@ def test_survey_finds_what_is_wrong(tmp_path):
     assert ("train: gone", "no label") in found["unlabeled"]
     assert found["class"] == [("test", "1 of 2 classes have no images: y")]
     assert found["layout"] == [("", "note")]
+    assert found["unread"] == [("1 .cr2", f"why; such as {tmp_path / 'raw.cr2'}")]
+    assert found["junk"] == [("1 Thumbs.db", f"such as {tmp_path / 'Thumbs.db'}")]
 
 
 def test_a_thorough_survey_finds_truncated_files(tmp_path):

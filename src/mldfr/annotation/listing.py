@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,7 @@ from zlib import crc32
 
 from mldfr.data import READERS, DataError, DataSet, open_data, parse_source
 from mldfr.exports import AnnotatedImage, ExportError
-from mldfr.images import ImageError, find_images
+from mldfr.images import ImageError, PassedOver, find_images
 from mldfr.types import Sample
 
 MAPS, PARTS = "score-maps", "parts"
@@ -50,10 +50,12 @@ class Listing:
     Attributes:
         items: In the order of the data.
         failed: What cannot be annotated, by name, with the reason.
+        passed_over: Junk, and files that might be meant as pictures but are not read.
     """
 
     items: tuple[Item, ...]
     failed: dict[str, str]
+    passed_over: tuple[PassedOver, ...] = ()
 
     @property
     def unlabeled(self) -> int:
@@ -139,21 +141,24 @@ def list_pictures(
             raise DataError(
                 f"{source}: a folder has no splits, and its pictures are inside; --split and --images do not fit"
             )
-        return _listing(_in_folder(source))
+        passed_over: list[PassedOver] = []
+        return replace(_listing(_in_folder(source, passed_over)), passed_over=tuple(passed_over))
     _, path = parse_source(source)
     root = images or (path if path.is_dir() else path.parent)
-    samples = list(_samples(open_data(source, images=images), splits, None if labels == "predicted" else classes))
+    data = open_data(source, images=images)
+    samples = list(_samples(data, splits, None if labels == "predicted" else classes))
     if labels == "given" and not any(sample.labels for sample in samples):
         raise DataError(f"{source}: no picture has a label, so none can be given")
     known = labels != "predicted"
-    return _listing((_name(sample, root), sample.path, sample.labels if known else ()) for sample in samples)
+    listing = _listing((_name(sample, root), sample.path, sample.labels if known else ()) for sample in samples)
+    return replace(listing, passed_over=data.passed_over)
 
 
-def _in_folder(source: str) -> Iterator[_Found | ImageError]:
+def _in_folder(source: str, passed_over: list[PassedOver]) -> Iterator[_Found | ImageError]:
     if not Path(source).is_dir():
         kinds = ", ".join(READERS.names())
         raise DataError(f"{source}: no such folder; data is a folder of pictures, or KIND:PATH with one of {kinds}")
-    for found in find_images([source]):
+    for found in find_images([source], passed_over=passed_over):
         yield found if isinstance(found, ImageError) else (found.relative.as_posix(), found.path, ())
 
 

@@ -123,6 +123,10 @@ def annotate(
             batch_size=batch_size,
         )
         plan = make_plan(request)
+    from mldfr.images import passed_over_lines
+
+    for line in passed_over_lines(plan.listing.passed_over):
+        typer.echo(line, err=True)
     if unlabeled := plan.listing.unlabeled:
         known = f"{unlabeled:,} of {len(plan.listing.items):,} pictures have no label"
         typer.echo(f"{known}; the model says what is in them", err=True)

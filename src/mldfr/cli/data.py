@@ -30,6 +30,8 @@ HEADINGS = {
     "unlabeled": "Images without a label",
     "class": "Classes without images",
     "layout": "Left out when reading",
+    "unread": "Files that are not read",
+    "junk": "Passed over, left by systems and programs",
 }
 
 
@@ -136,7 +138,7 @@ def _print(console: "Console", surveyed: "Survey") -> None:
     for kind, heading in HEADINGS.items():
         members = [problem for problem in surveyed.problems if problem.kind == kind]
         if members:
-            console.print(f"\n{heading}: {len(members):,}", style="bold", highlight=False)
+            console.print(f"\n{heading}: {sum(problem.count for problem in members):,}", style="bold", highlight=False)
             for line in _lines(members):
                 console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
 

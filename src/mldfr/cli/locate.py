@@ -66,12 +66,15 @@ def locate(
     """
     # Pillow warns of doubtful files without naming them; what matters is reported below, with the name.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    from mldfr.images import ImageError, ImageFile, find_images
+    from mldfr.images import ImageError, ImageFile, PassedOver, find_images, passed_over_lines
 
     with usage_errors():
         wanted = _wanted(classes, top_k)
         rules = checked_rules(scales, threshold, normalizer, box_rule, instances, refine)
-    found = list(find_images(paths, leave_out=out / OVERLAYS))
+    passed_over: list[PassedOver] = []
+    found = list(find_images(paths, leave_out=out / OVERLAYS, passed_over=passed_over))
+    for line in passed_over_lines(passed_over):
+        typer.echo(line, err=True)
     if not found:
         typer.echo(f"mldfr: no pictures in {', '.join(paths)}", err=True)
         raise typer.Exit(1)

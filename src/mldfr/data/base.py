@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mldfr.images import PassedOver
 from mldfr.types import Sample
 
 
@@ -21,6 +22,7 @@ class DataSet:
         splits: Samples by the name of their split, each in the order of the files.
         multi_label: Whether an image may have several classes.
         problems: What was wrong but could be left out, such as an annotation of a picture that is not listed.
+        passed_over: Junk, and files that might be meant as pictures but are not read, where the reader searched.
 
     Raises:
         DataError: A label that is no class, an id twice in a split, or a class name twice.
@@ -30,6 +32,7 @@ class DataSet:
     splits: Mapping[str, tuple[Sample, ...]]
     multi_label: bool = False
     problems: tuple[str, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes):

@@ -11,6 +11,7 @@ from typing import Any
 
 from mldfr.data.base import DataError, DataSet, is_multi_label, read_text
 from mldfr.data.folder import SPLITS
+from mldfr.junk import without_junk
 from mldfr.types import GroundTruth, Sample
 
 TRIED = 10
@@ -54,10 +55,14 @@ def read(path: Path) -> DataSet:
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted((path / "annotations").glob("*.json")) or sorted(path.glob("*.json"))
+    found = _tables_in(path / "annotations") or _tables_in(path)
     if not found:
         raise DataError(f"{path}: expected annotations/*.json or *.json; found none")
     return [file for file in found if file.name.startswith("instances_")] or found
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    return sorted(without_junk(folder.glob("*.json"), folder))
 
 
 def _load(path: Path) -> Tables:

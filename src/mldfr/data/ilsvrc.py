@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mldfr.data.base import DataError, DataSet
 from mldfr.data.voc2007 import Annotated, read_annotation
-from mldfr.images import SUFFIXES
+from mldfr.images import PassedOver, list_folder, take_picture
 from mldfr.types import GroundTruth, Sample
 
 DATA = ("", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")
@@ -40,8 +40,9 @@ def read(root: Path) -> DataSet:
     if data is None:
         raise DataError(f"{root}: expected train or val with images, here or in {' or '.join(DATA[1:])}")
     problems: list[str] = []
-    training = list(_in_folders(data, "train"))
-    validation = list(_validation(root, data, problems))
+    passed_over: list[PassedOver] = []
+    training = list(_in_folders(data, "train", passed_over))
+    validation = list(_validation(root, data, problems, passed_over))
     classes = sorted({name for name, _, _ in training or validation})
     if not classes:
         raise DataError(f"{data}: no images in train/WNID, nor in val")
@@ -56,7 +57,7 @@ def read(root: Path) -> DataSet:
         for split, found in named.items()
         if found
     }
-    return DataSet(tuple(classes), splits, problems=tuple(problems))
+    return DataSet(tuple(classes), splits, problems=tuple(problems), passed_over=tuple(dict.fromkeys(passed_over)))
 
 
 def _has_data(folder: Path) -> bool:
@@ -68,21 +69,20 @@ def _labelled(sample: Sample, label: int, objects: list[Annotated]) -> Sample:
     return Sample(sample.id, sample.path, (label,), truth)
 
 
-def _in_folders(data: Path, split: str) -> Iterator[Found]:
-    for folder in _entries(data / split):
+def _in_folders(data: Path, split: str, passed_over: list[PassedOver]) -> Iterator[Found]:
+    for folder in _entries(data / split, passed_over):
         if folder.is_dir():
-            for path in _entries(folder):
-                if path.suffix.lower() in SUFFIXES:
-                    yield folder.name, Sample(path.relative_to(data).as_posix(), path, ()), []
+            for path in _pictures(folder, passed_over):
+                yield folder.name, Sample(path.relative_to(data).as_posix(), path, ()), []
 
 
-def _validation(root: Path, data: Path, problems: list[str]) -> Iterator[Found]:
+def _validation(root: Path, data: Path, problems: list[str], passed_over: list[PassedOver]) -> Iterator[Found]:
     places = [root / place for place in ANNOTATIONS] + [data / "val"]
     annotations = next((place for place in places if any(path.suffix == ".xml" for path in _entries(place))), None)
-    for name, sample, _ in _in_folders(data, "val"):
+    for name, sample, _ in _in_folders(data, "val", passed_over):
         path = annotations / f"{sample.path.stem}.xml" if annotations else None
         yield name, sample, _objects(path, name) if path and path.is_file() else []
-    for path in (path for path in _entries(data / "val") if path.suffix.lower() in SUFFIXES):
+    for path in _pictures(data / "val", passed_over):
         if annotations is None:
             looked = ", ".join(map(str, places))
             raise DataError(f"{path}: lies in no class folder, and there are no annotations (*.xml) in {looked}")
@@ -106,9 +106,18 @@ def _objects(path: Path, name: str | None = None) -> list[Annotated]:
     return objects
 
 
-def _entries(folder: Path) -> list[Path]:
+def _pictures(folder: Path, passed_over: list[PassedOver]) -> Iterator[Path]:
+    for path in _entries(folder, passed_over):
+        taken = not path.is_dir() and take_picture(path)
+        if isinstance(taken, PassedOver):
+            passed_over.append(taken)
+        elif taken:
+            yield path
+
+
+def _entries(folder: Path, passed_over: list[PassedOver] | None = None) -> list[Path]:
     try:
-        return sorted((path for path in folder.iterdir() if path.name[0] != "."), key=lambda path: path.name)
+        return list(list_folder(folder, passed_over=passed_over))
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

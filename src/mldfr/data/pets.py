@@ -1,11 +1,12 @@
 """The Oxford-IIIT Pet data set in its official layout."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mldfr.data.base import DataError, DataSet, read_lines
-from mldfr.images import ImageError, opened, upright
+from mldfr.images import ImageError, ImageFile, PassedOver, find_images, opened, upright
+from mldfr.junk import without_junk
 from mldfr.types import GroundTruth, Sample
 
 PET, BACKGROUND, BORDER = 1, 2, 3
@@ -36,7 +37,9 @@ def read(root: Path) -> DataSet:
         split: tuple(_sample(root, name, index[_breed(root, name)], boxes.get(name)) for name in members)
         for split, members in names.items()
     }
-    return DataSet(tuple(classes), splits, problems=_problems(root, boxes, set(listed)))
+    return DataSet(
+        tuple(classes), splits, problems=_problems(root, boxes, set(listed)), passed_over=tuple(_passed_over(root))
+    )
 
 
 def _names(root: Path) -> dict[str, list[str]]:
@@ -44,7 +47,7 @@ def _names(root: Path) -> dict[str, list[str]]:
     lists = {split: root / "annotations" / f"{split}.txt" for split in LISTS}
     lists = {split: path for split, path in lists.items() if path.is_file()}
     if not lists:
-        found = sorted(path.stem for path in (root / "images").glob("*.jpg") if not path.name.startswith("."))
+        found = [path.stem for path in _jpegs(root)]
         if not found:
             raise DataError(f"{root}: expected images/*.jpg; found none")
         return {"train": found}
@@ -99,5 +102,18 @@ def _box(path: Path) -> Corners | None:
 def _problems(root: Path, boxes: dict[str, Corners | None], listed: set[str]) -> tuple[str, ...]:
     folder = root / "annotations" / "trimaps"
     empty = [f"{folder / name}.png: only background" for name, box in boxes.items() if box is None]
-    unlisted = [f"{path}: in no split" for path in sorted((root / "images").glob("*.jpg")) if path.stem not in listed]
+    unlisted = [f"{path}: in no split" for path in _jpegs(root) if path.stem not in listed]
     return (*empty, *unlisted)
+
+
+def _jpegs(root: Path) -> list[Path]:
+    return sorted(without_junk((root / "images").glob("*.jpg"), root / "images"))
+
+
+def _passed_over(root: Path) -> Iterator[PassedOver]:
+    """Junk in the folder of the images, and pictures in it that are no .jpg, which the layout does not have."""
+    passed_over: list[PassedOver] = []
+    for found in find_images([str(root / "images")], passed_over=passed_over):
+        if isinstance(found, ImageFile) and found.path.suffix != ".jpg":
+            yield PassedOver(found.path, "the layout has only .jpg")
+    yield from passed_over

@@ -12,7 +12,7 @@ from statistics import median
 from typing import NamedTuple
 
 from mldfr.data.base import DataSet
-from mldfr.images import ImageError, image_size, read_image
+from mldfr.images import JUNK, ImageError, PassedOverKind, image_size, passed_over_kinds, read_image
 from mldfr.types import Sample
 
 TRAINVAL = "trainval"
@@ -21,12 +21,12 @@ TRAINVAL = "trainval"
 TOLERANCE = 1.0
 """So many pixels a box may stand out of its image: resized sets round."""
 
-KINDS = ("missing", "unreadable", "leak", "duplicate", "box", "unlabeled", "class", "layout")
+KINDS = ("missing", "unreadable", "leak", "duplicate", "box", "unlabeled", "class", "layout", "unread", "junk")
 """Kinds of problems, the worst first.
 
 A picture's or a mask's file is not there; it cannot be read; the same picture is in several splits; it is in one split
 several times; a box is inverted or outside its image; an image has no label; a class has no images in a split; what
-the reader found.
+the reader found; files that might be meant as pictures but are not read; what systems and programs left there.
 """
 
 
@@ -38,11 +38,13 @@ class Problem:
         kind: One of `KINDS`.
         where: The file, the split and image, or the split.
         message: What is wrong there.
+        count: How many files it is about.
     """
 
     kind: str
     where: str
     message: str
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def survey(data: DataSet, *, thorough: bool = False) -> Survey:
         problems += _wrong(split, samples, files)
         problems += _empty_classes(split, samples, data.classes)
     problems += (Problem("layout", "", message) for message in data.problems)
+    problems += map(_passed_over, passed_over_kinds(data.passed_over))
     splits = {split: _numbers(samples, data.classes, files) for split, samples in data.splits.items()}
     ordered = sorted(problems, key=lambda problem: KINDS.index(problem.kind))
     return Survey(data.classes, data.multi_label, splits, tuple(ordered))
@@ -182,6 +185,13 @@ def _repeated(data: DataSet, keys: Mapping[Path, Hashable]) -> Iterator[Problem]
         names = ", ".join(f"{other}: {sample.id}" for other, sample in rest)
         differ = "; labels differ" if any(sample.labels != first.labels for _, sample in rest) else ""
         yield Problem(kind, f"{split}: {first.id}", f"the same picture as {names}{differ}")
+
+
+def _passed_over(found: PassedOverKind) -> Problem:
+    where = f"{found.count:,} {found.kind}"
+    if found.reason == JUNK:
+        return Problem("junk", where, f"such as {found.example}", found.count)
+    return Problem("unread", where, f"{found.reason}; such as {found.example}", found.count)
 
 
 def _missing_masks(data: DataSet) -> Iterator[Problem]:

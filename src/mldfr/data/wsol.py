@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mldfr.data.base import DataError, DataSet, number, read_lines
+from mldfr.junk import without_junk
 from mldfr.types import GroundTruth, Sample
 
 IDS, LABELS, PLACES, SIZES = "image_ids.txt", "class_labels.txt", "localization.txt", "image_sizes.txt"
@@ -36,13 +37,17 @@ def read(path: Path, *, images: Path | None = None) -> DataSet:
     Raises:
         DataError: A file is missing, a line is not what was expected, or no folder has the images.
     """
-    folders = [path] if (path / IDS).is_file() else sorted(ids.parent for ids in path.glob(f"*/{IDS}"))
+    folders = [path] if (path / IDS).is_file() else _splits(path)
     if not folders:
         raise DataError(f"{path}: expected {IDS} here or in a folder for each split")
     problems: list[str] = []
     splits = {folder.absolute().name: tuple(_samples(folder, images, problems)) for folder in folders}
     highest = max((label for samples in splits.values() for sample in samples for label in sample.labels), default=-1)
     return DataSet(tuple(map(str, range(highest + 1))), splits, problems=tuple(problems))
+
+
+def _splits(path: Path) -> list[Path]:
+    return sorted(ids.parent for ids in without_junk(path.glob(f"*/{IDS}"), path))
 
 
 def _samples(folder: Path, images: Path | None, problems: list[str]) -> Iterator[Sample]:

@@ -14,6 +14,7 @@ from mldfr.evaluation.protocols import PROTOCOLS
 from mldfr.evaluation.record import Rules
 from mldfr.evaluation.run import Sources, check_truth, without_classes
 from mldfr.evaluation.store import MapStore
+from mldfr.junk import without_junk
 from mldfr.predict import load
 from mldfr.pyramid import short_side
 from mldfr.types import Sample
@@ -83,7 +84,7 @@ def plan_model(
     Raises:
         ValueError: Data, model or rules that are not so, or do not belong together.
     """
-    if Path(model).is_dir() and next(Path(model).glob("*.npy"), None) is not None:
+    if Path(model).is_dir() and next(without_junk(Path(model).glob("*.npy"), Path(model)), None) is not None:
         raise DataError(f"{model}: holds score maps and no model; they are evaluated with --score-maps {model}")
     data = open_data(request.data, images=request.images)
     data.split(request.split)

@@ -32,6 +32,7 @@ from mldfr.json_files import (
     read_whole_lines,
     write_json,
 )
+from mldfr.junk import without_junk
 from mldfr.types import Float32Array, Sample
 
 ABOUT, PREDICTIONS, OTHERS = "maps.json", "predictions.jsonl", "by-class"
@@ -78,7 +79,7 @@ class MapStore:
             if different := differences(there, {**json.loads(json.dumps(about)), "rules": None}):
                 raise DataError(f"{folder}: holds maps that were made otherwise ({different}); name another folder")
             cut_unfinished(folder / PREDICTIONS)
-        elif next(folder.rglob("*.npy"), None) is not None:
+        elif next(without_junk(folder.rglob("*.npy"), folder), None) is not None:
             raise DataError(f"{folder}: holds maps of another tool (no {ABOUT}); name another folder")
         write_json(folder / ABOUT, {**about, "rules": rules})
         return cls(folder)
