@@ -34,3 +34,12 @@ def is_junk(name: str) -> bool:
 def without_junk(paths: Iterable[Path], root: Path) -> Iterator[Path]:
     """Those of the paths below `root` that are not junk and lie in none; what `root` is called does not matter."""
     return (path for path in paths if not any(map(is_junk, path.relative_to(root).parts)))
+
+
+def is_apple_double(path: Path) -> bool:
+    """Whether a file holds what macOS keeps of another one, by its first bytes.
+
+    It tells where names do not: annotations may well be those of a picture whose name begins with a dot.
+    """
+    with path.open("rb") as file:
+        return file.read(4) == b"\0\5\x16\7"

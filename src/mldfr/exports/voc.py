@@ -12,7 +12,7 @@ from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, c
 from mldfr.exports.checks import UNWRITABLE, check_classes, checked
 from mldfr.exports.folders import new_folder, write_new
 from mldfr.exports.reading import about, number_of
-from mldfr.junk import without_junk
+from mldfr.junk import is_apple_double
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 LABELS, HEADER = "labelmap.txt", "# label:color_rgb:parts:actions"
@@ -115,7 +115,7 @@ def _outward(box: ObjectBox) -> tuple[int, int, int, int]:
 
 
 def _images(folder: Path, classes: Sequence[str]) -> Iterator[AnnotatedImage]:
-    for path in sorted(path for path in without_junk(folder.rglob("*.xml"), folder) if path.is_file()):
+    for path in sorted(path for path in folder.rglob("*.xml") if path.is_file() and not is_apple_double(path)):
         with about(path):
             root = ElementTree.parse(path).getroot()
             # Not from the element `folder`, nor from folders in `filename`: tools put there what they like.
