@@ -401,7 +401,7 @@ def test_data_tells_all_of_a_folder_in_one_page(mixed):
         f"{mixed.root}/cats/text.jpg: not a picture in a known format",
         f"{mixed.root}/cats/page.jpg: not a picture but HTML, as a server may answer instead of a file",
         f"{mixed.root}/cats/empty.jpg: the file is empty",
-        f"{mixed.root}: 1 pictures lie in no class folder, such as cover.jpg",
+        f"{mixed.root}: pictures that lie in no class folder: 1, such as cover.jpg",
         "Files that are not read: 5",
         f"3 .cr2: a camera raw; convert it to JPEG or TIFF; such as {mixed.root}/dogs/1.cr2",
         f"1 .jxl: JPEG XL is not read; convert it to JPEG or PNG; such as {mixed.root}/dogs/4.jxl",

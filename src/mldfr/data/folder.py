@@ -81,5 +81,5 @@ def _folders(root: Path, passed_over: list[PassedOver], problems: list[str]) -> 
     passed_over += (found for found in taken.values() if isinstance(found, PassedOver))
     loose = [path.name for path, found in taken.items() if found is True]
     if loose and folders:
-        problems.append(f"{root}: {len(loose):,} pictures lie in no class folder, such as {loose[0]}")
+        problems.append(f"{root}: pictures that lie in no class folder: {len(loose):,}, such as {loose[0]}")
     return folders

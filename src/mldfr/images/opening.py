@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from mldfr.images.errors import ImageError
-from mldfr.images.formats import RAW, describe, formats, signed_formats, why_unread
+from mldfr.images.formats import HEIF_HINT, RAW, describe, formats, signed_formats, why_unread
 
 MAX_PIXELS = 128 * 2**20
 MAX_ASPECT_RATIO = 32
@@ -145,10 +145,13 @@ def _why_unidentified(path: Path) -> str:
     """Why no reader took a file: from its first bytes, or from the reader of the format whose signature it bears."""
     with path.open("rb") as file:
         head = file.read(64)
+        found = describe(head, path.name)
+        if found == HEIF_HINT:  # some of it bears AVIF's signature too
+            return found
         for name in signed_formats(head[:16]):
             file.seek(0)
             try:
                 Image.OPEN[name][0](file, str(path))
             except Exception as error:
                 return f"cannot be decoded ({name}: {str(error) or type(error).__name__})"
-    return describe(head, path.name)
+    return found

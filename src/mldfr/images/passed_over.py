@@ -27,7 +27,7 @@ class PassedOver:
         """What it is counted with: files by their ending, junk by its name."""
         if self.reason != JUNK:
             return ending(self.path.name) or "without an ending"
-        return "._*" if self.path.name.startswith("._") else self.path.name
+        return "._*" if self.path.name.startswith("._") else self.path.name.strip()
 
 
 @dataclass(frozen=True)
