@@ -99,7 +99,11 @@ def _cores() -> int:
 @cache
 def _pool(cores: int, depth: int) -> ThreadPoolExecutor:
     count = min(cores, MOST_AT_ONCE)
-    return ThreadPoolExecutor(count, f"mldfr-{depth}", initializer=_take_a_share, initargs=(cores, depth))
+    pool = ThreadPoolExecutor(count, f"mldfr-{depth}", initializer=_take_a_share, initargs=(cores, depth))
+    # All threads begin now: while one takes its share, threads that others begin would be given too few.
+    together = threading.Barrier(count)
+    list(pool.map(lambda _: together.wait(), range(count)))
+    return pool
 
 
 def _in_fork() -> None:
