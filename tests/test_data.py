@@ -496,6 +496,7 @@ def broken(root):
         Sample("bad", root / "bad.png", (0,)),
         Sample("cut", cut, (0,)),
         Sample("gone", root / "gone.png", ()),
+        Sample("resized", picture(root / "r.png"), (1,), (inside,), size=(60, 80)),
         Sample("masked", picture(root / "m.png"), (1,), masks=(root / "mask.png",)),
     ]
     test = [Sample("leaked", root / "leaked.png", (0,)), Sample("cut again", cut, (0,))]
@@ -522,6 +523,8 @@ def test_survey_finds_what_is_wrong(tmp_path):
         "box (0, 0, 40, 35) stands out of the image, 40 wide and 30 high",
         "box (9, 9, 9, 12) has no area",
     ]
+    assert [where for where, _ in found["size"]] == ["train: resized", "trainval: resized"]
+    assert "is 30x40; its boxes belong to 60x80 (height x width): a plain resize" in found["size"][0][1]
     assert ("train: gone", "no label") in found["unlabeled"]
     assert found["class"] == [("test", "1 of 2 classes have no images: y")]
     assert found["layout"] == [("", "note")]

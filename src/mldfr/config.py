@@ -1,7 +1,6 @@
 """What a run is told, as small frozen models that refuse unknown keys; together they make a model's card."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypedDict, Unpack
 
@@ -133,12 +132,6 @@ class Card(Strict):
         if len(self.class_names) != self.architecture.num_classes:
             raise ValueError(f"{len(self.class_names)} class names for {self.architecture.num_classes} classes")
         return self
-
-
-def told_apart(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, with the number behind those that several classes have."""
-    counts = Counter(names)
-    return tuple(f"{name} ({index})" if counts[name] > 1 else name for index, name in enumerate(names))
 
 
 def explain(error: ValidationError, *, only: Sequence[ErrorDetails] | None = None) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mldfr.backbones import MIN_INPUT_SIZE
 from mldfr.boxes import BOX_RULES, iou
+from mldfr.data.sizes import SizeError, size_error
 from mldfr.images import ImageError, read_image
 from mldfr.network import LocalizationNetwork
 from mldfr.parallel import spread
@@ -149,27 +150,30 @@ def try_rules(
         rules: What to try.
         views: Whether to look at a view of each picture too, and at its features: `repeated_contrast` needs them, and
             they double the work.
-        report: Told of each picture that cannot be read; it is left out.
+        report: Told of each picture that cannot be read, which is left out, and with a `SizeError` of each whose boxes
+            belong to a picture of another size; it counts as one without boxes.
 
     Raises:
         ValueError: No picture could be read, or a scale is too small.
     """
 
-    def look(numbered: tuple[int, Sample]) -> list[_Finding] | ImageError:
+    def look(numbered: tuple[int, Sample]) -> tuple[ImageError | None, list[_Finding]]:
         number, sample = numbered
         try:
             pixels = torch.from_numpy(read_image(sample.path)).permute(2, 0, 1)
         except ImageError as error:
-            return error
-        return list(_look(network, pixels, sample, rules, seed=number if views else None))
+            return error, []
+        other = size_error(sample, (pixels.shape[1], pixels.shape[2]))
+        known = replace(sample, objects=()) if other else sample
+        return other, list(_look(network, pixels, known, rules, seed=number if views else None))
 
     findings: list[_Finding] = []
     pictures = 0
     on_cores = network.head.weight.device.type == "cpu"
-    for found in spread(look, enumerate(samples)) if on_cores else map(look, enumerate(samples)):
-        if isinstance(found, ImageError):
-            report(found)
-        else:
+    for error, found in spread(look, enumerate(samples)) if on_cores else map(look, enumerate(samples)):
+        if error is not None:
+            report(error)
+        if error is None or isinstance(error, SizeError):
             pictures += 1
             findings += found
     if not findings:

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from mldfr.annotation.listing import Item, Labels, Listing, Shard, list_pictures
 from mldfr.annotation.work import Work
-from mldfr.config import Rules, told_apart
+from mldfr.config import Rules
 from mldfr.data import READERS, DataError
+from mldfr.data.class_names import told_apart
 from mldfr.deployment.loading import open_locator
 from mldfr.exports import FORMATS, MAP_FORMATS, ExportError
 from mldfr.exports.checks import Places, check_classes

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from mldfr.evaluation.plan import Plan
     from mldfr.evaluation.run import Journal
     from mldfr.evaluation.summary import Summary
+    from mldfr.images import ImageError
 
 METRICS = "metrics.json"
-LONG = ("images", "cases", "values", "denominators", "breakdown", "problems")
+USUAL_SPLIT = "test, or the only one"
+LONG = ("names", "images", "cases", "values", "denominators", "breakdown", "problems")
 
 
 def evaluate(
@@ -24,7 +26,7 @@ def evaluate(
     model: Annotated[
         str | None, typer.Argument(metavar="[MODEL|RUN]", help="A name of `mldfr list models`, a file or a run.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Which split of the data.")] = "test",
+    split: Annotated[str | None, typer.Option(help="Which split of the data.", show_default=USUAL_SPLIT)] = None,
     images: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the pictures of wsol data are, if not beside it.")
     ] = None,
@@ -81,6 +83,8 @@ def evaluate(
             assert model is not None
             plan = plan_model(request, model, save_maps=save_maps, device=device, batch_size=batch_size)
         journal = Journal(out, plan.setting)
+    for note in plan.notes:
+        typer.echo(f"mldfr: {note}", err=True)
     with usage_errors(DataError):  # any other error is a fault of the program's own
         summary, failed = _look_at_all(plan, journal)
     _answer(plan, summary, failed, out, as_json=as_json)
@@ -88,18 +92,20 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _look_at_all(plan: "Plan", journal: "Journal") -> "tuple[Summary, dict[str, str]]":
-    """Run the plan; pictures that cannot be read are named at once and at the end."""
+def _look_at_all(plan: "Plan", journal: "Journal") -> "tuple[Summary, dict[str, ImageError]]":
+    """Run the plan; pictures that cannot be read are named at once, those of another size counted at the end."""
     from rich.console import Console
     from rich.progress import track
 
+    from mldfr.data.sizes import SizeError, summed_up
     from mldfr.evaluation.record import Record
     from mldfr.evaluation.run import evaluate as evaluate_all
     from mldfr.evaluation.summary import Summary
+    from mldfr.images import ImageError
 
     if len(journal):
         typer.echo(f"going on: {len(journal)} of {len(plan.samples)} pictures are already evaluated", err=True)
-    summary, failed = Summary(plan.classes, plan.rules), dict[str, str]()
+    summary, failed = Summary(plan.classes, plan.rules), dict[str, ImageError]()
     console = Console(stderr=True)
     records = evaluate_all(plan.samples, plan.sources, plan.rules, journal)
     quiet = not console.is_terminal
@@ -107,16 +113,21 @@ def _look_at_all(plan: "Plan", journal: "Journal") -> "tuple[Summary, dict[str, 
         if isinstance(record, Record):
             summary.update(sample, record)
         else:
-            typer.echo(f"mldfr: {record}", err=True)
-            failed[sample.id] = str(record)
+            failed[sample.id] = record
+            if not isinstance(record, SizeError):
+                typer.echo(f"mldfr: {record}", err=True)
+    if others := [error for error in failed.values() if isinstance(error, SizeError)]:
+        typer.echo(f"mldfr: {summed_up(others)}", err=True)
     return summary, failed
 
 
-def _answer(plan: "Plan", summary: "Summary", failed: dict[str, str], out: Path | None, *, as_json: bool) -> None:
+def _answer(
+    plan: "Plan", summary: "Summary", failed: "dict[str, ImageError]", out: Path | None, *, as_json: bool
+) -> None:
     from mldfr.evaluation.run import report
     from mldfr.files import replacing
 
-    content = report(summary, plan.setting, failed, plan.problems)
+    content = report(summary, plan.setting, failed, plan.problems, plan.names)
     text = _laid_out(content)
     if out is not None:
         with replacing(out / METRICS) as temporary:

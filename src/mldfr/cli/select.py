@@ -8,6 +8,8 @@ import typer
 from mldfr.cli.usage import usage_errors
 
 if TYPE_CHECKING:
+    from mldfr.data.sizes import SizeError
+    from mldfr.images import ImageError
     from mldfr.selection import Choice, Trial
     from mldfr.types import Float64Array, Sample
 
@@ -20,7 +22,9 @@ def select(
     data: Annotated[
         str | None, typer.Option(metavar="KIND:PATH", help="Other pictures than those the run held out.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Which split of --data.")] = "train",
+    split: Annotated[
+        str | None, typer.Option(help="Which split of --data.", show_default="train or trainval, or the only one")
+    ] = None,
     criterion: Annotated[
         str | None,
         typer.Option(
@@ -43,6 +47,7 @@ def select(
         if not file.is_file():
             raise ValueError(f"{file}: no such model; training writes it when it is done")
         samples = _pictures(folder, file, data, split)
+        from mldfr.data.sizes import SizeError, summed_up
         from mldfr.selection import CRITERIA, Rules, choose, draw_sample, has_boxes, try_rules
 
         name = CRITERIA.check(criterion or ("corloc" if has_boxes(samples) else "repeated_contrast"))
@@ -51,13 +56,16 @@ def select(
         from mldfr.predict import load
 
         localizer = load(file, device=device)
+        others: list[SizeError] = []
         trial = try_rules(
             localizer.fused(),
             draw_sample(samples, images),
             Rules().possible_for(localizer),
             views=CRITERIA[name].needs_views,
-            report=lambda error: typer.echo(f"mldfr: {error}", err=True),
+            report=lambda error: _note(error, others),
         )
+    if others and CRITERIA[name].needs_boxes:
+        typer.echo(f"mldfr: {summed_up(others)}", err=True)
     if trial.pictures < FEW:
         typer.echo(f"mldfr: warning: {trial.pictures} pictures are few to choose by; chance has a large part", err=True)
     choice, values = choose(trial, name), CRITERIA[name].worth(trial)
@@ -75,21 +83,37 @@ def select(
     typer.echo(f"all values in {folder / SELECTION}.json, drawn in {folder / SELECTION}.png", err=True)
 
 
-def _pictures(folder: Path, file: Path, data: str | None, split: str) -> "list[Sample]":
+def _note(error: "ImageError", others: "list[SizeError]") -> None:
+    """Tell of a picture that cannot be read; those of another size are told together."""
+    from mldfr.data.sizes import SizeError
+
+    if isinstance(error, SizeError):
+        others.append(error)
+    else:
+        typer.echo(f"mldfr: {error}", err=True)
+
+
+def _pictures(folder: Path, file: Path, data: str | None, split: str | None) -> "list[Sample]":
     """The pictures that the run held out, or the split of the data that was named; labels in the model's numbers."""
     from mldfr.config import Card
     from mldfr.data import open_data
+    from mldfr.data.class_names import match_classes
+    from mldfr.training.prepare import USUAL, held_out_samples
     from mldfr.training.run_folder import RUN
     from mldfr.weights import read
 
     names = Card.model_validate(read(file)[1]).class_names
     if data is not None:
-        return list(open_data(data).split_for(split, names))
+        found = open_data(data)
+        chosen, note = found.choose_split(split, *USUAL)
+        for each in filter(None, (note, match_classes(found.classes, names).note)):
+            typer.echo(f"mldfr: {each}", err=True)
+        return list(found.split_for(chosen, names))
+    if split is not None:
+        raise ValueError("--split is of --data; without it the pictures are those that the run held out")
     if not (folder / RUN).exists():
         raise ValueError(f"{folder} is no run folder; --data KIND:PATH says which pictures to choose by")
-    from mldfr.training.prepare import held_out_samples
-
-    return held_out_samples(folder)
+    return held_out_samples(folder, names)
 
 
 def _write(folder: Path, trial: "Trial", choice: "Choice", values: "Float64Array") -> None:

@@ -52,6 +52,8 @@ def train(
         from mldfr.training.prepare import prepare
 
         material = prepare(open_data(source), chosen)
+        if material.note:
+            typer.echo(f"mldfr: {material.note}", err=True)
         if dry_run:
             from mldfr.training.plan import make_plan
 

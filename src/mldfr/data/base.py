@@ -5,12 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mldfr.data.class_names import ClassNames, match_classes, some
+from mldfr.data.errors import DataError as DataError
 from mldfr.images import PassedOver
 from mldfr.types import Sample
-
-
-class DataError(ValueError):
-    """A data set that cannot be read; the message names file, value and what was expected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,21 +56,45 @@ class DataSet:
             raise DataError(f"no split {name!r}; the data has: {', '.join(self.splits)}")
         return self.splits[name]
 
+    def choose_split(self, name: str | None, *usual: str) -> tuple[str, str]:
+        """The split that is meant, and a note for the user where it is not one of the usual.
+
+        Args:
+            name: As the user named it; None for one of the usual, or else the only one that there is.
+            *usual: Names of splits, the first one that the set has counts.
+
+        Raises:
+            DataError: The set has no such split, or several and none of the usual; the message names those it has.
+        """
+        known = [each for each in ((name,) if name is not None else usual) if each in self.splits]
+        if known:
+            return known[0], ""
+        if name is None and len(self.splits) == 1:
+            (only,) = self.splits
+            return only, f"split {only!r} is taken, the only one that the data has"
+        raise DataError(f"no split {name or usual[0]!r}; the data has: {', '.join(self.splits)}; name one of them")
+
     def of_classes(self, names: Sequence[str]) -> "DataSet":
         """The part of the set with these classes, numbered in the order given; pictures without any are left out.
 
         Raises:
             DataError: A name that is no class.
         """
-        unknown = [name for name in names if name not in self.classes]
-        if unknown:
-            raise DataError(f"no class {unknown[0]!r}; the data has: {_some(self.classes)}")
-        number = {self.classes.index(name): index for index, name in enumerate(names)}
-        splits = {split: tuple(_renumbered(samples, number)) for split, samples in self.splits.items()}
+        known = ClassNames(self.classes)
+        number: dict[int, int] = {}
+        for index, name in enumerate(names):
+            if not (found := known.find(name)):
+                near = known.near(name)
+                hint = f"; {near!r} differs in capitals, blanks or underscores alone" if near else ""
+                raise DataError(f"no class {name!r}; the data has: {some(self.classes)}{hint}")
+            if number.setdefault(found[0], index) != index:
+                raise DataError(f"class {name!r} is named twice")
+        chosen = {split: [renumbered(sample, number) for sample in members] for split, members in self.splits.items()}
+        splits = {split: tuple(sample for sample in members if sample.labels) for split, members in chosen.items()}
         return replace(self, classes=tuple(names), splits=splits)
 
     def split_for(self, name: str, classes: Sequence[str]) -> tuple[Sample, ...]:
-        """The samples of a split under the labels of a model: by class name, or by number where the set has no names.
+        """The samples of a split under the labels of a model (see `match_classes`).
 
         Args:
             name: The split.
@@ -82,23 +104,17 @@ class DataSet:
             DataError: No such split, or a class that the model does not have, or has twice.
         """
         samples = self.split(name)
-        unnamed = all(own == str(index) for index, own in enumerate(self.classes))
-        if self.classes == tuple(classes) or (unnamed and len(self.classes) <= len(classes)):
+        numbers = match_classes(self.classes, classes).numbers
+        if numbers == tuple(range(len(self.classes))):
             return samples
-        unknown = [own for own in self.classes if own not in classes]
-        if unknown:
-            raise DataError(f"the model has no class {unknown[0]!r}; it has: {_some(classes)}")
-        if twice := [own for own in self.classes if classes.count(own) > 1]:
-            raise DataError(f"the model has several classes {twice[0]!r}, so the data's label does not say which")
-        return tuple(_renumbered(samples, {index: classes.index(own) for index, own in enumerate(self.classes)}))
+        return tuple(renumbered(sample, dict(enumerate(numbers))) for sample in samples)
 
 
-def _renumbered(samples: Iterable[Sample], number: Mapping[int, int]) -> Iterator[Sample]:
-    for sample in samples:
-        labels = tuple(sorted(number[label] for label in sample.labels if label in number))
-        if labels:
-            objects = (item._replace(label=number[item.label]) for item in sample.objects if item.label in number)
-            yield replace(sample, labels=labels, objects=tuple(objects))
+def renumbered(sample: Sample, number: Mapping[int, int]) -> Sample:
+    """A sample with other numbers for its classes; what has none is left out."""
+    labels = tuple(sorted(number[label] for label in sample.labels if label in number))
+    objects = (item._replace(label=number[item.label]) for item in sample.objects if item.label in number)
+    return replace(sample, labels=labels, objects=tuple(objects))
 
 
 def is_multi_label(classes: Sequence[str], samples: Iterable[Sample]) -> bool:
@@ -153,7 +169,3 @@ def group_by_split(items: Iterable[tuple[str, Sample]]) -> dict[str, tuple[Sampl
     for split, sample in items:
         splits[split].append(sample)
     return {split: tuple(samples) for split, samples in splits.items()}
-
-
-def _some(names: Sequence[str], most: int = 30) -> str:
-    return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")

@@ -1,8 +1,10 @@
 """CUB-200-2011 in its official layout, or any part of its classes."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from mldfr.data.base import DataError, DataSet, group_by_split, number, read_lines
+from mldfr.data.picture_ids import PictureIds
 from mldfr.types import GroundTruth, Sample
 
 
@@ -24,7 +26,10 @@ def read(root: Path) -> DataSet:
     order = [key for key in names if key.isdecimal() and int(key) in used]
     index = {key: position for position, key in enumerate(order)}
     items, problems = [], []
+    ids = PictureIds(root / "images")
+    _check_names(root / "classes.txt", names)
     for key, (line, (name,)) in files.items():
+        picture, path = ids.add(name, file=root / "images.txt", place=f"line {line}")
         if key not in labels or key not in training:
             problems.append(f"{root / 'images.txt'}:{line}: {name} has no label or no split")
             continue
@@ -39,9 +44,17 @@ def read(root: Path) -> DataSet:
             box_line, row = boxes[key]
             x, y, width, height = (number(value, float, root / "bounding_boxes.txt", box_line) for value in row)
             objects = (GroundTruth(index[label], (x, y, x + width, y + height)),)
-        sample = Sample(id=name, path=root / "images" / name, labels=(index[label],), objects=objects)
+        sample = Sample(id=picture, path=path, labels=(index[label],), objects=objects)
         items.append(("train" if flag == "1" else "test", sample))
     return DataSet(tuple(names[key][1][0] for key in order), group_by_split(items), problems=tuple(problems))
+
+
+def _check_names(path: Path, names: Mapping[str, tuple[int, list[str]]]) -> None:
+    """Refuse two classes of one name."""
+    first: dict[str, int] = {}
+    for line, (name,) in names.values():
+        if (earlier := first.setdefault(name, line)) != line:
+            raise DataError(f"{path}:{line}: expected names that differ; {name} already stands in line {earlier}")
 
 
 def _table(path: Path, columns: int) -> dict[str, tuple[int, list[str]]]:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mldfr.data.base import DataError, DataSet
-from mldfr.data.voc2007 import Annotated, read_annotation
+from mldfr.data.sizes import Size
+from mldfr.data.voc2007 import Annotated, read_annotated
 from mldfr.images import PassedOver, list_folder, take_picture
 from mldfr.types import GroundTruth, Sample
 
@@ -19,8 +20,11 @@ ANNOTATIONS = (
     "val",
 )
 
-Found = tuple[str, Sample, list[Annotated]]
-"""A picture's WordNet id, the picture without its label, and its objects."""
+Objects = tuple[list[Annotated], Size | None]
+"""What an annotation has, and the size of the picture in which it was drawn."""
+Found = tuple[str, Sample, Objects]
+"""A picture's WordNet id, the picture without its label, and its annotation."""
+NONE: Objects = ([], None)
 
 
 def read(root: Path) -> DataSet:
@@ -64,46 +68,56 @@ def _has_data(folder: Path) -> bool:
     return (folder / "train").is_dir() or (folder / "val").is_dir()
 
 
-def _labelled(sample: Sample, label: int, objects: list[Annotated]) -> Sample:
+def _labelled(sample: Sample, label: int, annotation: Objects) -> Sample:
+    objects, size = annotation
     truth = tuple(GroundTruth(label, item.xyxy, item.difficult) for item in objects)
-    return Sample(sample.id, sample.path, (label,), truth)
+    return Sample(sample.id, sample.path, (label,), truth, size=size)
 
 
 def _in_folders(data: Path, split: str, passed_over: list[PassedOver]) -> Iterator[Found]:
     for folder in _entries(data / split, passed_over):
         if folder.is_dir():
             for path in _pictures(folder, passed_over):
-                yield folder.name, Sample(path.relative_to(data).as_posix(), path, ()), []
+                yield folder.name, Sample(path.relative_to(data).as_posix(), path, ()), NONE
 
 
 def _validation(root: Path, data: Path, problems: list[str], passed_over: list[PassedOver]) -> Iterator[Found]:
     places = [root / place for place in ANNOTATIONS] + [data / "val"]
     annotations = next((place for place in places if any(path.suffix == ".xml" for path in _entries(place))), None)
+    owners: dict[Path, Path] = {}
     for name, sample, _ in _in_folders(data, "val", passed_over):
-        path = annotations / f"{sample.path.stem}.xml" if annotations else None
-        yield name, sample, _objects(path, name) if path and path.is_file() else []
+        path = _annotation_of(sample.path, annotations, owners) if annotations else None
+        yield name, sample, _objects(path, name) if path and path.is_file() else NONE
     for path in _pictures(data / "val", passed_over):
         if annotations is None:
             looked = ", ".join(map(str, places))
             raise DataError(f"{path}: lies in no class folder, and there are no annotations (*.xml) in {looked}")
-        annotation = annotations / f"{path.stem}.xml"
-        objects = _objects(annotation) if annotation.is_file() else []
+        annotation = _annotation_of(path, annotations, owners)
+        objects, size = _objects(annotation) if annotation.is_file() else NONE
         if objects:
-            yield objects[0].name, Sample(path.relative_to(data).as_posix(), path, ()), objects
+            yield objects[0].name, Sample(path.relative_to(data).as_posix(), path, ()), (objects, size)
         else:
             problems.append(
                 f"{path}: left out, for {annotation} {'has no object' if annotation.is_file() else 'is missing'}"
             )
 
 
-def _objects(path: Path, name: str | None = None) -> list[Annotated]:
-    """The objects of an annotation, all of one class: of class `name` if it is given."""
-    objects = read_annotation(path)
+def _annotation_of(picture: Path, folder: Path, owners: dict[Path, Path]) -> Path:
+    """The annotation's file, which no other picture of the same stem can have; `owners` keeps whose each is."""
+    path = folder / f"{picture.stem}.xml"
+    if (other := owners.setdefault(path, picture)) != picture and path.is_file():
+        raise DataError(f"{path}: of {other} or of {picture}? Expected one picture for each annotation")
+    return path
+
+
+def _objects(path: Path, name: str | None = None) -> Objects:
+    """The objects of an annotation, all of one class, `name` if it is given; and its size."""
+    objects, size = read_annotated(path)
     wanted = name or (objects[0].name if objects else "")
     other = next((item.name for item in objects if item.name != wanted), None)
     if other is not None:
         raise DataError(f"{path}: expected objects of one class, {wanted}; got {other}")
-    return objects
+    return objects, size
 
 
 def _pictures(folder: Path, passed_over: list[PassedOver]) -> Iterator[Path]:

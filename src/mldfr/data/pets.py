@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from mldfr.data.base import DataError, DataSet, read_lines
+from mldfr.data.sizes import Size
 from mldfr.images import ImageError, ImageFile, PassedOver, find_images, opened, upright
 from mldfr.junk import without_junk
 from mldfr.types import GroundTruth, Sample
@@ -14,6 +16,13 @@ LISTS = ("trainval", "test")
 OF_PET = [255 if value in (PET, BORDER) else 0 for value in range(256)]
 
 Corners = tuple[float, float, float, float]
+
+
+class Trimap(NamedTuple):
+    """The box around the pet, None where there is only background; and the size of the trimap."""
+
+    box: Corners | None
+    size: Size
 
 
 def read(root: Path) -> DataSet:
@@ -59,7 +68,9 @@ def _names(root: Path) -> dict[str, list[str]]:
                 continue
             if len(text.split()) != 4:
                 raise DataError(f"{path}:{line}: expected name, class, species and breed; got {text!r}")
-            names[split].append(text.split()[0])
+            if (name := text.split()[0]) in names[split]:
+                raise DataError(f"{path}:{line}: {name} already stands there")
+            names[split].append(name)
     return names
 
 
@@ -70,24 +81,25 @@ def _breed(root: Path, name: str) -> str:
     return breed
 
 
-def _sample(root: Path, name: str, label: int, box: Corners | None) -> Sample:
-    objects = (GroundTruth(label, box),) if box else ()
-    return Sample(id=f"{name}.jpg", path=root / "images" / f"{name}.jpg", labels=(label,), objects=objects)
+def _sample(root: Path, name: str, label: int, trimap: Trimap | None) -> Sample:
+    objects = (GroundTruth(label, trimap.box),) if trimap and trimap.box else ()
+    size = trimap.size if trimap else None
+    return Sample(f"{name}.jpg", root / "images" / f"{name}.jpg", (label,), objects, size=size)
 
 
-def _boxes(folder: Path, names: Iterable[str]) -> dict[str, Corners | None]:
-    """The box of each trimap that is there; None for one that is background only."""
+def _boxes(folder: Path, names: Iterable[str]) -> dict[str, Trimap]:
+    """The box and the size of each trimap that is there."""
     there = [name for name in names if (folder / f"{name}.png").is_file()]
     with ThreadPoolExecutor() as workers:
         return dict(zip(there, workers.map(_box, (folder / f"{name}.png" for name in there)), strict=True))
 
 
-def _box(path: Path) -> Corners | None:
+def _box(path: Path) -> Trimap:
     try:
         with opened(path) as stored:
             picture = upright(stored)
             values = picture if picture.mode in ("L", "P") else picture.convert("L")
-            counts = values.histogram()
+            counts, (width, height) = values.histogram(), values.size
             box = values.point(OF_PET, "L").getbbox()
     except ImageError as error:
         raise DataError(f"{path}: no trimap ({error.reason})") from error
@@ -96,12 +108,13 @@ def _box(path: Path) -> Corners | None:
     )
     if other is not None:
         raise DataError(f"{path}: expected pixels of 1 (pet), 2 (background) and 3 (border); got {other}")
-    return (float(box[0]), float(box[1]), float(box[2]), float(box[3])) if box else None
+    corners = (float(box[0]), float(box[1]), float(box[2]), float(box[3])) if box else None
+    return Trimap(corners, (height, width))
 
 
-def _problems(root: Path, boxes: dict[str, Corners | None], listed: set[str]) -> tuple[str, ...]:
+def _problems(root: Path, boxes: dict[str, Trimap], listed: set[str]) -> tuple[str, ...]:
     folder = root / "annotations" / "trimaps"
-    empty = [f"{folder / name}.png: only background" for name, box in boxes.items() if box is None]
+    empty = [f"{folder / name}.png: only background" for name, trimap in boxes.items() if trimap.box is None]
     unlisted = [f"{path}: in no split" for path in _jpegs(root) if path.stem not in listed]
     return (*empty, *unlisted)
 

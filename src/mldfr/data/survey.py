@@ -12,6 +12,8 @@ from statistics import median
 from typing import NamedTuple
 
 from mldfr.data.base import DataSet
+from mldfr.data.class_names import alike
+from mldfr.data.sizes import size_error
 from mldfr.images import JUNK, ImageError, PassedOverKind, image_size, passed_over_kinds, read_image
 from mldfr.types import Sample
 
@@ -21,12 +23,15 @@ TRAINVAL = "trainval"
 TOLERANCE = 1.0
 """So many pixels a box may stand out of its image: resized sets round."""
 
-KINDS = ("missing", "unreadable", "leak", "duplicate", "box", "unlabeled", "class", "layout", "unread", "junk")
+UNLIKE = "capitals, blanks, underscores or the form of Unicode"
+
+KINDS = ("missing", "unreadable", "leak", "duplicate", "size", "box", "unlabeled", "class", "layout", "unread", "junk")
 """Kinds of problems, the worst first.
 
 A picture's or a mask's file is not there; it cannot be read; the same picture is in several splits; it is in one split
-several times; a box is inverted or outside its image; an image has no label; a class has no images in a split; what
-the reader found; files that might be meant as pictures but are not read; what systems and programs left there.
+several times; its boxes were drawn in a picture of another size; a box is inverted or outside its image; an image has
+no label; a class has no images in a split, or a name much like another's; what the reader found; files that might be
+meant as pictures but are not read; what systems and programs left there.
 """
 
 
@@ -129,6 +134,7 @@ def survey(data: DataSet, *, thorough: bool = False) -> Survey:
     for split, samples in data.splits.items():
         problems += _wrong(split, samples, files)
         problems += _empty_classes(split, samples, data.classes)
+    problems += (Problem("class", "", f"{a!r} and {b!r} differ in {UNLIKE} alone") for a, b in alike(data.classes))
     problems += (Problem("layout", "", message) for message in data.problems)
     problems += map(_passed_over, passed_over_kinds(data.passed_over))
     splits = {split: _numbers(samples, data.classes, files) for split, samples in data.splits.items()}
@@ -201,18 +207,22 @@ def _missing_masks(data: DataSet) -> Iterator[Problem]:
 
 
 def _wrong(split: str, samples: Sequence[Sample], files: Mapping[Path, _File]) -> Iterator[Problem]:
-    """Images without a label, and boxes that cannot be."""
+    """Images without a label or of another size than annotated, and boxes that cannot be."""
     for sample in samples:
         where = f"{split}: {sample.id}"
         if not sample.labels:
             yield Problem("unlabeled", where, "no label")
+        actual = files[sample.path].size
+        other = actual and size_error(sample, actual)
+        if other:
+            yield Problem("size", where, other.reason)
         for item in sample.objects:
             x0, y0, x1, y1 = item.xyxy
             box = ", ".join(f"{value:g}" for value in item.xyxy)
             if not (x0 < x1 and y0 < y1):
                 yield Problem("box", where, f"box ({box}) has no area")
-            elif size := files[sample.path].size:
-                height, width = size
+            elif actual and not other:
+                height, width = actual
                 if min(x0, y0) < -TOLERANCE or x1 > width + TOLERANCE or y1 > height + TOLERANCE:
                     yield Problem("box", where, f"box ({box}) stands out of the image, {width} wide and {height} high")
 

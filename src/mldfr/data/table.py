@@ -3,12 +3,14 @@
 import csv
 import io
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from mldfr.data.base import DataError, DataSet, group_by_split, is_multi_label, read_text
 from mldfr.data.folder import SPLITS
+from mldfr.data.picture_ids import PictureIds
 from mldfr.types import Sample
 
 PICTURE = ("path", "image")
@@ -42,17 +44,10 @@ def read(path: Path) -> DataSet:
     classes = _in_order({label for row in rows for label in row.labels})
     index = {name: position for position, name in enumerate(classes)}
     items = []
-    first: dict[tuple[str, str], int] = {}
+    ids: dict[str, PictureIds] = defaultdict(lambda: PictureIds(path.parent))
     for row in rows:
-        sample = Sample(
-            id=_id(row.path, path.parent),
-            path=path.parent / row.path,
-            labels=tuple(sorted({index[label] for label in row.labels})),
-        )
-        earlier = first.setdefault((row.split, sample.id), row.line)
-        if earlier != row.line:
-            raise DataError(f"{path}:{row.line}: {row.path} already stands in line {earlier}, in split {row.split}")
-        items.append((row.split, sample))
+        picture, file = ids[row.split].add(row.path, file=path, place=f"line {row.line}")
+        items.append((row.split, Sample(picture, file, tuple(sorted({index[label] for label in row.labels})))))
     several = is_multi_label(classes, (sample for _, sample in items))
     return DataSet(classes, group_by_split(items), multi_label=several)
 
@@ -98,10 +93,3 @@ def _in_order(names: set[str]) -> tuple[str, ...]:
     if all(name.isdecimal() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
-
-
-def _id(name: str, folder: Path) -> str:
-    path = Path(name)
-    if path.is_absolute():
-        path = path.relative_to(folder.absolute() if path.is_relative_to(folder.absolute()) else path.anchor)
-    return path.as_posix()

@@ -6,6 +6,8 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from mldfr.data.base import DataError, DataSet, read_lines, read_text
+from mldfr.data.picture_ids import PictureIds
+from mldfr.data.sizes import Size, known_size
 from mldfr.types import GroundTruth, Sample
 
 CLASSES = (
@@ -35,7 +37,7 @@ def read(root: Path) -> DataSet:
     The splits are those of train, val, trainval and test that ImageSets/Main has. The 20 classes are in the official,
     alphabetical order. An image's labels are the classes of which it has an object that is not difficult: what is only
     difficult counts as absent. All objects are kept. Their boxes count pixels from 1 and include the last; they become
-    half-open from 0.
+    half-open from 0. `<size>` is that of the picture in which they were drawn.
 
     Raises:
         DataError: A folder or a file is missing, or a line or an object is not what was expected.
@@ -60,35 +62,47 @@ def _find(root: Path) -> Path:
 def _listed(path: Path, folder: Path, known: dict[str, Sample]) -> list[Sample]:
     """The samples that a list names; `known` keeps them, for trainval names those of train and val again."""
     samples = []
+    ids = PictureIds(folder / "JPEGImages")
     for line, name in read_lines(path):
         if len(name.split()) != 1:
             raise DataError(f"{path}:{line}: expected the name of one image; got {name!r}")
+        picture, file = ids.add(f"{name}.jpg", file=path, place=f"line {line}")
         if name not in known:
             if not (folder / "Annotations" / f"{name}.xml").is_file():
                 raise DataError(f"{path}:{line}: {name} has no {folder / 'Annotations' / f'{name}.xml'}")
-            known[name] = _sample(folder, name)
+            known[name] = _sample(folder / "Annotations" / f"{name}.xml", picture, file)
         samples.append(known[name])
     return samples
 
 
-def _sample(folder: Path, name: str) -> Sample:
-    path = folder / "Annotations" / f"{name}.xml"
+def _sample(path: Path, picture: str, file: Path) -> Sample:
     objects = []
-    for item in read_annotation(path):
+    found, size = read_annotated(path)
+    for item in found:
         if item.name not in CLASSES:
             raise DataError(f"{path}: expected one of the 20 classes; got {item.name!r}")
         x0, y0, x1, y1 = item.xyxy
         objects.append(GroundTruth(CLASSES.index(item.name), (x0 - 1, y0 - 1, x1, y1), item.difficult))
     return Sample(
-        id=f"{name}.jpg",
-        path=folder / "JPEGImages" / f"{name}.jpg",
+        id=picture,
+        path=file,
         labels=tuple(sorted({item.label for item in objects if not item.difficult})),
         objects=tuple(objects),
+        size=size,
     )
 
 
 def read_annotation(path: Path) -> list[Annotated]:
-    """Read the objects of an XML file, in VOC's format, which ILSVRC has too.
+    """The objects of an XML file (see `read_annotated`)."""
+    return read_annotated(path)[0]
+
+
+def read_annotated(path: Path) -> tuple[list[Annotated], Size | None]:
+    """Read an XML file in VOC's format, which ILSVRC has too.
+
+    Returns:
+        The objects, and the size of the picture in which they were drawn; None where the file does not know it, as
+        those do not that say 0.
 
     Raises:
         DataError: It is no XML, or an object has no name or no box.
@@ -107,7 +121,7 @@ def read_annotation(path: Path) -> list[Annotated]:
         )
         difficult = (item.findtext("difficult") or "0").strip() == "1"
         objects.append(Annotated(name, (x0, y0, x1, y1), difficult))
-    return objects
+    return objects, known_size(root.findtext("size/height"), root.findtext("size/width"))
 
 
 def _coordinate(text: str | None, key: str, path: Path, number: int) -> float:

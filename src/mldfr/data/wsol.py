@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mldfr.data.base import DataError, DataSet, number, read_lines
+from mldfr.data.picture_ids import PictureIds, is_there
+from mldfr.data.sizes import Size, known_size
 from mldfr.junk import without_junk
 from mldfr.types import GroundTruth, Sample
 
@@ -51,23 +53,26 @@ def _splits(path: Path) -> list[Path]:
 
 
 def _samples(folder: Path, images: Path | None, problems: list[str]) -> Iterator[Sample]:
-    ids = [name for _, name in read_lines(folder / IDS)]
+    lines = list(read_lines(folder / IDS))
+    ids = [name for _, name in lines]
     if not ids:
         raise DataError(f"{folder / IDS}: no ids in it")
     labels = _labels(folder / LABELS, set(ids), problems)
     boxes, masks = _places(folder / PLACES, set(ids), problems)
-    sizes = dict(_sizes(folder / SIZES))
+    sizes = _sizes(folder / SIZES)
     root = images or _find(folder, ids, "images")
     some = [mask for names, _ in masks.values() for mask in names]
     mask_root = images or _find(folder, some, "masks") if some else root
-    for name in ids:
+    pictures = PictureIds(root)
+    for line, name in lines:
+        picture, file = pictures.add(name, file=folder / IDS, place=f"line {line}")
         if name not in labels:
             problems.append(f"{folder / LABELS}: {name} has no line")
         label = (labels[name],) if name in labels else ()
         found, ignore = masks.get(name, ([], ""))
         yield Sample(
-            id=name,
-            path=root / name,
+            id=picture,
+            path=file,
             labels=label,
             objects=tuple(GroundTruth(*label, box) for box in boxes.get(name, ()) if label),
             masks=tuple(mask_root / mask for mask in found),
@@ -78,6 +83,7 @@ def _samples(folder: Path, images: Path | None, problems: list[str]) -> Iterator
 
 def _labels(path: Path, listed: set[str], problems: list[str]) -> dict[str, int]:
     labels: dict[str, int] = {}
+    first: dict[str, int] = {}
     for line, text in read_lines(path):
         name, comma, value = text.rpartition(",")
         label = int(number(value, int, path, line))
@@ -85,19 +91,25 @@ def _labels(path: Path, listed: set[str], problems: list[str]) -> dict[str, int]
             raise DataError(f"{path}:{line}: expected id,class with a class from 0; got {text!r}")
         if labels.setdefault(name, label) != label:
             raise DataError(f"{path}:{line}: expected one class for each image; {name} has {labels[name]} and {label}")
+        if (earlier := first.setdefault(name, line)) != line:
+            problems.append(f"{path}:{line}: {name} already stands in line {earlier}, with the same class")
         if name not in listed:
             problems.append(f"{path}:{line}: {name} is not in {IDS}")
     return labels
 
 
-def _sizes(path: Path) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Height and width of each image."""
+def _sizes(path: Path) -> dict[str, Size | None]:
+    """Height and width of each image; None where they are 0."""
+    sizes: dict[str, Size | None] = {}
     for line, text in read_lines(path) if path.is_file() else ():
         name, *values = text.rsplit(",", 2)
         if len(values) != 2:
             raise DataError(f"{path}:{line}: expected id,width,height; got {text!r}")
         width, height = (int(number(value, int, path, line)) for value in values)
-        yield name, (height, width)
+        size = known_size(height, width)
+        if sizes.setdefault(name, size) != size:
+            raise DataError(f"{path}:{line}: expected one size for each image; {name} has another above")
+    return sizes
 
 
 def _places(path: Path, listed: set[str], problems: list[str]) -> tuple[dict[str, list[Corners]], dict[str, Masks]]:
@@ -126,7 +138,7 @@ def _find(folder: Path, names: Sequence[str], kind: str) -> Path:
     places = ["", "images", kind, f"dataset/{start.parent.name}"]
     for parent in (start, *start.parents):
         for place in dict.fromkeys(places):
-            if any((parent / place / name).is_file() for name in names[:TRIED]):
+            if any(is_there(name, parent / place) for name in names[:TRIED]):
                 return parent / place
     raise DataError(
         f"{folder}: neither it nor a folder above has the {kind}, such as {names[0]}, "

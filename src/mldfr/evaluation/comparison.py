@@ -111,9 +111,12 @@ def _difference(
 
 def _aligned(
     one: Mapping[str, Any], other: Mapping[str, Any], metric: str, over: str
-) -> tuple[Float64Array, Float64Array, list[str], list[int]]:
+) -> tuple[Float64Array, Float64Array, list[str], list[str]]:
     """The values of both for the images, or cases, that both have, with the image and the class of each."""
-    columns = [dict(zip(map(_key, each[over]), each["values"][metric]["values"], strict=True)) for each in (one, other)]
+    columns = [
+        dict(zip((_key(item, each) for item in each[over]), each["values"][metric]["values"], strict=True))
+        for each in (one, other)
+    ]
     if apart := columns[0].keys() ^ columns[1].keys():
         some = ", ".join(str(key[0]) for key in sorted(apart)[:3])
         raise DataError(f"{len(apart)} {over} are in one of the evaluations only, such as {some}; nothing is compared")
@@ -122,8 +125,11 @@ def _aligned(
     return first, second, [key[0] for key in keys], [key[1] for key in keys]
 
 
-def _key(item: str | Sequence[Any]) -> tuple[str, int]:
-    return (item, 0) if isinstance(item, str) else (str(item[0]), int(item[1]))
+def _key(item: str | Sequence[Any], report: Mapping[str, Any]) -> tuple[str, str]:
+    """An image, or an image and a class under the data's own name: models may number their classes differently."""
+    return (
+        (item, "") if isinstance(item, str) else (str(item[0]), str(report.get("names", {}).get(str(item[1]), item[1])))
+    )
 
 
 def _value(value: float | None) -> float:

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mldfr.config import told_apart
 from mldfr.data import DataError, DataSet, open_data
+from mldfr.data.class_names import ClassMatch, match_classes, told_apart
 from mldfr.evaluation.protocols import PROTOCOLS
 from mldfr.evaluation.record import Rules
 from mldfr.evaluation.run import Sources, check_truth, without_classes
@@ -21,6 +21,8 @@ from mldfr.types import Sample
 from mldfr.weights import fingerprint
 
 VERSIONED = ("mldfr", "torch", "torchvision", "timm", "numpy", "numba", "opencv-python-headless", "faster-coco-eval")
+USUAL = "test"
+"""The split that is evaluated where none is named."""
 THRESHOLD = 0.2
 """The paper's, for maps that come without one."""
 
@@ -31,7 +33,7 @@ class Request:
 
     Attributes:
         data: `KIND:PATH`.
-        split: Which of its splits.
+        split: Which of its splits; None is `test`, or the only one.
         images: Where the pictures of wsol data are, if not beside it.
         protocols: Names.
         scales, normalizer, threshold: Of the localization.
@@ -39,7 +41,7 @@ class Request:
     """
 
     data: str
-    split: str = "test"
+    split: str | None = None
     images: Path | None = None
     protocols: tuple[str, ...] = PROTOCOLS.names()
     scales: tuple[float, ...] | None = None
@@ -59,6 +61,8 @@ class Plan:
         rules: How they are judged.
         setting: All that the numbers depend on, as plain values.
         problems: What the reader of the data found, and how many pictures are left out.
+        names: The set's own name of each class that it has, by the number in `classes`.
+        notes: What a user should know of how split and classes were chosen.
     """
 
     samples: Sequence[Sample]
@@ -67,6 +71,8 @@ class Plan:
     rules: Rules
     setting: dict[str, Any]
     problems: tuple[str, ...]
+    names: Mapping[int, str]
+    notes: tuple[str, ...]
 
 
 def plan_model(
@@ -87,7 +93,7 @@ def plan_model(
     if Path(model).is_dir() and next(without_junk(Path(model).glob("*.npy"), Path(model)), None) is not None:
         raise DataError(f"{model}: holds score maps and no model; they are evaluated with --score-maps {model}")
     data = open_data(request.data, images=request.images)
-    data.split(request.split)
+    data.choose_split(request.split, USUAL)
     localizer = load(model, device=device)
     localization = localizer.card.localization.changed(
         scales=request.scales, normalizer=request.normalizer, threshold=request.threshold
@@ -161,36 +167,45 @@ def _open_without_pictures(request: Request) -> DataSet:
 def _plan(
     request: Request, data: DataSet, classes: tuple[str, ...], sources: Sources, rules: Rules, facts: dict[str, Any]
 ) -> Plan:
+    split, note = data.choose_split(request.split, USUAL)
     if request.class_agnostic:
-        classes, samples = ("object",), without_classes(data.split(request.split))
+        classes, samples, match = ("object",), without_classes(data.split(split)), ClassMatch((), "")
     else:
-        samples = list(data.split_for(request.split, classes))
+        match = match_classes(data.classes, classes)
+        samples = list(data.split_for(split, classes))
     check_truth(samples)
+    names = dict(zip(match.numbers, data.classes, strict=False))
     problems = list(data.problems)
-    if left_out := len(data.split(request.split)) - len(samples):
-        what = "objects" if request.class_agnostic else "labels"
-        problems.append(f"{left_out} pictures without {what} are left out")
+    if left_out := len(data.split(split)) - len(samples):
+        problems.append(f"{left_out} pictures without objects are left out")
     setting = {
         "data": request.data,
-        "split": request.split,
+        "split": split,
         "images": None if request.images is None else str(request.images),
-        "annotations": _annotations(samples),
+        "annotations": _annotations(samples, names),
         "protocols": list(rules.protocols),
         "normalizer": rules.normalizer,
         "threshold": rules.threshold,
         "multi_label": rules.multi_label,
+        **({"classes": match.note} if match.note else {}),
         **facts,
         "versions": {package: version(package) for package in VERSIONED},
     }
-    return Plan(samples, told_apart(classes), sources, rules, setting, tuple(problems))
+    notes = tuple(filter(None, (note, match.note)))
+    return Plan(samples, told_apart(classes), sources, rules, setting, tuple(problems), names, notes)
 
 
-def _annotations(samples: Sequence[Sample]) -> str:
-    """SHA-256 of what the set says of its pictures, so that nothing goes on with the records of other boxes."""
+def _annotations(samples: Sequence[Sample], names: Mapping[int, str]) -> str:
+    """SHA-256 of what the set says of its pictures, so that nothing goes on with the records of other boxes.
+
+    Classes go in under the set's own names, whatever numbers a model has for them.
+    """
     digest = hashlib.sha256()
     for each in samples:
         masks = [_content(path) for path in (*each.masks, *filter(None, [each.ignore]))]
-        known = [each.id, each.labels, each.objects, masks, each.size]
+        labels = [names.get(label, label) for label in each.labels]
+        objects = [(names.get(item.label, item.label), *item[1:]) for item in each.objects]
+        known = [each.id, sorted(map(str, labels)), objects, masks, each.size]
         digest.update(json.dumps(known).encode())
     return digest.hexdigest()
 

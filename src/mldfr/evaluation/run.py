@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mldfr.data import DataError
+from mldfr.data.sizes import SizeError, size_error
 from mldfr.evaluation.evidence import Evidence, observe
 from mldfr.evaluation.record import Record, Rules, judge
 from mldfr.evaluation.store import MapStore
@@ -191,23 +192,34 @@ def _judge(
             return error
     if isinstance(evidence, ImageError):
         return evidence
-    size = evidence.height, evidence.width
-    if sample.size is not None and sample.size != size:
-        return ImageError(sample.path, f"is {size[0]}x{size[1]}; its boxes belong to {sample.size[0]}x{sample.size[1]}")
-    return judge(sample, evidence, rules)
+    return size_error(sample, (evidence.height, evidence.width)) or judge(sample, evidence, rules)
 
 
 def report(
-    summary: Summary, setting: Mapping[str, Any], failed: Mapping[str, str], problems: Sequence[str]
+    summary: Summary,
+    setting: Mapping[str, Any],
+    failed: Mapping[str, ImageError],
+    problems: Sequence[str],
+    names: Mapping[int, str],
 ) -> dict[str, Any]:
-    """Everything in one piece, as it stands in `metrics.json`; NaN becomes None."""
+    """Everything in one piece, as it stands in `metrics.json`; NaN becomes None.
+
+    Args:
+        summary: The numbers.
+        setting: What they depend on.
+        failed: Why pictures are not among them, by id.
+        problems: Of the data.
+        names: The data's own names of the classes, by number.
+    """
     scores = summary.scores()
+    other_size = sum(isinstance(error, SizeError) for error in failed.values())
     return {
         "format_version": 1,
         "setting": dict(setting),
         "counts": {
             **summary.counts,
             "failed": len(failed),
+            **({"other_size": other_size} if other_size else {}),
             "problems": len(problems),
             "classes": len(summary.classes),
             "classes_without_images": len(summary.classes) - len(summary.seen),
@@ -220,8 +232,9 @@ def report(
             for group, found in scores.items()
         },
         **summary.details(),
-        "failed": dict(failed),
+        "failed": {name: str(error) for name, error in failed.items()},
         "problems": list(problems),
+        "names": {str(label): name for label, name in names.items()},
         "images": summary.images,
         "cases": [list(case) for case in summary.cases],
         "values": {

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from mldfr.data import DataError
+from mldfr.data.sizes import is_resize
 from mldfr.evaluation.evidence import UNRANKED, Evidence, Ranking, ScoreMap
 from mldfr.evaluation.protocols import WSOLEVALUATION
 from mldfr.files import replacing
@@ -158,13 +159,13 @@ class MapStore:
     def _foreign(self, sample: Sample) -> Evidence:
         files = {label: self._foreign_file(sample, label) for label in sample.labels or (None,)}
         maps: dict[int | None, Float32Array] = {}
-        shape = sample.size
+        shape: tuple[int, int] | None = None
         for label, file in files.items():
             if file is None:
                 where = self.folder / self._foreign_names(sample, label)[0]
                 raise DataError(f"{where}: no such map, nor one without the picture's ending")
             maps[label] = read_map(file, None)
-            shape = shape or _size_of(sample, maps[label])
+            shape = shape or _size_of(sample, maps[label].shape)
             if maps[label].shape not in (shape, (SIDE, SIDE)):
                 expected = f"{shape} as the picture, or {SIDE} x {SIDE}"
                 raise DataError(f"{file}: a map of shape {maps[label].shape}; expected {expected}")
@@ -192,15 +193,25 @@ class MapStore:
         return self.folder / name
 
 
-def _size_of(sample: Sample, score_map: Float32Array) -> tuple[int, int]:
-    """Height and width of the picture, or of its map where that must be of the same size."""
+def _size_of(sample: Sample, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Height and width of the picture that a map of this shape and the annotated boxes belong to.
+
+    Where these are of another size than the picture is now, that is told by the picture's size, unless the map has
+    theirs, or the picture was only resized, which does not show in a map of 224 x 224.
+    """
+    annotated = sample.size
+    if annotated is not None and shape == annotated:
+        return annotated
     try:
-        return image_size(sample.path)
+        size = image_size(sample.path)
     except ImageError:
-        if score_map.shape == (SIDE, SIDE):
+        if annotated is not None:
+            return annotated
+        if shape == (SIDE, SIDE):
             raise
-        height, width = score_map.shape
+        height, width = shape
         return height, width
+    return annotated if annotated is not None and shape == (SIDE, SIDE) and is_resize(annotated, size) else size
 
 
 def read_map(file: Path, shape: tuple[int, int] | None) -> Float32Array:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from mldfr.data.sizes import size_error
 from mldfr.evaluation.plan import Plan
 from mldfr.evaluation.record import annotated
 from mldfr.images import ImageError, read_image
@@ -37,6 +38,9 @@ def look(plan: Plan, samples: Iterable[Sample]) -> Iterator[View | ImageError]:
     for sample in samples:
         try:
             pixels = read_image(sample.path)
+            if other := size_error(sample, (pixels.shape[0], pixels.shape[1])):
+                yield other
+                continue
             yield (
                 _by_network(plan.sources.network, plan, sample, pixels)
                 if plan.sources.network

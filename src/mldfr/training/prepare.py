@@ -1,7 +1,7 @@
 """From a data set and a recipe to what is trained, on what."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,16 @@ import torch
 from torch import Tensor
 
 from mldfr.data import DataError, DataSet, open_data
+from mldfr.data.base import renumbered
+from mldfr.data.class_names import match_classes
 from mldfr.network import LocalizationNetwork
 from mldfr.training.examples import Example, hold_out
 from mldfr.training.recipe import Recipe
 from mldfr.training.run_folder import RunError, read_run
 from mldfr.types import Sample
+
+USUAL = ("train", "trainval")
+"""The splits that are learned from where none is named, the first that the data has."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Material:
         held_out: What is kept to choose pyramid and threshold by.
         unlabelled: How many pictures were left out because they have no label.
         splits: How many pictures of each class each split of the set has.
+        note: What a user should know of how the split was chosen, or "".
     """
 
     classes: tuple[str, ...]
@@ -36,6 +42,7 @@ class Material:
     held_out: tuple[Sample, ...]
     unlabelled: int
     splits: Mapping[str, list[int]]
+    note: str = ""
 
     def targets(self) -> Tensor:
         """(n,) class indices; (n, K) zeros and ones, uint8, where an image may have several classes."""
@@ -65,7 +72,7 @@ def prepare(data: DataSet, recipe: Recipe) -> Material:
     Raises:
         DataError: No such class or split, fewer than two classes, or nothing to learn from.
     """
-    data, samples = _chosen(data, recipe)
+    data, samples, note = _chosen(data, recipe)
     usable = [sample for sample in samples if sample.labels or data.multi_label]
     if len(data.classes) < 2 and not data.multi_label:
         raise DataError(f"training needs at least two classes; the data has {', '.join(data.classes) or 'none'}")
@@ -81,30 +88,45 @@ def prepare(data: DataSet, recipe: Recipe) -> Material:
         held_out=tuple(held_out),
         unlabelled=len(samples) - len(usable),
         splits={name: _per_class(members, len(data.classes)) for name, members in data.splits.items()},
+        note=note,
     )
 
 
-def _chosen(data: DataSet, recipe: Recipe) -> tuple[DataSet, tuple[Sample, ...]]:
-    """The classes and the split that the recipe names; without a name, `train` or else `trainval`."""
+def _chosen(data: DataSet, recipe: Recipe) -> tuple[DataSet, tuple[Sample, ...], str]:
+    """The classes and the split that the recipe names, and a note on the split.
+
+    Without a name that is `train`, else `trainval`, else the only one.
+    """
     if recipe.data.classes:
         data = data.of_classes(recipe.data.classes)
-    usual = "trainval" if "train" not in data.splits and "trainval" in data.splits else "train"
-    return data, data.split(recipe.data.split or usual)
+    split, note = data.choose_split(recipe.data.split, *USUAL)
+    return data, data.split(split), note
 
 
-def held_out_samples(run: Path) -> list[Sample]:
+def held_out_samples(run: Path, classes: Sequence[str] | None = None) -> list[Sample]:
     """The pictures that a run held out, with what their data set knows of them.
 
+    Args:
+        run: The run's folder.
+        classes: Names, in the order in which the labels shall be numbered, as the data may have got other classes
+            since; None is the data's own order.
+
     Raises:
-        ValueError: No run, data that is not there any more, or nothing held out.
+        ValueError: No run, data that is not there any more, a class that is none of these, or nothing held out.
     """
     recipe, facts, split = read_run(run)
     if not split["held_out"]:
         raise RunError(f"{run}: the run held nothing out")
-    known = {sample.id: sample for sample in _chosen(open_data(facts["data"]), recipe)[1]}
+    data, members, _ = _chosen(open_data(facts["data"]), recipe)
+    known = {sample.id: sample for sample in members}
     if lost := [name for name in split["held_out"] if name not in known]:
         raise DataError(f"{facts['data']}: {len(lost)} held-out pictures are not there any more, such as {lost[0]}")
-    return [known[name] for name in split["held_out"]]
+    samples = [known[name] for name in split["held_out"]]
+    if classes is None:
+        return samples
+    used = sorted({label for sample in samples for label in sample.labels})
+    numbers = match_classes([data.classes[label] for label in used], classes).numbers
+    return [renumbered(sample, dict(zip(used, numbers, strict=True))) for sample in samples]
 
 
 def create_network(recipe: Recipe, material: Material, *, pretrained: bool = True) -> LocalizationNetwork:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mldfr.boxes import BOX_RULES, JOINED, MIN_REGION
-from mldfr.config import Card, Localization, told_apart
+from mldfr.config import Card, Localization
+from mldfr.data.class_names import told_apart
 from mldfr.exports import FORMATS
 from mldfr.predict import Located, Locator
 from mldfr.refinement import AS_DRAWN
