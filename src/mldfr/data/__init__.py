@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mldfr.data.base import DataError, DataSet
+from mldfr.data.layouts import checked, hint, refuse_other
 from mldfr.data.wsol import read as read_wsol
 from mldfr.registry import Registry
 
@@ -59,7 +60,12 @@ def open_data(source: str, *, images: Path | None = None) -> DataSet:
     """
     kind, path = parse_source(source)
     if images is None:
-        return READERS[kind](path)
+        refuse_other(kind, path)
+        try:
+            data = READERS[kind](path)
+        except DataError as error:
+            raise DataError(f"{error}{hint(kind, path)}") from error
+        return checked(kind, path, data)
     if kind != "wsol":
         raise DataError(f"{source}: the pictures of {kind} data are beside it; only those of wsol can lie elsewhere")
     if not images.is_dir():

@@ -84,7 +84,7 @@ def _columns(names: Sequence[str], path: Path) -> tuple[int, list[int], int | No
     if len(pictures) != 1 or not labels or len(splits) > 1:
         raise DataError(
             f"{path}:1: expected a header with one column 'path' or 'image', one or more named 'label' or 'labels', "
-            f"and at most one 'split'; got {', '.join(names) or 'nothing'}"
+            f"and at most one 'split'; got {', '.join(names)[:200] or 'nothing'}"
         )
     return pictures[0], labels, splits[0] if splits else None
 

@@ -1,0 +1,264 @@
+"""Layouts of data told by their marks, so that one is not read as another without a word."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from mldfr.data.base import DataSet
+from mldfr.data.errors import DataError
+from mldfr.images import SUFFIXES
+
+MOST = 50
+"""So many entries of a folder are looked at."""
+WORDNET = re.compile(r"n\d+")
+TECHNICAL = re.compile(
+    r"images?|imgs?|jpegimages|labels|annotations?|masks|imagesets|segmentation(class|object)|metadata"
+    r"|((train|val|test|unlabeled|voc)[_-]?20\d\d)",
+    re.IGNORECASE,
+)
+"""Names that folders of data sets have and classes hardly ever."""
+SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "trainval"})
+LENIENT = ("folder", "ilsvrc", "pets")
+"""Kinds whose readers take nearly any folder; the others say themselves what they miss."""
+NO_READER = {
+    "tiny-imagenet": "sort its val/images into class folders as val_annotations.txt has them, and read it as folder:",
+    "YOLO": "its boxes are not read; pictures sorted into class folders are, as folder:",
+}
+"""Layouts without a reader, and what can be done."""
+
+
+def hint(kind: str, path: Path) -> str:
+    """What a path that cannot be read as a kind seems to be, as the end of a message; or ""."""
+    here = list(_kinds(path))
+    if kind in here[:1]:
+        return ""
+    if here[:1] == ["pictures"] and kind == "folder":
+        return f"; {path} holds pictures itself: name the folder above, if it has one for each class"
+    for place in (path, *_inside(path)):
+        found = here if place == path else list(_kinds(place))
+        if found and found[0] != "pictures":
+            return f"; {_called(found[0], place)}"
+    above = [] if path.is_file() else path.absolute().parents[:2]
+    return next((f"; {_called(kind, place)}" for place in above if next(iter(_kinds(place)), None) == kind), "")
+
+
+def refuse_other(kind: str, path: Path) -> None:
+    """Refuse what a reader that takes nearly any folder would take for classes.
+
+    Raises:
+        DataError: The path has the marks of another layout, and no class folders.
+    """
+    found = next(iter(_kinds(path)), kind) if kind in LENIENT else kind
+    if found not in (kind, "folder", "pictures", "ilsvrc") and not _is_folder(path):
+        raise DataError(f"{path}: expected {kind} data; {_called(found, path)}")
+
+
+def checked(kind: str, path: Path, data: DataSet) -> DataSet:
+    """A set as its reader gives it, with problems added where its classes do not look like classes.
+
+    Raises:
+        DataError: They certainly are none.
+    """
+    problems = CHECKS[kind](path, data) if kind in CHECKS else ()
+    return replace(data, problems=(*data.problems, *problems))
+
+
+def _called(kind: str, path: Path) -> str:
+    if kind in NO_READER:
+        return f"{path} looks like {kind}, which has no reader: {NO_READER[kind]}"
+    return f"{path} looks like {kind} data: mldfr data {kind}:{path}"
+
+
+def _inside(path: Path) -> Iterator[Path]:
+    """The folders in a path, and those in the only one of these."""
+    inside = _folders(path)
+    yield from inside
+    if len(inside) == 1:
+        yield from _folders(inside[0])
+
+
+def _kinds(path: Path) -> Iterator[str]:
+    """The layouts whose marks a path has, the surest first."""
+    if path.is_file():
+        yield from _file_kinds(path)
+        return
+    yield from (kind for kind, has in MARKS.items() if has(path))
+
+
+def _file_kinds(path: Path) -> Iterator[str]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            start = file.read(4096)
+    except (OSError, UnicodeDecodeError):
+        return
+    if path.suffix.lower() == ".json" or start.lstrip().startswith("{"):
+        if re.search(r'"(images|annotations|categories|licenses)"\s*:', start):
+            yield "coco"
+        return
+    names = [name.strip().strip('"').lower() for name in re.split("[,;\t]", start.partition("\n")[0])]
+    if {"path", "image"} & set(names) and any(name.startswith("label") for name in names):
+        yield "csv"
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError:
+        return []
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [folder / entry.name for entry in _entries(folder)[: 4 * MOST] if entry.is_dir()][:MOST]
+
+
+def _has_pictures(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(Path(entry.name).suffix.lower() in SUFFIXES and entry.is_file() for entry in entries)
+    except OSError:
+        return False
+
+
+def _is_cub(path: Path) -> bool:
+    return (path / "images.txt").is_file() and (path / "image_class_labels.txt").is_file()
+
+
+def _is_voc(path: Path) -> bool:
+    return all((path / name).is_dir() for name in ("Annotations", "ImageSets", "JPEGImages")) or (
+        (path / "VOC2007" / "JPEGImages").is_dir()
+    )
+
+
+def _is_wsol(path: Path) -> bool:
+    return (path / "image_ids.txt").is_file() or next(path.glob("*/image_ids.txt"), None) is not None
+
+
+def _is_coco(path: Path) -> bool:
+    places = ("annotations/*.json", "*.json", "*/_annotations.coco.json")
+    files = [file for place in places for file in islice(path.glob(place), MOST)]
+    return any("coco" in _file_kinds(file) for file in files)
+
+
+def _is_pets(path: Path) -> bool:
+    return (path / "images").is_dir() and (
+        (path / "annotations" / "trimaps").is_dir() or (path / "annotations" / "list.txt").is_file()
+    )
+
+
+def _is_tiny_imagenet(path: Path) -> bool:
+    return (path / "val" / "val_annotations.txt").is_file() or (path / "wnids.txt").is_file()
+
+
+def _is_yolo(path: Path) -> bool:
+    labels = [path / "labels", *(folder / "labels" for folder in _folders(path))]
+    return any((place.parent / "images").is_dir() and _has_labels(place) for place in labels)
+
+
+def _has_labels(folder: Path) -> bool:
+    return any(next(place.glob("*.txt"), None) is not None for place in (folder, *_folders(folder)))
+
+
+def _is_ilsvrc(path: Path) -> bool:
+    data = [path / place for place in ("", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")]
+    folders = [folder for place in data for split in ("train", "val") for folder in _folders(place / split)]
+    return any(WORDNET.fullmatch(folder.name) for folder in folders) or any(
+        (place / "val").is_dir() and "ILSVRC" in place.parts for place in data[1:]
+    )
+
+
+def _is_folder(path: Path) -> bool:
+    inside = _folders(path)
+    splits = [folder for folder in inside if folder.name.lower() in SPLIT_NAMES]
+    if splits and len(splits) == len(inside):
+        return any(_count_classes(folder) for folder in splits)
+    return _count_classes(path) > 1
+
+
+def _count_classes(path: Path) -> int:
+    """How many folders with pictures there are that may be classes."""
+    return sum(_has_pictures(folder) for folder in _folders(path) if not TECHNICAL.fullmatch(folder.name))
+
+
+MARKS: Mapping[str, Callable[[Path], bool]] = {
+    "creatures": lambda path: (path / "creatures.json").is_file(),
+    "cub": _is_cub,
+    "voc2007": _is_voc,
+    "wsol": _is_wsol,
+    "tiny-imagenet": _is_tiny_imagenet,
+    "pets": _is_pets,
+    "coco": _is_coco,
+    "YOLO": _is_yolo,
+    "ilsvrc": _is_ilsvrc,
+    "folder": _is_folder,
+    "pictures": _has_pictures,
+}
+"""What tells a layout, the surest first."""
+
+
+def _check_folder(path: Path, data: DataSet) -> Iterable[str]:
+    used = {
+        split: {data.classes[label] for s in samples for label in s.labels} for split, samples in data.splits.items()
+    }
+    for split, names in used.items():
+        odd = sorted(name for name in names if TECHNICAL.fullmatch(name))
+        if odd and len(odd) == len(names):
+            raise DataError(
+                f"{path}: expected a folder for each class; those of split {split} are {', '.join(odd)}, "
+                f"which are no classes{hint('folder', path)}"
+            )
+        if odd:
+            yield f"{path}: are {', '.join(odd)} classes? Folders of data sets have such names"
+    if len(data.classes) == 1:
+        yield from _check_only(path, data)
+    loose = [entry.name for entry in _entries(path) if Path(entry.name).suffix.lower() in SUFFIXES and entry.is_file()]
+    if loose:
+        yield f"{path}: {len(loose)} pictures lie in no class folder and are left out, such as {loose[0]}"
+
+
+def _check_only(path: Path, data: DataSet) -> Iterable[str]:
+    """A single class may be the folder that was meant, unpacked into one of its own."""
+    (only,) = data.classes
+    inside = [folder.name for folder in _folders(path / only)]
+    if not inside or _has_pictures(path / only):
+        return
+    message = (
+        f"{path}: has one folder, {only}, in which are {', '.join(inside[:5])}; if these are the classes: "
+        f"mldfr data folder:{path / only}"
+    )
+    if any(name.lower() in SPLIT_NAMES for name in inside):
+        raise DataError(message)
+    yield message
+
+
+def _check_ilsvrc(path: Path, data: DataSet) -> Iterable[str]:
+    odd = [name for name in data.classes if not WORDNET.fullmatch(name)]
+    if odd and len(odd) == len(data.classes):
+        yield (
+            f"{path}: expected WordNet ids such as n01440764 as names of class folders; got {', '.join(odd[:5])}; "
+            f"this looks like folder data: mldfr data folder:{path}"
+        )
+    elif odd:
+        yield f"{path}: no WordNet ids: {', '.join(odd[:5])}"
+    roots = [path / place for place in ("", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")]
+    for folder in (folder for root in roots for folder in sorted((root / "train").glob("*")) if folder.is_dir()):
+        if not _has_pictures(folder):
+            deeper = next((name for name in _folders(folder) if _has_pictures(name)), None)
+            where = f"; its pictures lie in {deeper.name}, one folder too deep" if deeper else ""
+            yield f"{folder}: no pictures in this class folder{where}"
+
+
+def _check_pets(path: Path, data: DataSet) -> Iterable[str]:
+    if not (path / "annotations").is_dir():
+        yield f"{path}: expected annotations with trimaps and lists beside images; the breeds are names of files alone"
+
+
+CHECKS: Mapping[str, Callable[[Path, DataSet], Iterable[str]]] = {
+    "folder": _check_folder,
+    "ilsvrc": _check_ilsvrc,
+    "pets": _check_pets,
+}
