@@ -36,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for run in arguments.runs:
         localizer = mldfr.load(run, device="cpu").fused()
-        held_out = held_out_samples(run)
+        held_out = held_out_samples(run, localizer.card.class_names)
         test = open_data(arguments.data).split_for(arguments.split, localizer.card.class_names)
         right = 0
         for sample in test:

@@ -18,6 +18,7 @@ from torch import Tensor
 from mldfr import models
 from mldfr.boxes import BOX_RULES
 from mldfr.config import Card, Localization, Rules
+from mldfr.data.class_names import ClassNames
 from mldfr.draw import overlay
 from mldfr.images import ImageError, check_size, read_image, to_rgb
 from mldfr.instances import INSTANCES
@@ -238,20 +239,24 @@ def class_indices(card: Card, wanted: Wanted) -> int | list[int]:
         return list(range(len(card.class_names)))
     if not wanted:
         raise ValueError("the list of classes is empty")
-    return [_class_index(card.class_names, name) for name in wanted]
+    names = ClassNames(card.class_names)
+    return [_class_index(names, name) for name in wanted]
 
 
-def _class_index(names: tuple[str, ...], name: str | int) -> int:
-    matches = [index for index, known in enumerate(names) if known == name]
-    if len(matches) == 1:
-        return matches[0]
-    if len(matches) > 1:
-        raise ValueError(f"class {name!r} is the name of the classes {matches}; give the index")
-    if str(name).isdecimal():
-        if int(name) < len(names):
+def _class_index(names: ClassNames, name: str | int) -> int:
+    """The class of a name, or of a number; text is a number only where the model's names are none themselves."""
+    if isinstance(name, str):
+        matches = names.find(name)
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise ValueError(f"class {name!r} is the name of the classes {matches}; give the index")
+    count = len(names.names)
+    if str(name).isdecimal() and not (isinstance(name, str) and names.has_numbers):
+        if int(name) < count:
             return int(name)
-        raise ValueError(f"class {name} does not exist; the model has the classes 0 to {len(names) - 1}")
-    near = get_close_matches(str(name), names, n=3)
+        raise ValueError(f"class {name} does not exist; the model has the classes 0 to {count - 1}")
+    near = get_close_matches(str(name), names.names, n=3)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
     raise ValueError(f"the model has no class {name!r}{hint}")
 

@@ -11,6 +11,7 @@ from typing import Literal
 from zlib import crc32
 
 from mldfr.data import READERS, DataError, DataSet, open_data, parse_source
+from mldfr.data.class_names import match_classes
 from mldfr.exports import AnnotatedImage, ExportError
 from mldfr.images import ImageError, PassedOver, find_images
 from mldfr.types import Sample
@@ -51,11 +52,13 @@ class Listing:
         items: In the order of the data.
         failed: What cannot be annotated, by name, with the reason.
         passed_over: Junk, and files that might be meant as pictures but are not read.
+        note: What a user should know of how classes of data and model were matched, or "".
     """
 
     items: tuple[Item, ...]
     failed: dict[str, str]
     passed_over: tuple[PassedOver, ...] = ()
+    note: str = ""
 
     @property
     def unlabeled(self) -> int:
@@ -145,13 +148,13 @@ def list_pictures(
         return replace(_listing(_in_folder(source, passed_over)), passed_over=tuple(passed_over))
     _, path = parse_source(source)
     root = images or (path if path.is_dir() else path.parent)
-    data = open_data(source, images=images)
-    samples = list(_samples(data, splits, None if labels == "predicted" else classes))
+    data, known = open_data(source, images=images), labels != "predicted"
+    samples = list(_samples(data, splits, classes if known else None))
     if labels == "given" and not any(sample.labels for sample in samples):
         raise DataError(f"{source}: no picture has a label, so none can be given")
-    known = labels != "predicted"
-    listing = _listing((_name(sample, root), sample.path, sample.labels if known else ()) for sample in samples)
-    return replace(listing, passed_over=data.passed_over)
+    note = match_classes(data.classes, classes).note if known and any(sample.labels for sample in samples) else ""
+    found = ((_name(sample, root), sample.path, sample.labels if known else ()) for sample in samples)
+    return replace(_listing(found), passed_over=data.passed_over, note=note)
 
 
 def _in_folder(source: str, passed_over: list[PassedOver]) -> Iterator[_Found | ImageError]:
@@ -172,14 +175,11 @@ def _samples(data: DataSet, splits: Sequence[str], classes: Sequence[str] | None
                 yield sample
 
 
-def _renumbered(data: DataSet, split: str, classes: Sequence[str]) -> Iterator[Sample]:
-    """The split's samples; those without labels stay, which a model's training and evaluation have no use for."""
+def _renumbered(data: DataSet, split: str, classes: Sequence[str]) -> tuple[Sample, ...]:
     try:
-        labeled = {sample.path: sample for sample in data.split_for(split, classes)}
+        return data.split_for(split, classes)
     except DataError as error:
         raise DataError(f"{error}; with --labels predicted the model's own classes are taken") from error
-    for sample in data.split(split):
-        yield labeled.get(sample.path, sample)
 
 
 def _name(sample: Sample, root: Path) -> str:

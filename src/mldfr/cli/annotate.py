@@ -127,6 +127,8 @@ def annotate(
 
     for line in passed_over_lines(plan.listing.passed_over):
         typer.echo(line, err=True)
+    if plan.listing.note:
+        typer.echo(f"mldfr: {plan.listing.note}", err=True)
     if unlabeled := plan.listing.unlabeled:
         known = f"{unlabeled:,} of {len(plan.listing.items):,} pictures have no label"
         typer.echo(f"{known}; the model says what is in them", err=True)

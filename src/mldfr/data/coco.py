@@ -107,8 +107,10 @@ def _image_folder(file: Path, images: Sequence[Image]) -> Path:
     word, split = file.stem.rpartition("_")[2], _split(file)
     folders = [top / place for place in (word, f"images/{word}", split, f"images/{split}", "images", "")]
     names = [image.name for image in images[:TRIED]]
-    for folder in folders:
-        if not names or any(is_there(name, folder) for name in names):
-            return folder
+    # An absolute name is found from everywhere, so the folder counts that has the most.
+    found = {folder: sum(is_there(name, folder) for name in names) for folder in folders}
+    best = max(folders, key=found.__getitem__)
+    if not names or found[best]:
+        return best
     looked = ", ".join(map(str, dict.fromkeys(folders)))
     raise DataError(f"{file}: its first images, such as {names[0]}, are in none of {looked}")

@@ -127,9 +127,10 @@ def _aligned(
 
 def _key(item: str | Sequence[Any], report: Mapping[str, Any]) -> tuple[str, str]:
     """An image, or an image and a class under the data's own name: models may number their classes differently."""
-    return (
-        (item, "") if isinstance(item, str) else (str(item[0]), str(report.get("names", {}).get(str(item[1]), item[1])))
-    )
+    if isinstance(item, str):
+        return item, ""
+    label = item[1]
+    return str(item[0]), str(report.get("names", {}).get(str(label), label))
 
 
 def _value(value: float | None) -> float:

@@ -187,7 +187,7 @@ def _plan(
         "normalizer": rules.normalizer,
         "threshold": rules.threshold,
         "multi_label": rules.multi_label,
-        **({"classes": match.note} if match.note else {}),
+        **({"class_match": match.note} if match.note else {}),
         **facts,
         "versions": {package: version(package) for package in VERSIONED},
     }

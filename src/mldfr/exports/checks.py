@@ -70,6 +70,20 @@ def checked(images: Iterable[AnnotatedImage], classes: Sequence[str], form: Form
         yield image
 
 
+def distinct(images: Iterable[AnnotatedImage], place: object) -> Iterator[AnnotatedImage]:
+    """Pictures that are read, as they come.
+
+    Raises:
+        ExportError: Two of one name: the boxes of a picture stand in one place.
+    """
+    names: set[str] = set()
+    for image in images:
+        if image.name in names:
+            raise ExportError(f"{place}: expected pictures whose names differ; got {image.name!r} twice")
+        names.add(image.name)
+        yield image
+
+
 def check_number(number: int, classes: Sequence[str], place: object) -> None:
     """Refuse what is the index of no class.
 

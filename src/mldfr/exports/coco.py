@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TextIO, TypeVar
 from pydantic import BaseModel
 
 from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, clip
-from mldfr.exports.checks import check_classes, checked
+from mldfr.exports.checks import check_classes, checked, distinct
 from mldfr.exports.reading import about, parse_json
 from mldfr.files import replacing
 
@@ -143,7 +143,7 @@ def read_content(content: bytes, place: object) -> tuple[tuple[str, ...], list[A
     with about(place):
         classes = check_classes([categories[key].name for key in index])
         images = [AnnotatedImage(row.file_name, row.height, row.width, tuple(boxes[row.id])) for row in tables.images]
-    return classes, images
+    return classes, list(distinct(images, place))
 
 
 def _by_id(rows: Iterable[R], place: object) -> dict[int, R]:

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Comment, Element, SubElement
 from pydantic import BaseModel, BeforeValidator, RootModel
 
 from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, clip
-from mldfr.exports.checks import check_classes, checked
+from mldfr.exports.checks import check_classes, checked, distinct
 from mldfr.exports.coco import write_rows
 from mldfr.exports.reading import about, number_of, parse_json
 from mldfr.files import replacing
@@ -124,7 +124,7 @@ class LabelStudio(Format):
                 task = _Task.model_validate(entry)
                 if counting := task.counting():
                     images.append(self._image(task.data, counting, classes))
-        return classes, images
+        return classes, list(distinct(images, path))
 
     def _tasks(self, images: Iterable[AnnotatedImage], classes: Sequence[str]) -> Iterator[dict[str, Any]]:
         for image in images:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, clip
-from mldfr.exports.checks import check_classes, checked
+from mldfr.exports.checks import check_classes, checked, distinct
 from mldfr.exports.reading import about
 from mldfr.files import replacing
 
@@ -51,7 +51,7 @@ class Csv(Format):
                     boxes = found.setdefault((name, *size), [])
                     boxes += [_box(cells, classes, *size)] if any(cells) else []
             images = [AnnotatedImage(*picture, tuple(boxes)) for picture, boxes in found.items()]
-        return classes, images
+        return classes, list(distinct(images, path))
 
 
 def _rows(images: Iterable[AnnotatedImage], classes: Sequence[str]) -> Iterator[tuple[object, ...]]:

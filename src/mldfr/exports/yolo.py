@@ -9,7 +9,7 @@ from typing import ClassVar
 import yaml
 
 from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, clip
-from mldfr.exports.checks import check_classes, check_number, checked
+from mldfr.exports.checks import check_classes, check_number, checked, distinct
 from mldfr.exports.folders import new_folder, write_new
 from mldfr.exports.reading import about
 
@@ -128,7 +128,7 @@ def _pictures(path: Path) -> Iterator[AnnotatedImage]:
         if tuple(next(rows, ())) != COLUMNS:
             raise ExportError(f"expected the columns {', '.join(COLUMNS)}")
         images = [AnnotatedImage(name, int(height), int(width)) for name, height, width in rows]
-    yield from images
+    yield from distinct(images, path)
 
 
 def _images(folder: Path, classes: Sequence[str]) -> Iterator[AnnotatedImage]:

@@ -54,7 +54,8 @@ def result(numbers: Numbers) -> str:
 
 
 def _not_read(stored: Stored) -> str:
-    return f"{len(stored.failed):,} of {counted(stored.asked, 'pictures')}, which could not be read"
+    sizes = " or are of another size than annotated" if stored.counts.get("other_size") else ""
+    return f"{len(stored.failed):,} of {counted(stored.asked, 'pictures')}, which could not be read{sizes}"
 
 
 def facts(stored: Stored) -> dict[str, str]:
@@ -87,6 +88,7 @@ def section(stored: Stored, recipe: Sequence[Block]) -> Section:
         "Threshold": f"{setting.threshold:g}",
         "Labels": "several for each picture" if setting.multi_label else "one for each picture",
         "Class-agnostic": told(setting.class_agnostic),
+        **({"Classes": setting.class_match} if setting.class_match else {}),
         "Fingerprint": setting.sha256 or "none",
     }
     counts = {name.replace("_", " ").capitalize(): f"{count:,}" for name, count in stored.counts.items() if count}
@@ -94,6 +96,6 @@ def section(stored: Stored, recipe: Sequence[Block]) -> Section:
     blocks: list[Block] = [*recipe, Facts("Evaluation", evaluation), Facts("Counts", counts)]
     blocks += [Facts("Network", network)] if network else []
     blocks.append(Facts("Software", setting.versions))
-    blocks += [Words(f"Could not be read: {reason}", quiet=True) for reason in list(stored.failed.values())[:SHOWN]]
+    blocks += [Words(f"Left out: {reason}", quiet=True) for reason in list(stored.failed.values())[:SHOWN]]
     blocks += [Words(f"Problem of the data: {problem}", quiet=True) for problem in stored.problems[:SHOWN]]
     return Section("setup", "Setup", "", blocks)

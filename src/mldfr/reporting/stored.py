@@ -38,6 +38,7 @@ class Setting(_Loose):
     normalizer: str | None = None
     multi_label: bool = False
     class_agnostic: bool = False
+    class_match: str | None = None
     model: str | None = None
     score_maps: str | None = None
     scales: tuple[float, ...] | None = None

@@ -1,6 +1,7 @@
 """A training run as parts of a page."""
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -147,11 +148,18 @@ def further(run: Run) -> str:
         )
     if len(run.epochs) < run.recipe.training.epochs:
         return "Pictures and numbers come when the training is finished and evaluated."
-    data, out = run.facts.get("data", "KIND:PATH"), run.folder / "test"
+    data, split = run.facts.get("data", "KIND:PATH"), _to_evaluate(run.facts.get("splits", ["test"]))
+    out = run.folder / split
+    named = "" if split == "test" else f" --split {shlex.quote(split)}"
     return (
         "No evaluation of this run lies in its folder or beside it. A page with pictures and numbers: "
-        f"mldfr evaluate {run.folder} --data {data} --out {out}, then mldfr report {out}"
+        f"mldfr evaluate {run.folder} --data {data}{named} --out {out}, then mldfr report {out}"
     )
+
+
+def _to_evaluate(splits: Sequence[str]) -> str:
+    """The split of the data on which a run is best measured."""
+    return next((name for name in ("test", "val") if name in splits), splits[-1])
 
 
 def run_facts(run: Run) -> Facts:

@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from torch import Tensor, nn
 
+from mldfr.data.class_names import some
 from mldfr.network import MODEL_FILE, LocalizationNetwork
 from mldfr.predict import choose_device
 from mldfr.pyramid import channel_statistics, standardize
@@ -184,7 +185,7 @@ def begin(
     training = recipe.training
     order = make_order(training, len(material.train), rank=fabric.global_rank, world=fabric.world_size)
     if fabric.is_global_zero:
-        _enter(folder, recipe, material, _facts(source, fabric), resume=resume)
+        _enter(folder, recipe, material, _facts(source, fabric, material), resume=resume)
     fabric.barrier()
     warnings = tuple(warnings_of(training, material, network, order))
     if training.sync_batch_norm and fabric.world_size > 1:
@@ -302,10 +303,12 @@ def warnings_of(training: Training, material: Material, network: nn.Module, orde
         )
 
 
-def _facts(source: str, fabric: Fabric) -> dict[str, Any]:
+def _facts(source: str, fabric: Fabric, material: Material) -> dict[str, Any]:
     packages = ("mldfr", "torch", "torchvision", "timm", "lightning-fabric", "numpy", "pillow")
     return {
         "data": source,
+        "splits": list(material.splits),
+        "classes": list(material.classes),
         "device": fabric.device.type,
         "processes": fabric.world_size,
         "threads": torch.get_num_threads(),
@@ -322,8 +325,10 @@ def _enter(folder: Path, recipe: Recipe, material: Material, facts: dict[str, An
     if not resume or not (folder / run_folder.RUN).exists():
         run_folder.begin(folder, recipe, facts, split)
         return
-    known_recipe, _, known_split = run_folder.read_run(folder)
+    known_recipe, known, known_split = run_folder.read_run(folder)
     if differing := differences(known_recipe, recipe):
         raise RunError(f"{folder}: was begun with another recipe; then and now differ in {', '.join(differing)}")
+    if known.get("classes", facts["classes"]) != facts["classes"]:
+        raise RunError(f"{folder}: was begun with other classes, or in another order: {some(known['classes'], 5)}")
     if known_split != split:
         raise RunError(f"{folder}: was begun with other pictures or another split of them")
