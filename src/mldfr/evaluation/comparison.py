@@ -111,8 +111,8 @@ def _difference(
 
 def _aligned(
     one: Mapping[str, Any], other: Mapping[str, Any], metric: str, over: str
-) -> tuple[Float64Array, Float64Array, list[str], list[str]]:
-    """The values of both for the images, or cases, that both have, with the image and the class of each."""
+) -> tuple[Float64Array, Float64Array, list[str], list[int]]:
+    """The values of both for the images, or cases, that both have, with each one's image and class in the first."""
     columns = [
         dict(zip((_key(item, each) for item in each[over]), each["values"][metric]["values"], strict=True))
         for each in (one, other)
@@ -122,7 +122,8 @@ def _aligned(
         raise DataError(f"{len(apart)} {over} are in one of the evaluations only, such as {some}; nothing is compared")
     keys = list(columns[0])
     first, second = (np.array([_value(column[key]) for key in keys]) for column in columns)
-    return first, second, [key[0] for key in keys], [key[1] for key in keys]
+    labels = [0 if isinstance(item, str) else int(item[1]) for item in one[over]]
+    return first, second, [key[0] for key in keys], labels
 
 
 def _key(item: str | Sequence[Any], report: Mapping[str, Any]) -> tuple[str, str]:
