@@ -151,6 +151,23 @@ def test_names_of_data_sets_folders_are_no_classes(name, tmp_path):
     assert any(name in problem for problem in open_data(f"folder:{tmp_path}").problems)
 
 
+def test_sets_and_splits_in_class_folders_are_said(tmp_path):
+    make_cub(tmp_path / "CUB")
+    for name in ("screw/train/a.jpg", "screw/test/b.jpg", "nut/c.jpg"):
+        picture(tmp_path / name)
+    found = open_data(f"folder:{tmp_path}").problems
+    assert len(found) == 2
+    assert f"mldfr data cub:{tmp_path / 'CUB'}" in found[0]
+    assert "screw: has test, train inside" in found[1]
+
+
+def test_the_kind_that_was_named_is_looked_for_first(tmp_path):
+    make_cub(tmp_path / "a")
+    make_pets(tmp_path / "b")
+    with pytest.raises(DataError, match=f"mldfr data pets:{tmp_path / 'b'}"):
+        open_data(f"pets:{tmp_path}")
+
+
 def test_one_level_too_low(tmp_path):
     make_cub(tmp_path)
     with pytest.raises(DataError, match=f"cub:{tmp_path}"):

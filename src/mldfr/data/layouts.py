@@ -23,6 +23,8 @@ TECHNICAL = re.compile(
 SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "trainval"})
 LENIENT = ("folder", "ilsvrc", "pets")
 """Kinds whose readers take nearly any folder; the others say themselves what they miss."""
+SETS = ("creatures", "cub", "voc2007", "wsol", "pets", "coco")
+"""Kinds whose marks no class folder has by chance."""
 NO_READER = {
     "tiny-imagenet": "sort its val/images into class folders as val_annotations.txt has them, and read it as folder:",
     "YOLO": "its boxes are not read; pictures sorted into class folders are, as folder:",
@@ -37,12 +39,13 @@ def hint(kind: str, path: Path) -> str:
         return ""
     if here[:1] == ["pictures"] and kind == "folder":
         return f"; {path} holds pictures itself: name the folder above, if it has one for each class"
-    for place in (path, *_inside(path)):
-        found = here if place == path else list(_kinds(place))
-        if found and found[0] != "pictures":
-            return f"; {_called(found[0], place)}"
+    surest = {place: next(_kinds(place), "pictures") for place in (path, *_inside(path))}
+    others = [place for place, found in surest.items() if found != "pictures"]
+    if others:
+        place = next((place for place in others if surest[place] == kind), others[0])
+        return f"; {_called(surest[place], place)}"
     above = [] if path.is_file() else path.absolute().parents[:2]
-    return next((f"; {_called(kind, place)}" for place in above if next(iter(_kinds(place)), None) == kind), "")
+    return next((f"; {_called(kind, place)}" for place in above if next(_kinds(place), None) == kind), "")
 
 
 def refuse_other(kind: str, path: Path) -> None:
@@ -51,7 +54,7 @@ def refuse_other(kind: str, path: Path) -> None:
     Raises:
         DataError: The path has the marks of another layout, and no class folders.
     """
-    found = next(iter(_kinds(path)), kind) if kind in LENIENT else kind
+    found = next(_kinds(path), kind) if kind in LENIENT else kind
     if found not in (kind, "folder", "pictures", "ilsvrc") and not _is_folder(path):
         raise DataError(f"{path}: expected {kind} data; {_called(found, path)}")
 
@@ -83,9 +86,8 @@ def _inside(path: Path) -> Iterator[Path]:
 def _kinds(path: Path) -> Iterator[str]:
     """The layouts whose marks a path has, the surest first."""
     if path.is_file():
-        yield from _file_kinds(path)
-        return
-    yield from (kind for kind, has in MARKS.items() if has(path))
+        return _file_kinds(path)
+    return (kind for kind, has in MARKS.items() if has(path))
 
 
 def _file_kinds(path: Path) -> Iterator[str]:
@@ -200,6 +202,10 @@ MARKS: Mapping[str, Callable[[Path], bool]] = {
 """What tells a layout, the surest first."""
 
 
+def _is_split(folder: Path) -> bool:
+    return folder.name.lower() in SPLIT_NAMES
+
+
 def _check_folder(path: Path, data: DataSet) -> Iterable[str]:
     used = {
         split: {data.classes[label] for s in samples for label in s.labels} for split, samples in data.splits.items()
@@ -215,6 +221,13 @@ def _check_folder(path: Path, data: DataSet) -> Iterable[str]:
             yield f"{path}: are {', '.join(odd)} classes? Folders of data sets have such names"
     if len(data.classes) == 1:
         yield from _check_only(path, data)
+    for folder in _folders(path):
+        found = next(_kinds(folder), "pictures") if folder.name in data.classes else "pictures"
+        if found in (*SETS, *NO_READER):
+            yield f"{folder}: is this a class? {_called(found, folder)}"
+        elif folder.name in data.classes and (splits := [each.name for each in _folders(folder) if _is_split(each)]):
+            told = f"{folder}: has {', '.join(splits)} inside"
+            yield f"{told}, which are taken for parts of a class; folders of splits lie above those of classes"
     loose = [entry.name for entry in _entries(path) if Path(entry.name).suffix.lower() in SUFFIXES and entry.is_file()]
     if loose:
         yield f"{path}: {len(loose)} pictures lie in no class folder and are left out, such as {loose[0]}"
