@@ -138,7 +138,7 @@ def test_one_class_in_folders_of_its_own_and_loose_pictures(tmp_path):
     data = open_data(f"folder:{tmp_path}")
     assert data.classes == ("cat", "dog")
     (problem,) = data.problems
-    assert "1 pictures lie in no class folder" in problem
+    assert "in no class folder: 1" in problem
     assert "loose.jpg" in problem
 
 

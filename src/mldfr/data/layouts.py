@@ -10,6 +10,7 @@ from pathlib import Path
 from mldfr.data.base import DataSet
 from mldfr.data.errors import DataError
 from mldfr.images import SUFFIXES
+from mldfr.junk import is_junk, without_junk
 
 MOST = 50
 """So many entries of a folder are looked at."""
@@ -108,7 +109,7 @@ def _file_kinds(path: Path) -> Iterator[str]:
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            found = [entry for entry in entries if not entry.name.startswith(".")]
+            found = [entry for entry in entries if not is_junk(entry.name)]
     except OSError:
         return []
     return sorted(found, key=lambda entry: entry.name)
@@ -118,10 +119,14 @@ def _folders(folder: Path) -> list[Path]:
     return [folder / entry.name for entry in _entries(folder)[: 4 * MOST] if entry.is_dir()][:MOST]
 
 
+def _is_picture(entry: os.DirEntry[str]) -> bool:
+    return Path(entry.name).suffix.lower() in SUFFIXES and not is_junk(entry.name) and entry.is_file()
+
+
 def _has_pictures(folder: Path) -> bool:
     try:
         with os.scandir(folder) as entries:
-            return any(Path(entry.name).suffix.lower() in SUFFIXES and entry.is_file() for entry in entries)
+            return any(_is_picture(entry) for entry in entries)
     except OSError:
         return False
 
@@ -228,9 +233,6 @@ def _check_folder(path: Path, data: DataSet) -> Iterable[str]:
         elif folder.name in data.classes and (splits := [each.name for each in _folders(folder) if _is_split(each)]):
             told = f"{folder}: has {', '.join(splits)} inside"
             yield f"{told}, which are taken for parts of a class; folders of splits lie above those of classes"
-    loose = [entry.name for entry in _entries(path) if Path(entry.name).suffix.lower() in SUFFIXES and entry.is_file()]
-    if loose:
-        yield f"{path}: {len(loose)} pictures lie in no class folder and are left out, such as {loose[0]}"
 
 
 def _check_only(path: Path, data: DataSet) -> Iterable[str]:
@@ -258,8 +260,8 @@ def _check_ilsvrc(path: Path, data: DataSet) -> Iterable[str]:
     elif odd:
         yield f"{path}: no WordNet ids: {', '.join(odd[:5])}"
     roots = [path / place for place in ("", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")]
-    for folder in (folder for root in roots for folder in sorted((root / "train").glob("*")) if folder.is_dir()):
-        if not _has_pictures(folder):
+    for folder in (folder for root in roots for folder in sorted(without_junk((root / "train").glob("*"), root))):
+        if folder.is_dir() and not _has_pictures(folder):
             deeper = next((name for name in _folders(folder) if _has_pictures(name)), None)
             where = f"; its pictures lie in {deeper.name}, one folder too deep" if deeper else ""
             yield f"{folder}: no pictures in this class folder{where}"
