@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from torchvision.transforms import v2
 
 from mldfr.images import ImageError, read_image
 from mldfr.training.recipe import Augmentation
-from mldfr.types import Sample
+from mldfr.types import Sample, UInt8Array
 
 
 class Example(NamedTuple):
@@ -66,25 +67,41 @@ class Pictures(Dataset[tuple[Tensor, int, list[tuple[str, str]]]]):
         augmentation: How a picture becomes an example.
         size: Side of an example in pixels.
         seed: Of the crops.
+        cache: Whether to decode all of them now, and keep them.
     """
 
-    def __init__(self, examples: Sequence[Example], augmentation: Augmentation, *, size: int, seed: int) -> None:
+    def __init__(
+        self, examples: Sequence[Example], augmentation: Augmentation, *, size: int, seed: int, cache: bool = False
+    ) -> None:
         self.paths = [str(example.path) for example in examples]
         self.seed = seed
         # So large that the smallest and longest crop still has as many pixels as the example it becomes.
         smallest, longest = augmentation.crop_scale[0], max(augmentation.crop_ratio[1], 1 / augmentation.crop_ratio[0])
         self.least = math.ceil(size * max(1.5, math.sqrt(longest / smallest)))
         self.transform = _transform(augmentation, size)
+        self._decoded = self._decode() if cache else {}
+
+    def _decode(self) -> dict[str, UInt8Array | ImageError]:
+        """Every picture, or why it cannot be read; processes that are forked later share them."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            paths = list(dict.fromkeys(self.paths))
+            return dict(zip(paths, pool.map(self._read, paths), strict=True))
+
+    def _read(self, path: str) -> UInt8Array | ImageError:
+        try:
+            return read_image(path, least=self.least)
+        except ImageError as error:
+            return error
 
     def __getitem__(self, key: Key) -> tuple[Tensor, int, list[tuple[str, str]]]:
         """(3, S, S) uint8, the index of the example it shows, and what could not be read before it was found."""
         unreadable = []
         for offset in range(len(self.paths)):
             index = (key.example + offset) % len(self.paths)
-            try:
-                pixels = read_image(self.paths[index], least=self.least)
-            except ImageError as error:
-                unreadable.append((error.path, error.reason))
+            path = self.paths[index]
+            pixels = self._decoded[path] if path in self._decoded else self._read(path)
+            if isinstance(pixels, ImageError):
+                unreadable.append((pixels.path, pixels.reason))
                 continue
             with torch.random.fork_rng(devices=[]):
                 (entropy,) = np.random.SeedSequence([self.seed, key.epoch, key.example]).generate_state(1, np.uint64)
@@ -155,8 +172,7 @@ def load_batches(pictures: Pictures, order: Order, *, workers: int | None, pin: 
     A network on the CPU keeps all cores busy itself: a process beside it makes its threads wait for each other and
     halves its speed (benchmarks/train.py), while reading in turn costs a fiftieth.
     """
-    usual = min(16, max(1, (os.cpu_count() or 2) - 1)) if pin else 0
-    count = usual if workers is None else workers
+    count = (usual_workers() if pin else 0) if workers is None else workers
     return iter(
         DataLoader(
             pictures,
@@ -168,6 +184,12 @@ def load_batches(pictures: Pictures, order: Order, *, workers: int | None, pin: 
             generator=torch.Generator(),  # else it would draw from the generator that a checkpoint restores
         )
     )
+
+
+def usual_workers() -> int:
+    """Processes that read for one GPU: all cores of this process's share of the machine but one, at most 16."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+    return min(16, max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))
 
 
 def _collate(items: list[tuple[Tensor, int, list[tuple[str, str]]]]) -> Batch:

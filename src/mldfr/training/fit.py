@@ -114,7 +114,7 @@ class Run:
                 log.after_step(course)
                 if course.step == order.steps:
                     log.after_epoch(course.end_epoch())
-                elif not self._overdue(saved):
+                if not self._due() and not self._overdue(saved):
                     continue
                 state = course.state()
                 if fabric.is_global_zero:
@@ -124,7 +124,8 @@ class Run:
 
     def _batches(self) -> Iterator[Batch]:
         size, seed = self.network.card.preprocessing.input_size, self.recipe.training.seed
-        pictures = Pictures(self.material.train, self.recipe.augmentation, size=size, seed=seed)
+        cache = self.recipe.data.cache
+        pictures = Pictures(self.material.train, self.recipe.augmentation, size=size, seed=seed, cache=cache)
         pin = self.fabric.device.type == "cuda"
         return load_batches(pictures, self.order, workers=self.recipe.data.workers, pin=pin)
 
@@ -133,8 +134,15 @@ class Run:
             if run_folder.note_unreadable(self.folder, path, reason):
                 log.say(f"skipped {path}: {reason}")
 
+    def _due(self) -> bool:
+        """Whether an epoch has ended after which the state is saved."""
+        course = self.course
+        if course.step:
+            return False
+        return course.epoch % self.recipe.training.checkpoint_epochs == 0 or course.epoch == self.order.epochs
+
     def _overdue(self, saved: float) -> bool:
-        """Whether it is time to save in the middle of an epoch; all processes get the same answer."""
+        """Whether it is time to save in between; all processes get the same answer."""
         alone = self.fabric.world_size == 1
         if not alone and self.course.step % ASK_EVERY:
             return False
@@ -230,9 +238,11 @@ def make_fabric(training: Training, device: str) -> Fabric:
     Raises:
         ValueError: No such device, or a precision that it does not have.
     """
-    kind = choose_device(device)
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
+    if local > 1 and device.partition(":")[0] in ("auto", "cuda") and torch.cuda.is_available():
+        _take_own_gpu(local)
+    kind = choose_device(device)
     precision = training.precision
     if precision == "auto":
         precision = _mixed(kind)
@@ -247,6 +257,17 @@ def make_fabric(training: Training, device: str) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+def _take_own_gpu(processes: int) -> None:
+    """Let this process begin on its own GPU: whichever looked at another first would keep memory there.
+
+    Raises:
+        RecipeError: There are more processes than GPUs.
+    """
+    if processes > (count := torch.cuda.device_count()):
+        raise RecipeError(f"torchrun started {processes} processes on a machine with {count} GPU; each needs its own")
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def _mixed(device: torch.device) -> Literal["32-true", "16-mixed", "bf16-mixed"]:

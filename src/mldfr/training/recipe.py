@@ -17,7 +17,7 @@ from mldfr.backbones import MIN_INPUT_SIZE
 from mldfr.config import Localization, Strict, check_name, explain
 
 DEFAULT = "finetune"
-WITHOUT_EFFECT = ("data.workers", "training.checkpoint_minutes")
+WITHOUT_EFFECT = ("data.workers", "data.cache", "training.checkpoint_minutes", "training.checkpoint_epochs")
 """Keys that do not change what comes out."""
 
 
@@ -53,6 +53,8 @@ class DataChoice(Strict):
     held_out_seed: int = Field(default=0, ge=0)
     workers: int | None = Field(default=None, ge=0)
     """Processes that read pictures; null is none on a CPU, and for a GPU one for each core but one, at most 16."""
+    cache: bool = False
+    """Whether all pictures are decoded once, before the first step, and kept: for small sets and fast GPUs."""
 
 
 class Augmentation(Strict):
@@ -101,7 +103,9 @@ class Training(Strict):
     """Whether the statistics of BatchNorm are those of all processes together."""
     seed: int = Field(default=0, ge=0)
     checkpoint_minutes: float = Field(default=10.0, gt=0)
-    """How often, besides the end of each epoch, the state is saved."""
+    """How often, besides the ends of epochs, the state is saved."""
+    checkpoint_epochs: int = Field(default=1, ge=1)
+    """After how many epochs the state is saved; in any case after the last. Epochs of a second want more than one."""
 
     @model_validator(mode="after")
     def _parts(self) -> Self:
