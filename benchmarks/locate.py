@@ -19,7 +19,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 import mldfr
 from beside import busy_loops
+from mldfr import pyramid
 from mldfr.boxes import regions
 from mldfr.predict import Localizer
 from mldfr.pyramid import normalize, scaled_size
@@ -68,7 +69,7 @@ def main() -> None:
         peer = resnet50(replace_stride_with_dilation=[False, False, True])
         if arguments.weights is not None:
             peer.load_state_dict(read_state_dict(arguments.weights), strict=False)
-        localizer = same_network(peer)
+        localizer = same_network(peer.state_dict())
         runs = ours_and_floors(localizer, few) | peers(peer, localizer, few)
     if arguments.memory:
         watch_memory(localizer, paths)
@@ -80,7 +81,14 @@ def main() -> None:
 
 
 def compare(runs: dict[str, Callable[[], None]], rounds: int, count: int) -> None:
-    """Interleave the rounds; print seconds per photograph and the ratio to the floor, medians over the rounds."""
+    """Print seconds per photograph, the most of them, and the ratio to the floor, medians over the rounds."""
+    print(f"{'':28}{'s/photo':>10}{'worst':>10}{'of floor':>10}{'of mldfr':>10}")
+    for name, columns in medians(timed(runs, rounds, count)).items():
+        print(f"{name:28}" + "".join(f"{value:10.3f}" for value in columns))
+
+
+def timed(runs: dict[str, Callable[[], None]], rounds: int, count: int) -> dict[str, list[float]]:
+    """Seconds per photograph of every contender in each round; the rounds are interleaved."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():  # warm up
         run()
@@ -89,31 +97,41 @@ def compare(runs: dict[str, Callable[[], None]], rounds: int, count: int) -> Non
             start = time.perf_counter()
             run()
             times[name].append((time.perf_counter() - start) / count)
-    print(f"{'':28}{'s/photo':>10}{'worst':>10}{'of floor':>10}{'of mldfr':>10}")
+    return times
+
+
+def medians(times: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Seconds per photograph, the most of them, and their ratio to the floor's and to ours."""
+    rows = {}
     for name, seconds in times.items():
-        columns = [statistics.median(seconds), max(seconds)]
+        rows[name] = [statistics.median(seconds), max(seconds)]
         for base in ("floor", "mldfr"):
-            columns.append(statistics.median(a / b for a, b in zip(seconds, times[base], strict=True)))
-        print(f"{name:28}" + "".join(f"{value:10.3f}" for value in columns))
+            rows[name].append(statistics.median(a / b for a, b in zip(seconds, times[base], strict=True)))
+    return rows
 
 
-def same_network(peer: nn.Module) -> Localizer:
-    """Make a localizer of torchvision's dilated ResNet50: the same weights, the same maps."""
+def same_network(weights: Mapping[str, Tensor]) -> Localizer:
+    """Make a localizer of the weights of torchvision's dilated ResNet50: the same maps."""
     return Localizer.create(
         "resnet50",
         last_downsampling="dilate",
         recalibration="none",
-        weights=peer.state_dict(),
+        weights=weights,
         pretrained_classifier=True,
     ).eval()
 
 
-def ours_and_floors(localizer: Localizer, paths: Sequence[Path]) -> dict[str, Callable[[], None]]:
-    """The bare network, the bare network with its BatchNorms folded as we fold them, and ours."""
+def ours_and_floors(
+    localizer: Localizer, paths: Sequence[Path], *, batch_size: int = 1
+) -> dict[str, Callable[[], None]]:
+    """The bare network, the bare network with its BatchNorms folded as we fold them, and ours.
+
+    With a batch size of more than 1 all photographs have one shape.
+    """
     return {
-        "floor": floor(localizer, paths),
-        "floor, BatchNorms folded": floor(localizer.fused(), paths),
-        "mldfr": ours(localizer, paths),
+        "floor": floor(localizer, paths, batch_size=batch_size),
+        "floor, BatchNorms folded": floor(localizer.fused(), paths, batch_size=batch_size),
+        "mldfr": ours(localizer, paths, batch_size=batch_size),
     }
 
 
@@ -126,24 +144,31 @@ def peers(peer: nn.Module, localizer: Localizer, paths: Sequence[Path]) -> dict[
     }
 
 
-def floor(localizer: Localizer, paths: Sequence[Path]) -> Callable[[], None]:
+def floor(localizer: Localizer, paths: Sequence[Path], *, batch_size: int = 1) -> Callable[[], None]:
     """The network's passes alone."""
-    inputs = [[network_input(localizer, read(path), scale) for scale in SCALES] for path in paths]
+    device = localizer.head.weight.device
+    inputs = [
+        torch.cat([network_input(localizer, read(path), scale) for path in together]).to(device)
+        for together in (paths[start : start + batch_size] for start in range(0, len(paths), batch_size))
+        for scale in SCALES
+    ]
     backbone = deepcopy(localizer.backbone).eval().to(memory_format=torch.channels_last)
 
     def run() -> None:
-        with torch.inference_mode():
-            for batch in itertools.chain.from_iterable(inputs):
+        with torch.inference_mode(), pyramid.inference_precision(device):
+            for batch in inputs:
                 backbone(batch)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
 
     return run
 
 
-def ours(localizer: Localizer, paths: Sequence[Path]) -> Callable[[], None]:
+def ours(localizer: Localizer, paths: Sequence[Path], *, batch_size: int = 1) -> Callable[[], None]:
     """JPEG files to boxes with mldfr."""
 
     def run() -> None:
-        for located in localizer.locate_all(paths):
+        for located in localizer.locate_all(paths, batch_size=batch_size):
             assert isinstance(located, mldfr.Located)
 
     return run
@@ -157,7 +182,7 @@ def read(path: Path) -> Tensor:
 
 def network_input(localizer: Localizer, image: Tensor, scale: float) -> Tensor:
     """The image at one scale, as the network takes it."""
-    size = scaled_size(image.shape[1], image.shape[2], int(224 * scale))
+    size = scaled_size(image.shape[1], image.shape[2], int(localizer.card.preprocessing.input_size * scale))
     return normalize(localizer, transforms.resize(image[None], list(size), antialias=True))
 
 

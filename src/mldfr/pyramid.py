@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import torch
@@ -149,9 +148,12 @@ def _passes(
     images = [image.to(device) for image in images]
     # Scale 1 comes first: it says which classes are the most probable.
     order = sorted({1.0, *scales}, key=lambda scale: scale != 1)
-    half = torch.autocast(device.type, dtype=torch.float16, enabled=device.type == "cuda")
-    with torch.inference_mode(), evaluating(network), half:
-        run = partial(_features, network, images)
+
+    def run(scale: float) -> list[tuple[int, Tensor]]:
+        with inference_precision(device):  # which holds for one thread
+            return _features(network, images, scale)
+
+    with torch.inference_mode(), evaluating(network), inference_precision(device):
         found = spread(run, order) if device.type == "cpu" else map(run, order)
         for scale, of_images in zip(order, found, strict=True):
             for index, features in of_images:
@@ -159,6 +161,11 @@ def _passes(
                     logits[index] = network.logits(features[None])[0].float()
                     given[index] = given[index] or _by_logits(index, logits[index], classes)
                 yield scale, index, network.score_maps(features, given[index]).float()
+
+
+def inference_precision(device: torch.device) -> torch.autocast:
+    """In which precision a network is run for its maps: half on an NVIDIA GPU, all 32 bits elsewhere."""
+    return torch.autocast(device.type, dtype=torch.float16, enabled=device.type == "cuda")
 
 
 def _check_classes(classes: Classes, count: int, num_classes: int) -> list[Sequence[int]]:

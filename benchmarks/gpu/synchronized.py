@@ -1,0 +1,89 @@
+"""Two processes that share one device, and one with the whole batch: statistics and gradients must be the same.
+
+    python -m gpu.synchronized DEVICE RESULT
+
+One GPU can be used by two processes through gloo, so that PyTorch's SyncBatchNorm does here all that it does on two.
+"""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mldfr.files import replacing
+from mldfr.network import LocalizationNetwork
+from mldfr.training.fit import Classifier, loss_of
+from mldfr.training.synchronized import synchronize_batch_norms
+
+PROCESSES, SHARE, SIDE, CLASSES = 2, 8, 64, 5
+LESS = {"32 bits": None, "bf16": torch.bfloat16}
+
+
+def main() -> None:
+    """Start the processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    torch.multiprocessing.spawn(work, (sys.argv[1], Path(sys.argv[2])), nprocs=PROCESSES)
+
+
+def work(rank: int, device: str, result: Path) -> None:
+    """One of the processes: its share of the batch; the first compares and writes the result."""
+    dist.init_process_group("gloo", rank=rank, world_size=PROCESSES)
+    torch.backends.cudnn.allow_tf32 = False
+    torch.manual_seed(0)
+    kind = torch.device(device)
+    whole = LocalizationNetwork.create("resnet50", num_classes=CLASSES).train()
+    images = torch.randint(256, (PROCESSES * SHARE, 3, SIDE, SIDE), dtype=torch.uint8).to(kind)
+    targets = torch.randint(CLASSES, (PROCESSES * SHARE,)).to(kind)
+    share = slice(rank * SHARE, (rank + 1) * SHARE)
+    values: dict[str, float | str | int] = {"processes": PROCESSES}
+    for name, dtype in LESS.items():
+        shared = synchronize_batch_norms(deepcopy(whole), kind).to(kind, memory_format=torch.channels_last)
+        values["class"] = ", ".join(sorted({type(m).__name__ for m in shared.modules() if "Norm" in type(m).__name__}))
+        step(DistributedDataParallel(Classifier(shared).to(kind)), images[share], targets[share], dtype)
+        alone = deepcopy(whole).to(kind, memory_format=torch.channels_last)
+        step(Classifier(alone).to(kind), images, targets, dtype)
+        values[f"gradients differ by, {name}"] = apart(gradients(alone), gradients(shared))
+        values[f"statistics differ by, {name}"] = apart(statistics(alone), statistics(shared))
+    if rank == 0:
+        with replacing(result) as temporary:
+            temporary.write_text(json.dumps(values), encoding="utf-8")
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def step(model: nn.Module, images: Tensor, targets: Tensor, dtype: torch.dtype | None) -> None:
+    """Forward and backward."""
+    with torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None):
+        logits = model(images)
+    loss_of(logits, targets).backward()
+
+
+def gradients(network: nn.Module) -> dict[str, Tensor]:
+    """Of all parameters."""
+    return {name: value.grad for name, value in network.named_parameters() if value.grad is not None}
+
+
+def statistics(network: nn.Module) -> dict[str, Tensor]:
+    """The running means and variances."""
+    return {name: value for name, value in network.named_buffers() if "running" in name}
+
+
+def apart(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
+    """How far two sets of tensors are apart, as a share of the size of the first."""
+    assert one.keys() == other.keys()
+    difference = sum((one[key].double() - other[key].double()).square().sum() for key in one)
+    return float((difference / sum(value.double().square().sum() for value in one.values())).sqrt())
+
+
+if __name__ == "__main__":
+    main()
