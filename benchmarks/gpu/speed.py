@@ -39,7 +39,8 @@ def run(setting: Setting) -> None:
 
 def measure(setting: Setting, backbone: str, precision: str) -> dict[str, Any]:
     """The floor, also with the convolutions' kernels chosen by trying, and the loop with each way of feeding it."""
-    whole = ("training.epochs=2", "training.checkpoint_epochs=2", f"training.precision={precision}")
+    epochs = 2 if setting.rehearse else 3
+    whole = (f"training.epochs={epochs}", "training.checkpoint_epochs=3", f"training.precision={precision}")
     recipe = setting.recipe(backbone, *whole)
     material = setting.material(recipe)
     material = replace(material, train=material.train * (1 if setting.rehearse else REPEATED))
@@ -50,9 +51,9 @@ def measure(setting: Setting, backbone: str, precision: str) -> dict[str, Any]:
         values["floor_tried_kernels"] = floor(setting, recipe, material)
     for name, settings in FEEDS.items():
         forget(setting.device)
-        epochs = loop(setting, setting.recipe(backbone, *whole, *settings), material, f"{backbone}-{precision}-{name}")
-        speed = statistics.median(epoch.images_per_second for epoch in epochs)
-        waiting = statistics.median(epoch.waiting for epoch in epochs)
+        done = loop(setting, setting.recipe(backbone, *whole, *settings), material, f"{backbone}-{precision}-{name}")
+        speed = statistics.median(epoch.images_per_second for epoch in done)
+        waiting = statistics.median(epoch.waiting for epoch in done)
         values |= {name: speed, f"{name}_of_floor": speed / values["floor"], f"{name}_waiting": waiting}
         values[f"{name}_gib"] = peak_memory(setting.device)
     return values
