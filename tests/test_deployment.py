@@ -370,7 +370,7 @@ def test_weights_that_one_file_cannot_hold_are_refused(small, tmp_path, monkeypa
         (["--format", "onxx"], "unknown deployment format 'onxx' (did you mean 'onnx'?)"),
         (["--out", "x.pt2"], "files of the format onnx end in .onnx; got x.pt2"),
         (["--out", "folder.onnx"], "folder.onnx is a folder, not a file"),
-        (["--out", "/dev/null/x.onnx"], "/dev/null/x.onnx cannot be written (File exists)"),
+        (["--out", "/dev/null/x.onnx"], "/dev/null/x.onnx: cannot be written (File exists)"),
         (["--scales", "0.1"], "at least 64"),
         (["--scales", "0"], "scales.0: Input should be greater than 0"),
         (["--scales", "one"], "--scales takes numbers"),

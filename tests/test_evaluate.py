@@ -900,9 +900,9 @@ def test_broken_masks_are_named(tmp_path, model):
         (["--device", "abacus"], "device 'abacus' cannot be used"),
         (["--batch-size", "0"], "greater than or equal to 1"),
         (["--score-maps", "."], "name a model, or the folder of its maps with --score-maps, and not both"),
-        (["--out", "file"], "nothing can be written to file"),
-        (["--out", "file/deep"], "nothing can be written to file/deep"),
-        (["--save-maps", "file"], "nothing can be written to file"),
+        (["--out", "file"], "file/setting.json: cannot be written (File exists)"),
+        (["--out", "file/deep"], "file/deep/setting.json: cannot be written (Not a directory)"),
+        (["--save-maps", "file"], "file/maps.json: cannot be written (File exists)"),
     ],
 )
 def test_wrong_usage(tmp_path, monkeypatch, model, wsol, arguments, says):

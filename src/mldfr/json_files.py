@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mldfr.data import DataError
-from mldfr.files import replacing
+from mldfr.files import add_text, replacing
 
 BLOCK = 2**16
 
@@ -69,26 +69,19 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
     """Write a file of JSON, and the folders above it.
 
     Raises:
-        DataError: It cannot be written.
+        WriteError: It cannot be written.
     """
-    try:
-        with replacing(file) as temporary:
-            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"nothing can be written to {file.parent} ({error.strerror})") from error
+    with replacing(file) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def append_line(file: Path, line: Mapping[str, Any]) -> None:
     """Add a line of JSON to a file.
 
     Raises:
-        DataError: It cannot be written; what was written of the line is left for `cut_unfinished`.
+        WriteError: It cannot be written, and nothing was added.
     """
-    try:
-        with file.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(line) + "\n")
-    except OSError as error:
-        raise DataError(f"nothing can be written to {file} ({error.strerror})") from error
+    add_text(file, json.dumps(line) + "\n")
 
 
 def id_of(line: Mapping[str, Any], file: Path) -> str:

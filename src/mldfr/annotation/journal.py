@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from mldfr.annotation.listing import PARTS, Item, Listing, Shard, checksum, part_files
 from mldfr.annotation.work import Row
 from mldfr.data import DataError
-from mldfr.files import replacing
+from mldfr.files import WriteError, replacing, writing
 from mldfr.json_files import append_line, cut_unfinished, differences, parse, read_json, write_json
 
 
@@ -26,7 +26,8 @@ class Journal:
         whole: Whether all that belongs to the row of a picture is there; if not, the picture is not done.
 
     Raises:
-        DataError: The part was made in another setting, another process is at it, or nothing can be written.
+        DataError: The part was made in another setting, or another process is at it.
+        WriteError: Nothing can be written.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Journal:
         except Timeout as error:
             raise DataError(f"{self._rows}: another process is annotating this part") from error
         except OSError as error:
-            raise DataError(f"nothing can be written to {self._stem.parent} ({error.strerror})") from error
+            raise WriteError.of(self._stem.parent, error) from error
         try:
             self._go_on()
         except BaseException:
@@ -78,7 +79,8 @@ class Journal:
         mine = {item.name: item for item in self._listing.items if item in self._shard}
         setting = self._setting | {"listing": self._listing.digest(), "pictures": len(mine)}
         setting["unlisted"] = self._listing.failed
-        self._rows.touch()
+        with writing(self._rows):
+            self._rows.touch()
         cut_unfinished(self._rows)
         if about.exists() and self._rows.stat().st_size:
             there = read_json(about)

@@ -11,7 +11,6 @@ import numpy as np
 from mldfr.annotation.listing import MAPS, Item, checksum
 from mldfr.boxes import BOX_RULES, MIN_REGION
 from mldfr.config import Localization, Rules
-from mldfr.data import DataError
 from mldfr.exports import MAP_FORMATS
 from mldfr.images import ImageError
 from mldfr.predict import Chosen, Located, Locator, fitted
@@ -133,7 +132,4 @@ def _keep_map(item: Item, located: Located, position: int, work: Work) -> None:
         activation = NORMALIZERS[located.normalizer](located.score_maps[position])
         path = _map(item.name, located.labels[position].class_index, work)
         for name in work.maps:
-            try:
-                MAP_FORMATS[name](path, activation)
-            except OSError as error:
-                raise DataError(f"{path}.{name}: cannot be written ({error.strerror or error})") from error
+            MAP_FORMATS[name](path, activation)

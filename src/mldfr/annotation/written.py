@@ -1,12 +1,14 @@
 """Annotation files, and a note of what each was made of, so that nobody's corrections are written over."""
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mldfr.annotation.collect import Collection, write_annotations
 from mldfr.data import DataError
 from mldfr.exports import FORMATS, ExportError
+from mldfr.files import WriteError
 from mldfr.json_files import read_json, write_json
 
 WRITTEN = "written.json"
@@ -47,8 +49,9 @@ class Written:
         self._note(name, {"rows": self._rows, "sha256": None})
         try:
             written = write_annotations(self._collection, self._out, name)
-        except ExportError:
-            self._note(name, note)  # what was there still is
+        except (ExportError, WriteError):
+            with suppress(WriteError):  # without room for this either, the file is taken for ours
+                self._note(name, note)  # what was there still is
             raise
         self._note(name, {"rows": self._rows, "sha256": _sha256(place) if place.is_file() else None})
         return written

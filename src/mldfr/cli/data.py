@@ -108,11 +108,7 @@ def _report(found: "DataSet", sheet: Path, *, thorough: bool, as_json: bool) -> 
 
 
 def _write_sheet(found: "DataSet", path: Path) -> bool:
-    """Write the contact sheet, if there is anything to show.
-
-    Raises:
-        ValueError: It cannot be written.
-    """
+    """Write the contact sheet, if there is anything to show."""
     from mldfr.files import replacing
     from mldfr.report.contact_sheet import contact_sheet
 
@@ -120,11 +116,8 @@ def _write_sheet(found: "DataSet", path: Path) -> bool:
     if not samples:
         return False
     picture = contact_sheet(samples, found.classes)
-    try:
-        with replacing(path) as temporary:
-            picture.save(temporary, quality=92)
-    except OSError as error:
-        raise ValueError(f"--sheet {path} cannot be written ({error.strerror or error})") from error
+    with replacing(path) as temporary:
+        picture.save(temporary, quality=92)
     return True
 
 

@@ -32,10 +32,7 @@ def export(
         from mldfr.predict import load
 
         network = load(model, device="cpu")
-        try:
-            agreement = write(network, out, format=format, scales=factors)
-        except OSError as error:
-            raise ValueError(f"{out} cannot be written ({error.strerror or error})") from error
+        agreement = write(network, out, format=format, scales=factors)
     size = out.stat().st_size / 1e6
     typer.echo(
         f"{out}: {size:.1f} MB, differs from the model by at most {agreement.difference:.1e} "

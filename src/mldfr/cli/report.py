@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mldfr.cli.usage import usage_errors
+from mldfr.files import WriteError
 
 if TYPE_CHECKING:
     from mldfr.types import Sample
@@ -48,10 +49,7 @@ def report(
 
         wishes = Wishes(Places(data, images, model), gallery, sample, device)
         page = make_page(folder, out, wishes, watch=_watched)
-        try:
-            write(page, out)
-        except OSError as error:
-            raise ValueError(f"{out}: cannot be written ({error.strerror})") from error
+        write(page, out)
     if page.missing:
         typer.echo(f"mldfr: {page.missing}", err=True)
     typer.echo(f"{out}: {_size(out.stat().st_size)}", err=True)
@@ -61,7 +59,8 @@ def _check_place(out: Path) -> None:
     """Find out before any work whether a page can be written there, and that nothing else would be lost.
 
     Raises:
-        ValueError: A folder, a file that is no page, or nothing can be written there.
+        ValueError: A folder, or a file that is no page.
+        WriteError: Nothing can be written there.
     """
     if out.is_dir():
         raise ValueError(f"{out}: is a folder; --out names a file, such as {out / 'report.html'}")
@@ -72,7 +71,7 @@ def _check_place(out: Path) -> None:
         with TemporaryFile(dir=nearest):
             pass
     except OSError as error:
-        raise ValueError(f"{out}: cannot be written ({error.strerror})") from error
+        raise WriteError.of(out, error) from error
 
 
 def _size(count: int) -> str:

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mldfr.data.base import DataError, DataSet, group_by_split, read_text
 from mldfr.data.creature_backgrounds import BACKGROUNDS, draw_background
 from mldfr.data.creature_drawing import PALETTES, PATTERNS, Sprite, draw_creature
-from mldfr.files import replacing
+from mldfr.files import filling, replacing
 from mldfr.types import BoolArray, Float32Array, GroundTruth, Sample, UInt8Array
 
 Split = Literal["train", "test"]
@@ -253,6 +253,7 @@ def write(
 
     Raises:
         ValueError: `out` holds something, or an argument is out of its range; nothing was written.
+        WriteError: There is no room, or nothing can be written there; what was written is gone.
     """
     _check(classes, size, seed)
     if images < 3 * classes:
@@ -260,16 +261,17 @@ def write(
     if out.exists() and not (out.is_dir() and next(out.iterdir(), None) is None):
         raise ValueError(f"{out}: expected an empty folder or none; it holds something")
     names, pictures = class_names(classes), []
-    for split, count in zip(SPLITS, (images - images // 3, images // 3), strict=True):
-        for name in names:
-            (out / "images" / split / name).mkdir(parents=True)
-            (out / "masks" / split / name).mkdir(parents=True)
-        for index in range(count):
-            drawn = draw(index, split=split, classes=classes, size=size, seed=seed, co_occurrence=co_occurrence)
-            pictures.append(_write_picture(out, f"{split}/{names[drawn.label]}/{index:05}", split, drawn))
-    settings = _Settings(images=images, size=size, seed=seed, co_occurrence=co_occurrence)
-    with replacing(out / FILE) as path:
-        path.write_text(_Card(settings=settings, classes=list(names), pictures=pictures).model_dump_json(indent=1))
+    with filling(out):
+        for split, count in zip(SPLITS, (images - images // 3, images // 3), strict=True):
+            for name in names:
+                (out / "images" / split / name).mkdir(parents=True)
+                (out / "masks" / split / name).mkdir(parents=True)
+            for index in range(count):
+                drawn = draw(index, split=split, classes=classes, size=size, seed=seed, co_occurrence=co_occurrence)
+                pictures.append(_write_picture(out, f"{split}/{names[drawn.label]}/{index:05}", split, drawn))
+        settings = _Settings(images=images, size=size, seed=seed, co_occurrence=co_occurrence)
+        with replacing(out / FILE) as path:
+            path.write_text(_Card(settings=settings, classes=list(names), pictures=pictures).model_dump_json(indent=1))
 
 
 def _write_picture(out: Path, stem: str, split: Split, drawn: CreatureImage) -> _Picture:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ def write(program: torch.export.ExportedProgram, path: Path, texts: Mapping[str,
     extra: dict[str, Any] = dict(texts)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "No complete tensor found")  # it warns of GPUs; these weights lie on the CPU
-        torch.export.save(program, path, extra_files=extra)
+        whole = BytesIO()  # PyTorch's own writer ends the process where the disk is full
+        torch.export.save(program, whole, extra_files=extra)
+    path.write_bytes(whole.getbuffer())
 
 
 def open_activator(path: Path) -> Activator:

@@ -54,7 +54,7 @@ def export(
         ValueError: An unknown format, a scale or a suffix that cannot be had.
         DeploymentError: A package is missing, the weights are too large for the format, or the file computes something
             else.
-        OSError: The file cannot be written.
+        WriteError: The file cannot be written.
     """
     chosen, path = DEPLOYMENT_FORMATS[format], Path(path)
     if path.suffix != chosen.suffix:

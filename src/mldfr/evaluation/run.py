@@ -16,6 +16,7 @@ from mldfr.evaluation.evidence import Evidence, observe
 from mldfr.evaluation.record import Record, Rules, judge
 from mldfr.evaluation.store import MapStore
 from mldfr.evaluation.summary import Summary
+from mldfr.files import writing
 from mldfr.images import ImageError
 from mldfr.json_files import append_line, differences, id_of, parse, read_json, write_json
 from mldfr.network import LocalizationNetwork
@@ -55,7 +56,8 @@ class Journal:
         setting: What the records depend on.
 
     Raises:
-        DataError: The folder holds the records of another setting, or nothing can be written to it.
+        DataError: The folder holds the records of another setting.
+        WriteError: Nothing can be written to it.
     """
 
     def __init__(self, folder: Path | None, setting: Mapping[str, Any]) -> None:
@@ -73,7 +75,8 @@ class Journal:
     def _index(self) -> None:
         """Find the lines; one that was not finished is cut off."""
         assert self._file is not None
-        self._file.touch()
+        with writing(self._file):
+            self._file.touch()
         with self._file.open("r+b") as lines:
             start = 0
             for line in lines:

@@ -22,7 +22,7 @@ from mldfr.data import DataError
 from mldfr.data.sizes import is_resize
 from mldfr.evaluation.evidence import UNRANKED, Evidence, Ranking, ScoreMap
 from mldfr.evaluation.protocols import WSOLEVALUATION
-from mldfr.files import replacing
+from mldfr.files import remove_leftovers, replacing
 from mldfr.images import SUFFIXES, ImageError, image_size
 from mldfr.json_files import (
     append_line,
@@ -73,13 +73,15 @@ class MapStore:
             rules: How they are judged, where whoever reads them says nothing else.
 
         Raises:
-            DataError: It holds maps that were made otherwise, or those of another tool, or cannot be written to.
+            DataError: It holds maps that were made otherwise, or those of another tool.
+            WriteError: It cannot be written to.
         """
         if (folder / ABOUT).exists():
             there = {**(cls(folder).about or {}), "rules": None}
             if different := differences(there, {**json.loads(json.dumps(about)), "rules": None}):
                 raise DataError(f"{folder}: holds maps that were made otherwise ({different}); name another folder")
             cut_unfinished(folder / PREDICTIONS)
+            remove_leftovers(folder, deep=True)
         elif next(without_junk(folder.rglob("*.npy"), folder), None) is not None:
             raise DataError(f"{folder}: holds maps of another tool (no {ABOUT}); name another folder")
         write_json(folder / ABOUT, {**about, "rules": rules})

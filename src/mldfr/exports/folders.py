@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mldfr.exports.base import ExportError
+from mldfr.files import writing
 
 
 @contextmanager
@@ -16,15 +17,17 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     Raises:
         ExportError: Something is there already.
+        WriteError: It cannot be written.
     """
     if path.exists():
         raise ExportError(f"{path}: expected nothing here, since it may hold corrections; remove it or write elsewhere")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as temporary:
-        staged = Path(temporary, path.name)
-        staged.mkdir()
-        yield staged
-        staged.rename(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as temporary, writing(path, Path(temporary)):
+            staged = Path(temporary, path.name)
+            staged.mkdir()
+            yield staged
+            staged.rename(path)
 
 
 def write_new(path: Path, text: str) -> None:

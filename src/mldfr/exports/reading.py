@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 from pydantic import BaseModel, ValidationError
 
 from mldfr.exports.base import ExportError
+from mldfr.files import FULL
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -19,6 +20,7 @@ def about(place: object) -> Iterator[None]:
 
     Raises:
         ExportError: Instead of any error of values, files, tables, JSON and XML.
+        OSError: A full disk, which is about no picture.
     """
     try:
         yield
@@ -27,6 +29,8 @@ def about(place: object) -> Iterator[None]:
         where = ".".join(map(str, first["loc"]))
         raise ExportError(f"{place}: {where or 'content'}: {first['msg']}; got {first['input']!r:.80}") from error
     except (ValueError, OSError, csv.Error, ElementTree.ParseError) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
         reason = error.strerror if isinstance(error, OSError) else error
         raise ExportError(f"{place}: {reason}") from error
 

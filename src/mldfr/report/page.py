@@ -27,7 +27,7 @@ def write(page: Page, path: Path) -> None:
     """Write the page into a file.
 
     Raises:
-        OSError: It cannot be written.
+        WriteError: It cannot be written.
     """
     with replacing(path) as temporary:
         temporary.write_text(render(page), encoding="utf-8")

@@ -15,6 +15,7 @@ from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from torch import Tensor, nn
 
 from mldfr.data.class_names import some
+from mldfr.files import remove_leftovers
 from mldfr.network import MODEL_FILE, LocalizationNetwork
 from mldfr.predict import choose_device
 from mldfr.pyramid import channel_statistics, standardize
@@ -184,6 +185,8 @@ def begin(
     """
     fabric = make_fabric(recipe.training, device)
     going_on = resume and (folder / run_folder.RUN).exists()
+    if going_on and fabric.is_global_zero:
+        remove_leftovers(folder)
     state = checkpoint.load(folder) if going_on else None
     torch.manual_seed(recipe.training.seed)
     network = create_network(recipe, material, pretrained=state is None)

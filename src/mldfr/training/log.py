@@ -1,6 +1,7 @@
 """How a run goes, for people to watch: a progress bar, a line for each epoch, CSV and TensorBoard."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,9 +10,43 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from mldfr.files import writing
 from mldfr.training.course import Course
 from mldfr.training.examples import Order
 from mldfr.training.run_folder import Epoch, write_metrics
+
+
+class Board:
+    """TensorBoard's files of a run, written by a thread of its own; what that cannot write, the next call raises.
+
+    Args:
+        folder: Where they go.
+        purge_step: The first step that is written; what another process wrote of it and of later ones is not shown.
+
+    Raises:
+        WriteError: There is no room, or the place cannot be written to; so do all methods.
+    """
+
+    def __init__(self, folder: Path, *, purge_step: int) -> None:
+        self.folder = folder
+        with writing(folder):
+            self._writer = SummaryWriter(str(folder), purge_step=purge_step)
+
+    def add(self, values: Mapping[str, float], step: int) -> None:
+        """Add a point to the curves of these names."""
+        with writing(self.folder):
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, step)
+
+    def flush(self) -> None:
+        """Wait until all points are written."""
+        with writing(self.folder):
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Write what is left, and end the thread."""
+        with writing(self.folder):
+            self._writer.close()
 
 
 class Log:
@@ -38,7 +73,7 @@ class Log:
         )
         self.task: TaskID = self.progress.add_task("", total=order.epochs * order.steps, completed=done, numbers="")
         # Steps after the checkpoint that a killed process still wrote are written again.
-        self.board = SummaryWriter(str(run / "tensorboard"), purge_step=done + 1) if show else None
+        self.board = Board(run / "tensorboard", purge_step=done + 1) if show else None
 
     def __enter__(self) -> Self:
         """Show the bar."""
@@ -51,7 +86,8 @@ class Log:
         """Take the bar away and close the files."""
         self.progress.stop()
         if self.board:
-            self.board.close()
+            with suppress(OSError) if error else nullcontext():  # what it could not write has been said
+                self.board.close()
 
     def after_step(self, course: Course) -> None:
         """Show how the current epoch goes so far."""
@@ -65,7 +101,7 @@ class Log:
         )
         if self.board:
             step = course.epoch * self.order.steps + course.step
-            self.board.add_scalar("step/loss", numbers["loss"], step)
+            self.board.add({"step/loss": numbers["loss"]}, step)
 
     def after_epoch(self, epoch: Epoch) -> None:
         """Write how an epoch went, and say it."""
@@ -73,8 +109,8 @@ class Log:
         if self.board is None:
             return
         write_metrics(self.run, self.history)
-        for name in ("loss", "top1", "lr", "images_per_second", "waiting"):
-            self.board.add_scalar(f"epoch/{name}", getattr(epoch, name), epoch.epoch * self.order.steps)
+        names = ("loss", "top1", "lr", "images_per_second", "waiting")
+        self.board.add({f"epoch/{name}": getattr(epoch, name) for name in names}, epoch.epoch * self.order.steps)
         self.board.flush()
         self.say(
             f"epoch {epoch.epoch}/{self.order.epochs}: loss {epoch.loss:.4f}, top-1 {epoch.top1:.1%}, "

@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from mldfr.files import replacing
+from mldfr.files import replacing, writing
 from mldfr.training.recipe import Recipe, parse
 
 RECIPE = "recipe.yaml"
@@ -113,7 +113,7 @@ def note_unreadable(folder: Path, path: str, reason: str) -> bool:
     line = f"{path}: {reason}"
     if line in known:
         return False
-    with file.open("a", encoding="utf-8") as lines:
+    with writing(file), file.open("a", encoding="utf-8") as lines:
         lines.write(line + "\n")
     return True
 
