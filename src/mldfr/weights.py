@@ -52,6 +52,35 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     return state
 
 
+def downloaded(name_or_path: str | Path, *, default: str) -> tuple[str, str] | None:
+    """What weights would be downloaded as: their name at torchvision, and where they come from. Nothing is fetched.
+
+    Args:
+        name_or_path, default: As for `pretrained`.
+
+    Returns:
+        None for what lies on this machine: a file, or the embedded weights.
+
+    Raises:
+        WeightsError: torchvision has no such weights.
+    """
+    name = str(name_or_path)
+    if name == "torchvision":
+        if not default:
+            raise WeightsError("torchvision has no weights of this backbone; name a file")
+        name = default
+    if "_Weights." not in name:
+        return None
+    return name, str(_of_torchvision(name).url)
+
+
+def _of_torchvision(name: str) -> Any:
+    try:
+        return import_module("torchvision.models").get_weight(name)
+    except (ValueError, KeyError, AttributeError) as error:
+        raise WeightsError(f"torchvision has no weights named {name!r}") from error
+
+
 def pretrained(name_or_path: str | Path, *, default: str) -> dict[str, Tensor]:
     """Pretrained weights under their library's key names.
 
@@ -67,18 +96,11 @@ def pretrained(name_or_path: str | Path, *, default: str) -> dict[str, Tensor]:
     name = str(name_or_path)
     if name == EMBEDDED:
         return embedded()
-    if name == "torchvision":
-        if not default:
-            raise WeightsError("torchvision has no weights of this backbone; name a file")
-        name = default
-    elif "_Weights." not in name:
+    if (online := downloaded(name, default=default)) is None:
         return read_state_dict(Path(name_or_path))
+    name = online[0]
     try:
-        weights = import_module("torchvision.models").get_weight(name)
-    except (ValueError, KeyError, AttributeError) as error:
-        raise WeightsError(f"torchvision has no weights named {name!r}") from error
-    try:
-        state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+        state: dict[str, Tensor] = _of_torchvision(name).get_state_dict(progress=False, check_hash=True)
     except OSError as error:
         raise WeightsError(f"could not download {name} ({error}); name a local file instead") from error
     return state

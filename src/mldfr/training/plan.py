@@ -3,13 +3,16 @@
 import time
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
+from mldfr.backbones import BACKBONES
 from mldfr.training import memory
 from mldfr.training.fit import Classifier, loss_of, make_fabric, make_order, warnings_of, with_parts
 from mldfr.training.prepare import Material, create_network
 from mldfr.training.recipe import Recipe
+from mldfr.weights import downloaded
 
 MEASURED = 8
 MEASURED_STEPS = 2
@@ -27,6 +30,7 @@ class Plan:
             without those of PyTorch itself.
         images_per_second: Measured on this device, in a few steps on random pictures.
         warnings: What a user should know before hours pass.
+        download: Name and address of the weights that training fetches, if it fetches any; planning does not.
     """
 
     recipe: Recipe
@@ -35,6 +39,7 @@ class Plan:
     memory: int
     images_per_second: float
     warnings: tuple[str, ...]
+    download: tuple[str, str] | None = None
 
     @property
     def seconds(self) -> float:
@@ -61,6 +66,7 @@ class Plan:
             f"{len(material.train)} pictures to train on, {len(material.held_out)} held out{left_out}\n"
             f"{len(material.classes)} classes, {'several' if material.multi_label else 'one'} per picture:\n{listed}\n"
             f"network: {self.recipe.model.backbone}, {self.parameters:,} parameters\n"
+            f"weights: {self._weights()}\n"
             f"training: {order.epochs} epochs of {order.steps} steps with {order.batch_size} pictures, "
             f"loss {'MultiLabelSoftMargin' if material.multi_label else 'cross-entropy'}\n"
             f"memory: about {self.memory / 2**30:.1f} GiB for weights and activations\n"
@@ -68,15 +74,25 @@ class Plan:
             f"{warned}"
         )
 
+    def _weights(self) -> str:
+        """Where the network starts from, to be read."""
+        if self.download is None:
+            return str(self.recipe.model.weights or "none; all layers start at random")
+        name, address = self.download
+        there = Path(torch.hub.get_dir(), "checkpoints", address.rpartition("/")[2]).is_file()
+        return f"{name}, {'downloaded' if there else 'to be downloaded'} from {address}"
+
 
 def make_plan(recipe: Recipe, material: Material, *, device: str = "auto") -> Plan:
-    """Build the network, count it, and time a few steps.
+    """Build the network, count it, and time a few steps. Nothing is downloaded: the network stands in at random.
 
     Raises:
         ValueError: A recipe, weights or a device that cannot be used.
     """
     fabric = make_fabric(recipe.training, device)
-    network = create_network(recipe, material)
+    model = recipe.model
+    download = model.weights and downloaded(model.weights, default=BACKBONES[model.backbone].pretrained)
+    network = create_network(recipe, material, pretrained=not download)
     recipe = with_parts(recipe, network, len(material.train), fabric.device, world=fabric.world_size)
     order = make_order(recipe.training, len(material.train), world=fabric.world_size)
     size = network.card.preprocessing.input_size
@@ -94,9 +110,8 @@ def make_plan(recipe: Recipe, material: Material, *, device: str = "auto") -> Pl
         optimizer.step()
         optimizer.zero_grad()
     speed = MEASURED_STEPS * count * fabric.world_size / (_now(fabric.device) - started)
-    return Plan(
-        recipe, material, parameters, needed, speed, tuple(warnings_of(recipe.training, material, network, order))
-    )
+    warnings = tuple(warnings_of(recipe.training, material, network, order))
+    return Plan(recipe, material, parameters, needed, speed, warnings, download or None)
 
 
 def _now(device: torch.device) -> float:
