@@ -1,5 +1,5 @@
 """`python -m mldfr`, which is what `torchrun -m mldfr` needs."""
 
-from mldfr.cli.main import app
+from mldfr.cli.entry import main
 
-app(prog_name="mldfr")
+main()

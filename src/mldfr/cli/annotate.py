@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mldfr.cli.entry import says_how_far
 from mldfr.cli.options import (
     BatchSize,
     BoxRule,
@@ -184,15 +185,17 @@ def _engine(
 
 def _work_through(rows: "Iterator[Row]", journal: "Journal") -> int:
     """Write the rows down as they come; say how far it is, name what cannot be read at once, and count it."""
-    failed = 0
+    failed = worked = 0
     pending, done = len(journal.pending()), len(journal)
     if done:
         typer.echo(f"going on: {done} of {done + pending} pictures are already annotated", err=True)
-    for row in _with_progress(rows, pending):
-        journal.add(row)
-        if "error" in row:
-            typer.echo(f"mldfr: {row['name']}: {row['error']}", err=True)
-            failed += 1
+    with says_how_far(lambda: f"after {done + worked} of {done + pending}; the same command goes on"):
+        for row in _with_progress(rows, pending):
+            journal.add(row)
+            worked += 1
+            if "error" in row:
+                typer.echo(f"mldfr: {row['name']}: {row['error']}", err=True)
+                failed += 1
     return failed
 
 
@@ -232,22 +235,19 @@ def _finish(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> None:
     problems = []
     with usage_errors():
         collection = Collection(folders)
-        try:
-            files = [write_review(collection, out)]
-            failed = write_failed(collection, out)
-            written = Written(collection, out)
-            for name in formats:
-                try:
-                    if file := written.write(name):
-                        files.append(file)
-                    else:
-                        typer.echo(f"{written.place(name)} is there, and stays as it is", err=True)
-                except ExportError as error:
-                    problems.append(f"{name} cannot be written: {error}")
-                except DataError as error:
-                    problems.append(str(error))
-        except OSError as error:
-            raise ValueError(f"nothing can be written to {out} ({error.strerror})") from error
+        files = [write_review(collection, out)]
+        failed = write_failed(collection, out)
+        written = Written(collection, out)
+        for name in formats:
+            try:
+                if file := written.write(name):
+                    files.append(file)
+                else:
+                    typer.echo(f"{written.place(name)} is there, and stays as it is", err=True)
+            except ExportError as error:
+                problems.append(f"{name} cannot be written: {error}")
+            except DataError as error:
+                problems.append(str(error))
     _say(collection, files, failed, out)
     for problem in problems:
         typer.echo(f"mldfr: {problem}", err=True)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mldfr.cli.entry import says_how_far
 from mldfr.cli.options import OF_MODEL
 from mldfr.cli.usage import scale_factors, usage_errors
 
@@ -86,14 +87,17 @@ def evaluate(
     for note in plan.notes:
         typer.echo(f"mldfr: {note}", err=True)
     with usage_errors(DataError):  # any other error is a fault of the program's own
-        summary, failed = _look_at_all(plan, journal)
+        summary, failed = _look_at_all(plan, journal, keeps=out is not None or save_maps is not None)
     _answer(plan, summary, failed, out, as_json=as_json)
     if failed:
         raise typer.Exit(1)
 
 
-def _look_at_all(plan: "Plan", journal: "Journal") -> "tuple[Summary, dict[str, ImageError]]":
-    """Run the plan; pictures that cannot be read are named at once, those of another size counted at the end."""
+def _look_at_all(plan: "Plan", journal: "Journal", *, keeps: bool) -> "tuple[Summary, dict[str, ImageError]]":
+    """Run the plan; pictures that cannot be read are named at once, those of another size counted at the end.
+
+    With `keeps`, the same command goes on where it was stopped.
+    """
     from rich.console import Console
     from rich.progress import track
 
@@ -109,13 +113,16 @@ def _look_at_all(plan: "Plan", journal: "Journal") -> "tuple[Summary, dict[str, 
     console = Console(stderr=True)
     records = evaluate_all(plan.samples, plan.sources, plan.rules, journal)
     quiet = not console.is_terminal
-    for sample, record in track(records, "evaluating", len(plan.samples), console=console, disable=quiet):
-        if isinstance(record, Record):
-            summary.update(sample, record)
-        else:
-            failed[sample.id] = record
-            if not isinstance(record, SizeError):
-                typer.echo(f"mldfr: {record}", err=True)
+    seen = 0
+    with says_how_far(lambda: f"after {seen} of {len(plan.samples)}" + "; the same command goes on" * keeps):
+        for sample, record in track(records, "evaluating", len(plan.samples), console=console, disable=quiet):
+            seen += 1
+            if isinstance(record, Record):
+                summary.update(sample, record)
+            else:
+                failed[sample.id] = record
+                if not isinstance(record, SizeError):
+                    typer.echo(f"mldfr: {record}", err=True)
     if others := [error for error in failed.values() if isinstance(error, SizeError)]:
         typer.echo(f"mldfr: {summed_up(others)}", err=True)
     return summary, failed

@@ -1,13 +1,15 @@
 """The program `mldfr`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from mldfr.cli.annotate import annotate, merge
 from mldfr.cli.compare import compare
 from mldfr.cli.complexity import complexity
 from mldfr.cli.data import data
+from mldfr.cli.entry import one_line
 from mldfr.cli.evaluate import evaluate
 from mldfr.cli.export import export
 from mldfr.cli.listing import list_names
@@ -19,8 +21,19 @@ from mldfr.cli.serve import serve
 from mldfr.cli.train import train
 from mldfr.parallel import wait_asleep
 
+
+class Program(TyperGroup):
+    """The verbs; whichever is run, what ends it from outside is said in one line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb."""
+        with one_line():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
     name="mldfr",
+    cls=Program,
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},

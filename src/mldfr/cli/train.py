@@ -1,10 +1,12 @@
 """`mldfr train`: from pictures with labels to a localizer."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
 
+from mldfr.cli.entry import says_how_far
 from mldfr.cli.usage import usage_errors
 
 
@@ -65,7 +67,9 @@ def train(
     from mldfr.training.course import TrainingError
 
     try:
-        run.train()
+        resumed = f"mldfr train --resume --out {quote(str(out))}"
+        with says_how_far(lambda: f"in epoch {run.course.epoch + 1}; go on with: {resumed}"):
+            run.train()
     except TrainingError as error:
         typer.echo(f"mldfr: {error}", err=True)
         raise typer.Exit(1) from error

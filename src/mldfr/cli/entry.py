@@ -1,0 +1,142 @@
+"""Where the program begins and ends: signals, and files that cannot be used, end it with one line and no traceback."""
+
+import errno
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from mldfr.files import FULL, WriteError
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+IMPATIENT = 1.0
+"""Seconds after which a second signal is one: a terminal and a parent process may both pass on the first."""
+
+SHORT = FULL | {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+"""What a machine may lack, whatever the file."""
+
+
+class Stopped(KeyboardInterrupt):
+    """What a signal raises in the main thread.
+
+    Args:
+        number: Of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class _Signals:
+    """The program's handler: the first signal raises `Stopped`, and one that comes later ends the process at once."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._first = 0.0
+
+    def listen(self) -> None:
+        """Take over; what was told to be ignored, as by `nohup`, stays ignored."""
+        for name in SIGNALS:
+            number = getattr(signal, name, None)  # Windows has not all of them
+            if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.number is None:
+            self.number, self._first = number, time.monotonic()
+            raise Stopped(number)
+        if time.monotonic() - self._first > IMPATIENT:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+
+_signals = _Signals()
+
+
+def main() -> None:
+    """The program. Signals are heard from here on, while its modules are imported, too."""
+    _signals.listen()
+    threading.excepthook = _thread_failed
+    with one_line():
+        from mldfr.cli.main import app
+
+        try:
+            app(prog_name="mldfr")
+        finally:
+            _flush()
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """Print a traceback, but where a thread found a disk full: that is raised again where its work is waited for."""
+    if not (isinstance(failed.exc_value, OSError) and failed.exc_value.errno in FULL):
+        threading.__excepthook__(failed)
+
+
+def _flush() -> None:
+    """Write what is left of the output, so that Python does not find out afterwards that it cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno != errno.EPIPE:  # a reader that has seen enough
+            raise WriteError.of("standard output", error) from error
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """End the program with one line where the block ends with a signal, or a file that nobody handled; pass on bugs.
+
+    Raises:
+        SystemExit: 130 after ctrl-C, 143 after SIGTERM, 129 after SIGHUP; 1 where a disk is full or a file cannot be
+            read; 2 where a place cannot be written to, so that another has to be named.
+    """
+    try:
+        yield
+    except BaseException as error:
+        ended = _ended(error)
+        if ended is None:
+            raise
+        line, code = ended
+        if os.environ.get("RANK", "0") == "0":  # torchrun stops all its processes alike
+            print(f"mldfr: {line}", file=sys.stderr, flush=True)
+        raise SystemExit(code) from error
+
+
+def _ended(error: BaseException) -> tuple[str, int] | None:
+    """The last line and the exit code; None for what is no business of the system's."""
+    notes = "; ".join(getattr(error, "__notes__", ()))
+    stopped = f"stopped {notes}" if notes else "stopped"
+    # What a signal raises in the middle of an import may come out as an ImportError.
+    interrupted = _signals.number is not None and isinstance(error, Exception) and not hasattr(error, "exit_code")
+    if isinstance(error, KeyboardInterrupt) or interrupted:
+        return stopped, 128 + (getattr(error, "number", None) or _signals.number or signal.SIGINT)
+    if not isinstance(error, OSError) or error.errno == errno.EPIPE:
+        return None
+    if isinstance(error, WriteError):
+        what, code = str(error), 1 if error.full else 2
+    elif error.errno is not None and error.filename is not None:
+        what, code = f"{os.fsdecode(error.filename)}: {error.strerror}", 1
+    elif error.errno in SHORT:
+        what, code = f"the machine has no more to give ({error.strerror})", 1
+    else:
+        return None
+    return (f"{what}; {stopped}" if notes else what), code
+
+
+@contextmanager
+def says_how_far(how: Callable[[], str]) -> Iterator[None]:
+    """Let the program's last line say how far it came and how it goes on, where something stops the block.
+
+    Args:
+        how: What stands behind "stopped", such as "after 60 of 200; the same command goes on".
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, OSError) as error:
+        error.add_note(how())
+        raise
