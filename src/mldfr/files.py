@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import RawIOBase
 from pathlib import Path
 from secrets import token_hex
 
@@ -61,15 +62,16 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: Path, *, deep: bool = False) -> None:
+def remove_leftovers(folder: Path, *, of: str = "", deep: bool = False) -> None:
     """Delete the temporary files that `replacing` left in a folder because its process was killed.
 
     Args:
-        folder: Where; no other process may be at work there.
+        folder: Where; no other process may be writing such files there.
+        of: How the names of the files begin that were to be made.
         deep: Also in the folders inside.
     """
     for file in folder.glob("**/.*" if deep else ".*"):
-        if LEFTOVER.fullmatch(file.name) and file.is_file():
+        if file.name[1:].startswith(of[:40]) and LEFTOVER.fullmatch(file.name) and file.is_file():
             file.unlink(missing_ok=True)
 
 
@@ -87,7 +89,9 @@ def writing(path: Path, made: Path | None = None) -> Iterator[None]:
         yield
     except Exception as error:
         reason = _of_system(error) or _why_no_more(made)
-        if reason is None or reason.filename == str(path) or not _is_about(reason, {path, made or path}):
+        if reason is None or not _is_about(reason, {path, made or path}):
+            raise
+        if isinstance(reason, WriteError) and reason.filename == str(path):
             raise
         raise WriteError.of(path, reason) from error
 
@@ -142,6 +146,13 @@ def filling(folder: Path) -> Iterator[None]:
         raise
 
 
+def write_all(file: RawIOBase, text: str) -> None:
+    """Write a text into an unbuffered file, which may take a part of it at a time."""
+    content = memoryview(text.encode("utf-8"))
+    while content:
+        content = content[file.write(content) or 0 :]
+
+
 def add_text(file: Path, text: str) -> None:
     """Add to the end of a file, and nothing if not all of it can be added.
 
@@ -150,10 +161,8 @@ def add_text(file: Path, text: str) -> None:
     """
     with writing(file), file.open("ab", buffering=0) as end:
         size = end.tell()
-        content = memoryview(text.encode("utf-8"))
         try:
-            while content:
-                content = content[end.write(content) :]
+            write_all(end, text)
         except BaseException:
             with suppress(OSError):
                 end.truncate(size)

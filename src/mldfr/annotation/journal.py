@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
-
 from mldfr.annotation.listing import PARTS, Item, Listing, Shard, checksum, part_files
 from mldfr.annotation.work import Row
 from mldfr.data import DataError
-from mldfr.files import WriteError, replacing, writing
+from mldfr.files import replacing, writing
+from mldfr.jobs.lock import locked
 from mldfr.json_files import append_line, cut_unfinished, differences, parse, read_json, write_json
 
 
@@ -42,7 +42,7 @@ class Journal:
         self._shard, self._listing, self._whole = shard, listing, whole
         self._setting: dict[str, Any] = json.loads(json.dumps(setting))
         self._folder, self._stem = folder, folder / PARTS / str(shard)
-        self._lock = FileLock(self._stem.with_suffix(".lock"), timeout=0)
+        self._held = ExitStack()
         self._done: set[str] = set()
         self._failed: dict[str, str] = {}
 
@@ -51,24 +51,17 @@ class Journal:
         return self._stem.with_suffix(".jsonl")
 
     def __enter__(self) -> Self:
-        try:
-            self._stem.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
-        except Timeout as error:
-            raise DataError(f"{self._rows}: another process is annotating this part") from error
-        except OSError as error:
-            raise WriteError.of(self._stem.parent, error) from error
-        try:
+        busy = f"{self._rows}: another process is annotating this part"
+        with ExitStack() as stack:
+            stack.enter_context(locked(self._stem.with_suffix(".lock"), busy=busy))
             self._go_on()
-        except BaseException:
-            self._lock.release()
-            raise
+            self._held = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
+        self._held.close()
 
     def _go_on(self) -> None:
         """Take what is there, if it belongs to the same setting; of a listing that has changed what still holds."""
