@@ -112,9 +112,12 @@ def test_a_folder_with_a_broken_picture(album, tmp_path):
     assert "2 failed" in done.stderr
     assert "\x1b" not in done.stderr  # no progress bar in a pipe
     assert everything(tmp_path / "located") == [
+        ".overlays.lock",
+        ".predictions.lock",
         "overlays/cat.jpg",
         "overlays/cat.png.jpg",
         "overlays/trip/ünïcode [1].jpg",
+        "predictions.about.json",
         "predictions.jsonl",
     ]
     lines = [json.loads(line) for line in (tmp_path / "located" / "predictions.jsonl").read_text().splitlines()]
@@ -141,7 +144,7 @@ def test_classes_out_and_jsonl(album, tmp_path):
     (line,) = map(json.loads, (tmp_path / "c" / "d.jsonl").read_text().splitlines())
     assert [label["class_name"] for label in line["labels"]] == ["tabby", "tiger cat"]
     assert all(len(label["boxes"]) == 1 for label in line["labels"])
-    assert everything(tmp_path / "a") == ["b/overlays/cat.jpg"]
+    assert everything(tmp_path / "a") == ["b/.overlays.lock", "b/overlays/cat.jpg"]
 
 
 def test_a_second_run_does_not_find_the_first_ones_overlays(album):
@@ -192,8 +195,8 @@ def test_a_device_is_written_to_and_not_replaced(album, tmp_path):
         (["--top-k", "1001"], "cannot be had"),
         (["--model", "imagnet"], "imagnet: no such model file or run folder, and no known model; known: imagenet"),
         (["--device", "abacus"], "device 'abacus' cannot be used"),
-        (["--out", "file"], "nothing can be written to file/overlays (Not a directory)"),
-        (["--jsonl", "file/x.jsonl", "--out", "album"], "nothing can be written to file (File exists)"),
+        (["--out", "file"], "file/overlays: cannot be written (Not a directory)"),
+        (["--jsonl", "file/x.jsonl", "--out", "album"], "file: cannot be written (File exists)"),
         (["--jsonl", "album", "--out", "album"], "--jsonl album is a folder"),
         (["--device", "meta"], "device 'meta' cannot be used"),
         (["--no-such-option"], "No such option"),

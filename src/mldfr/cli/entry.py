@@ -103,7 +103,8 @@ def one_line() -> Iterator[None]:
             raise
         line, code = ended
         if os.environ.get("RANK", "0") == "0":  # torchrun stops all its processes alike
-            print(f"mldfr: {line}", file=sys.stderr, flush=True)
+            text = line.encode("utf-8", "backslashreplace").decode()  # names may be no text
+            print(f"mldfr: {text}", file=sys.stderr, flush=True)
         raise SystemExit(code) from error
 
 

@@ -1,18 +1,17 @@
 """`mldfr locate`: pictures in, overlays and predictions out."""
 
-import json
-import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mldfr.cli.entry import says_how_far
 from mldfr.cli.options import (
     BatchSize,
     BoxRule,
@@ -24,13 +23,15 @@ from mldfr.cli.options import (
     Threshold,
     checked_rules,
 )
+from mldfr.cli.results import OVERLAYS, Stream, open_results, overlay_names, setting_of
 from mldfr.cli.usage import usage_errors
+from mldfr.files import WriteError, replacing, writing
 
 if TYPE_CHECKING:
-    from mldfr.images import ImageError, ImageFile
+    from mldfr.images import ImageError
+    from mldfr.jobs.journal import LineJournal
     from mldfr.predict import Located, Wanted
 
-OVERLAYS = "overlays"
 PREDICTIONS = "predictions.jsonl"
 
 Paths = Annotated[
@@ -58,11 +59,15 @@ def locate(
         str | None,
         typer.Option(metavar="FILE|-", help="Where the predictions go instead; - is standard output."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace predictions of another model, setting or other pictures.")
+    ] = False,
     batch_size: BatchSize = 1,
 ) -> None:
     """Say what is in pictures and where: a heat map with boxes for each, and a line of JSON.
 
-    A picture that cannot be read is reported on standard error and the run goes on; the exit code is 1 then.
+    Whatever stops it, the same command goes on, and looks only at pictures that are new or have changed. A picture
+    that cannot be read is reported on standard error and the run goes on; the exit code is 1 then.
     """
     # Pillow warns of doubtful files without naming them; what matters is reported below, with the name.
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -82,51 +87,72 @@ def locate(
     from mldfr.deployment.loading import open_locator
 
     files = [item for item in found if isinstance(item, ImageFile)]
+    overlays = dict(zip((str(file.path) for file in files), overlay_names(files), strict=True))
     predictions = jsonl or str(out / PREDICTIONS)
-    with usage_errors():
-        localizer = open_locator(model, device=device)
-        results = localizer.locate_all([file.path for file in files], classes=wanted, batch_size=batch_size, **rules)
-        _make_room(out / OVERLAYS, predictions)
     start = time.perf_counter()
-    failed = 0
-    for error in chain(
-        (item for item in found if isinstance(item, ImageError)),
-        _save_all(results, files, out / OVERLAYS, predictions),
-    ):
-        typer.echo(f"mldfr: {error}", err=True)
-        failed += 1
+    with ExitStack() as stack:
+        with usage_errors():
+            localizer = open_locator(model, device=device)
+            localizer.locate_all((), classes=wanted, batch_size=batch_size, **rules)  # says what is wrong with them
+            _make_room(out / OVERLAYS, predictions)
+            setting = setting_of(model, localizer, wanted, rules)
+            results = stack.enter_context(open_results(predictions, setting, overlays, out, overwrite=overwrite))
+        pending = results.pending()
+        located = localizer.locate_all(pending, classes=wanted, batch_size=batch_size, **rules)
+        saved = _save_all(located, {name: out / OVERLAYS / overlays[name] for name in pending}, results)
+        failed = _tell(chain((item for item in found if isinstance(item, ImageError)), saved))
     seconds = time.perf_counter() - start
     places = f"overlays in {out / OVERLAYS}" + ("" if predictions == "-" else f", predictions in {predictions}")
-    typer.echo(f"located {len(found) - failed} of {len(found)} pictures in {seconds:.1f} s: {places}", err=True)
+    took = f"in {seconds:.1f} s" if pending else "before"
+    typer.echo(f"located {len(found) - failed} of {len(found)} pictures {took}: {places}", err=True)
     if failed:
         typer.echo(f"{failed} failed, see above", err=True)
         raise typer.Exit(1)
 
 
+def _tell(errors: "Iterable[ImageError]") -> int:
+    """Say each error when it comes, and count them."""
+    count = 0
+    for error in errors:
+        typer.echo(f"mldfr: {error}", err=True)
+        count += 1
+    return count
+
+
 def _save_all(
-    results: "Iterator[Located | ImageError]", files: "Sequence[ImageFile]", overlays: Path, predictions: str
+    results: "Iterator[Located | ImageError]", targets: "Mapping[str, Path]", lines: "LineJournal | Stream"
 ) -> "Iterator[ImageError]":
-    """Write an overlay and a line for each picture that was located; give the others."""
+    """Write an overlay, and then a line, for each picture that was located; give the others."""
     from rich.console import Console
     from rich.progress import track
 
     from mldfr.images import ImageError
     from mldfr.parallel import ahead
 
-    targets = (overlays / name for name in _overlay_names(files))
     console = Console(stderr=True)
-    with ThreadPoolExecutor(max_workers=1) as writer, _lines_to(predictions) as lines:
-        saved = ahead(writer, _save, zip(results, targets, strict=True), depth=2)
-        for result, error in track(saved, "locating", len(files), console=console, disable=not console.is_terminal):
+    before, count, how = len(lines), 0, "" if isinstance(lines, Stream) else "; the same command goes on"
+    total = before + len(targets)
+    if before and targets:
+        typer.echo(f"going on: {before:,} of {total:,} pictures are already located", err=True)
+    with (
+        says_how_far(lambda: f"after {before + count} of {total}{how}"),
+        ThreadPoolExecutor(max_workers=1) as writer,
+    ):
+        saved = ahead(writer, _save, zip(results, targets.values(), strict=True), depth=2)
+        for result, error in track(saved, "locating", len(targets), console=console, disable=not console.is_terminal):
             if not isinstance(result, ImageError):
-                print(json.dumps(result.to_json()), file=lines, flush=True)
+                lines.add(result.to_json())
+            count += 1
             if error is not None:
                 yield error
 
 
 def _save(located: "tuple[Located | ImageError, Path]") -> "tuple[Located | ImageError, ImageError | None]":
-    """Write the overlay, if there is one to write; say what went wrong, if anything did."""
-    from mldfr.files import replacing
+    """Write the overlay, if there is one to write; say what went wrong, if anything did.
+
+    Raises:
+        WriteError: The disk is full, so that there is no use in going on.
+    """
     from mldfr.images import ImageError
 
     result, path = located
@@ -135,8 +161,10 @@ def _save(located: "tuple[Located | ImageError, Path]") -> "tuple[Located | Imag
     try:
         with replacing(path) as temporary:
             result.draw().save(temporary, quality=90)
-    except OSError as error:
-        return result, ImageError(result.image, f"its overlay {path} cannot be written ({error.strerror or error})")
+    except WriteError as error:
+        if error.full:
+            raise
+        return result, ImageError(result.image, f"its overlay {path} cannot be written ({error.strerror})")
     return result, None
 
 
@@ -144,49 +172,14 @@ def _make_room(overlays: Path, predictions: str) -> None:
     """Make the folders of the results.
 
     Raises:
-        ValueError: They cannot be made, or a folder stands where the predictions shall go.
+        WriteError: They cannot be made.
+        ValueError: A folder stands where the predictions shall go.
     """
-    folders = [overlays] if predictions == "-" else [overlays, Path(predictions).parent]
-    for folder in folders:
-        try:
+    for folder in [overlays] if predictions == "-" else [overlays, Path(predictions).parent]:
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(f"nothing can be written to {folder} ({error.strerror})") from error
     if predictions != "-" and Path(predictions).is_dir():
         raise ValueError(f"--jsonl {predictions} is a folder, not a file")
-
-
-def _overlay_names(files: "Sequence[ImageFile]") -> list[Path]:
-    """A name of its own for each picture's overlay: cat.jpg; where that is taken cat.png.jpg; then cat-2.jpg."""
-    taken: set[str] = set()
-    names = []
-    for relative in (file.relative for file in files):
-        choices = [relative.with_suffix(".jpg"), relative.with_name(relative.name + ".jpg")]
-        number = 2
-        while str(choices[0]).casefold() in taken:
-            choices.pop(0)
-            if not choices:
-                choices.append(relative.with_name(f"{relative.stem}-{number}.jpg"))
-                number += 1
-        taken.add(str(choices[0]).casefold())
-        names.append(choices[0])
-    return names
-
-
-@contextmanager
-def _lines_to(name: str) -> Iterator[TextIO]:
-    """Standard output for "-"; a pipe or a device as it is; else a file that has its name only when it is whole."""
-    if name == "-":
-        yield sys.stdout
-        return
-    if Path(name).exists() and not Path(name).is_file():
-        with Path(name).open("w", encoding="utf-8") as lines:
-            yield lines
-        return
-    from mldfr.files import replacing
-
-    with replacing(Path(name)) as temporary, temporary.open("w", encoding="utf-8") as lines:
-        yield lines
 
 
 def _wanted(classes: str, top_k: int) -> "Wanted":
