@@ -13,6 +13,9 @@ from types import FrameType
 from mldfr.files import FULL, WriteError
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+SIGNALLED = 128
+"""What a shell adds to a signal's number."""
+
 IMPATIENT = 1.0
 """Seconds after which a second signal is one: a terminal and a parent process may both pass on the first."""
 
@@ -102,6 +105,8 @@ def one_line() -> Iterator[None]:
         if ended is None:
             raise
         line, code = ended
+        if _signals.number is not None:  # it may have reached workers as well, whose end libraries complain of
+            sys.unraisablehook = lambda failed: None
         if os.environ.get("RANK", "0") == "0":  # torchrun stops all its processes alike
             text = line.encode("utf-8", "backslashreplace").decode()  # names may be no text
             print(f"mldfr: {text}", file=sys.stderr, flush=True)
@@ -115,7 +120,7 @@ def _ended(error: BaseException) -> tuple[str, int] | None:
     # What a signal raises in the middle of an import may come out as an ImportError.
     interrupted = _signals.number is not None and isinstance(error, Exception) and not hasattr(error, "exit_code")
     if isinstance(error, KeyboardInterrupt) or interrupted:
-        return stopped, 128 + (getattr(error, "number", None) or _signals.number or signal.SIGINT)
+        return stopped, SIGNALLED + (getattr(error, "number", None) or _signals.number or signal.SIGINT)
     if not isinstance(error, OSError) or error.errno == errno.EPIPE:
         return None
     if isinstance(error, WriteError):
