@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -191,6 +192,7 @@ def test_older_predictions_are_not_replaced_unasked(photos, model, arguments, sa
 
 
 def test_another_model_and_files_of_others_are_refused(photos, model, tmp_path):
+    torch.manual_seed(1)
     other = tmp_path / "other.safetensors"
     mldfr.Localizer.create("mobilenet_v2", class_names=["cat", "dog"], recalibration="none").save(other)
     locate(model, photos)
