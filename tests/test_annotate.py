@@ -430,11 +430,12 @@ def test_a_data_set_is_annotated_in_all_its_splits_each_picture_once(model, pict
     assert {item.name.split("/")[0] for item in only.items} == {"test"}
 
 
-def test_names_without_unicode_are_failures(model, pictures, tmp_path):
+def test_names_without_unicode_are_written_with_escapes(model, pictures, tmp_path):
     shutil.copy(pictures / "cat/a.jpg", os.fsencode(pictures) + b"/cat/\xff.jpg")
-    annotate(model, pictures, tmp_path / "out", code=1)
-    (row,) = table(tmp_path / "out" / "failed.csv")
-    assert "name in Unicode" in row["reason"]
+    assert "1 pictures have names that are no UTF-8" in annotate(model, pictures, tmp_path / "out").output
+    assert table(tmp_path / "out" / "failed.csv") == []
+    _, images = FORMATS["coco"].read(tmp_path / "out" / "annotations.json")
+    assert r"cat/\xff.jpg" in {image.name for image in images}
 
 
 def test_shards_share_the_pictures_and_keep_them_when_others_are_added(pictures):

@@ -503,7 +503,7 @@ def broken(root):
     union = [*train, Sample("own", picture(root / "own.png"), (0,))]
     splits = {"train": tuple(train), "test": tuple(test), "trainval": tuple(union)}
     passed_over = (PassedOver(root / "raw.cr2", "why"), PassedOver(root / "Thumbs.db", JUNK))
-    return DataSet(("x", "y"), splits, problems=("note",), passed_over=passed_over)
+    return DataSet(("x", "y "), splits, problems=("note",), passed_over=passed_over)
 
 
 def test_survey_finds_what_is_wrong(tmp_path):
@@ -526,7 +526,8 @@ def test_survey_finds_what_is_wrong(tmp_path):
     assert [where for where, _ in found["size"]] == ["train: resized", "trainval: resized"]
     assert "is 30x40; its boxes belong to 60x80 (height x width): a plain resize" in found["size"][0][1]
     assert ("train: gone", "no label") in found["unlabeled"]
-    assert found["class"] == [("test", "1 of 2 classes have no images: y")]
+    assert found["class"] == [("test", "1 of 2 classes have no images: y ")]
+    assert found["name"] == [("'y '", "no annotation format holds blanks around a name")]
     assert found["layout"] == [("", "note")]
     assert found["unread"] == [("1 .cr2", f"why; such as {tmp_path / 'raw.cr2'}")]
     assert found["junk"] == [("1 Thumbs.db", f"such as {tmp_path / 'Thumbs.db'}")]

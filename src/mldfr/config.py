@@ -14,6 +14,7 @@ from mldfr.recalibration import CONVOLUTION, POOLING
 from mldfr.refinement import AS_DRAWN, REFINEMENTS
 from mldfr.registry import Registry
 from mldfr.score_maps import NORMALIZERS
+from mldfr.text import plain
 
 Triple = tuple[float, float, float]
 Scale = Annotated[float, Field(gt=0, le=16, allow_inf_nan=False)]
@@ -126,6 +127,11 @@ class Card(Strict):
     """The recipe, free-form."""
     versions: dict[str, str] = {}
     """Versions of the software that wrote the file."""
+
+    @field_validator("class_names", "training", mode="before")
+    @classmethod
+    def _unicode(cls, value: Any) -> Any:
+        return plain(value)
 
     @model_validator(mode="after")
     def _one_name_per_class(self) -> "Card":

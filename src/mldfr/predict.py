@@ -27,6 +27,7 @@ from mldfr.parallel import ahead, in_batches, spread
 from mldfr.pyramid import Activation, mscam, short_side
 from mldfr.refinement import AS_DRAWN, REFINEMENTS, refined
 from mldfr.score_maps import NORMALIZERS
+from mldfr.text import class_name
 from mldfr.types import Boxes, Float32Array, Label, Prediction, UInt8Array
 from mldfr.weights import WeightsError, fingerprint
 
@@ -246,6 +247,7 @@ def class_indices(card: Card, wanted: Wanted) -> int | list[int]:
 def _class_index(names: ClassNames, name: str | int) -> int:
     """The class of a name, or of a number; text is a number only where the model's names are none themselves."""
     if isinstance(name, str):
+        name = class_name(name)
         matches = names.find(name)
         if len(matches) == 1:
             return matches[0]

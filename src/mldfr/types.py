@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mldfr.text import escaped
+
 BoolArray = npt.NDArray[np.bool_]
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
@@ -131,7 +133,7 @@ class Prediction:
     def to_json(self) -> dict[str, Any]:
         """The prediction as plain JSON values."""
         return {
-            "image": self.image,
+            "image": escaped(self.image),
             "height": self.height,
             "width": self.width,
             "labels": [label.to_json() for label in self.labels],
@@ -157,7 +159,8 @@ class Sample:
     """A picture of a data set and what is known of it.
 
     Attributes:
-        id: Its name in the set, unlike any other in its split: a path with `/`, relative to the images' folder.
+        id: Its name in the set, unlike any other in its split: a path with `/`, relative to the images' folder. As it
+            is written into files, it is Unicode: what is not is `escaped`.
         path: The picture's file.
         labels: Classes of the image, each once, ascending; several only in multi-label sets, none where none is known.
         objects: The boxes that the set has for evaluation. Training never sees them.
@@ -173,3 +176,6 @@ class Sample:
     masks: tuple[Path, ...] = ()
     ignore: Path | None = None
     size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", escaped(self.id))

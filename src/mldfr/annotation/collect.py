@@ -14,6 +14,7 @@ from mldfr.data import DataError
 from mldfr.exports import FORMATS, AnnotatedImage, ObjectBox
 from mldfr.files import replacing
 from mldfr.json_files import differences, read_json
+from mldfr.text import ESCAPED
 
 FAILED = "failed.csv"
 
@@ -160,7 +161,7 @@ def write_failed(collection: Collection, out: Path) -> int:
     count = 0
     with (
         replacing(out / FAILED) as temporary,
-        temporary.open("w", encoding="utf-8", newline="", errors="backslashreplace") as file,
+        temporary.open("w", encoding="utf-8", newline="", errors=ESCAPED) as file,
     ):
         table = csv.writer(file)
         table.writerow(("image", "reason"))

@@ -14,6 +14,7 @@ from mldfr.data import READERS, DataError, DataSet, open_data, parse_source
 from mldfr.data.class_names import match_classes
 from mldfr.exports import AnnotatedImage, ExportError
 from mldfr.images import ImageError, PassedOver, find_images
+from mldfr.text import escaped, is_escape_of
 from mldfr.types import Sample
 
 MAPS, PARTS = "score-maps", "parts"
@@ -29,7 +30,7 @@ class Item:
 
     Attributes:
         index: Its place in the listing, from 0.
-        name: Its path with `/`, relative to the folder of the pictures.
+        name: Its path with `/`, relative to the folder of the pictures; what is no Unicode is `escaped`.
         path: Its file.
         labels: The classes to look for, in the model's numbers; none where the model shall say.
         size: Bytes of the file; -1 where it is not there.
@@ -66,6 +67,11 @@ class Listing:
         without = sum(not item.labels for item in self.items)
         return without if without < len(self.items) else 0
 
+    @property
+    def renamed(self) -> int:
+        """How many pictures have another name in annotation files, since their own is no UTF-8."""
+        return sum(is_escape_of(item.name, str(item.path)) for item in self.items)
+
     def digest(self) -> str:
         """SHA-256 of names, labels and sizes."""
         digest = hashlib.sha256()
@@ -100,7 +106,7 @@ class Shard:
 
     def __contains__(self, item: Item) -> bool:
         # By the name and not by the place, so that a picture stays in its part when others are added.
-        return crc32(item.name.encode("utf-8", "surrogatepass")) % self.count == self.number - 1
+        return crc32(item.name.encode()) % self.count == self.number - 1
 
     def __str__(self) -> str:
         return f"{self.number}-of-{self.count}"
@@ -221,9 +227,9 @@ def _listing(found: Iterable[_Found | ImageError]) -> Listing:
     failed: dict[str, str] = {}
     for each in found:
         if isinstance(each, ImageError):
-            failed[each.path] = each.reason
+            failed[escaped(each.path)] = each.reason
             continue
-        name, path, labels = each
+        name, path, labels = escaped(each[0]), *each[1:]
         if _holds_maps(path.absolute().parent):
             continue
         if name in items:

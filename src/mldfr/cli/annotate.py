@@ -23,6 +23,7 @@ from mldfr.cli.options import (
     checked_rules,
 )
 from mldfr.cli.usage import usage_errors
+from mldfr.text import one_line
 
 if TYPE_CHECKING:
     from mldfr.annotation.collect import Collection
@@ -133,6 +134,8 @@ def annotate(
     if unlabeled := plan.listing.unlabeled:
         known = f"{unlabeled:,} of {len(plan.listing.items):,} pictures have no label"
         typer.echo(f"{known}; the model says what is in them", err=True)
+    if renamed := plan.listing.renamed:
+        typer.echo(f"{renamed:,} pictures have names that are no UTF-8; annotations write them with escapes", err=True)
     from mldfr.annotation.journal import Journal
     from mldfr.annotation.work import has_maps
 
@@ -194,7 +197,7 @@ def _work_through(rows: "Iterator[Row]", journal: "Journal") -> int:
             journal.add(row)
             worked += 1
             if "error" in row:
-                typer.echo(f"mldfr: {row['name']}: {row['error']}", err=True)
+                typer.echo(one_line(f"mldfr: {row['name']}: {row['error']}"), err=True)
                 failed += 1
     return failed
 
@@ -250,7 +253,7 @@ def _finish(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> None:
                 problems.append(str(error))
     _say(collection, files, failed, out)
     for problem in problems:
-        typer.echo(f"mldfr: {problem}", err=True)
+        typer.echo(one_line(f"mldfr: {problem}"), err=True)
     if failed or problems:
         raise typer.Exit(1)
 

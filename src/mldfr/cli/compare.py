@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mldfr.cli.usage import usage_errors
+from mldfr.text import plain
 
 if TYPE_CHECKING:
     from mldfr.evaluation.comparison import Row
@@ -40,7 +41,7 @@ def compare(
             for path, other, rows in zip(reports[1:], others, tables, strict=True)
         ]
         content = {"file": str(reports[0]), "setting": first["setting"], "compared": compared}
-        typer.echo(json.dumps(content, indent=1))
+        typer.echo(json.dumps(plain(content), indent=1))
         return
     for path, other, rows in zip(reports[1:], others, tables, strict=True):
         different = differences(other["setting"], first["setting"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mldfr.cli.usage import usage_errors
+from mldfr.text import one_line, plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +31,7 @@ HEADINGS = {
     "box": "Boxes without area or outside their image",
     "unlabeled": "Images without a label",
     "class": "Classes without images, or with names much alike",
+    "name": "Names that annotation formats do not hold as they are",
     "layout": "Left out when reading",
     "unread": "Files that are not read",
     "junk": "Passed over, left by systems and programs",
@@ -96,10 +98,10 @@ def _report(found: "DataSet", sheet: Path, *, thorough: bool, as_json: bool) -> 
     with usage_errors():
         written = _write_sheet(found, sheet)
     waiting = Console(stderr=True)
-    with waiting.status("opening the pictures") if waiting.is_terminal else nullcontext():
+    with waiting.status("opening the pictures", spinner="line") if waiting.is_terminal else nullcontext():
         surveyed = survey(found, thorough=thorough)
     if as_json:
-        typer.echo(json.dumps({**asdict(surveyed), "sheet": str(sheet) if written else None}, indent=2))
+        typer.echo(json.dumps(plain({**asdict(surveyed), "sheet": str(sheet) if written else None}), indent=2))
     else:
         _print(Console(), surveyed)
     typer.echo(f"contact sheet: {sheet}" if written else "no contact sheet, for there are no images", err=True)
@@ -139,7 +141,7 @@ def _print(console: "Console", surveyed: "Survey") -> None:
 
 def _lines(problems: "list[Problem]") -> Iterator[str]:
     for problem in problems[:SHOWN_PROBLEMS]:
-        yield f"{problem.where}: {problem.message}" if problem.where else problem.message
+        yield one_line(f"{problem.where}: {problem.message}" if problem.where else problem.message)
     if len(problems) > SHOWN_PROBLEMS:
         yield f"... and {len(problems) - SHOWN_PROBLEMS:,} more; --json has all"
 
@@ -183,7 +185,7 @@ def _classes_table(surveyed: "Survey", shown: Sequence[str]) -> "Table":
     for name in surveyed.splits:
         table.add_column(Text(name), justify="right")
     for name in shown:
-        table.add_row(Text(name), *(f"{split.per_class[name]:,}" for split in surveyed.splits.values()))
+        table.add_row(Text(one_line(name)), *(f"{split.per_class[name]:,}" for split in surveyed.splits.values()))
     return table
 
 

@@ -65,7 +65,7 @@ def main() -> None:
     """The program. Signals are heard from here on, while its modules are imported, too."""
     _signals.listen()
     threading.excepthook = _thread_failed
-    with one_line():
+    with ending_in_one_line():
         from mldfr.cli.main import app
 
         try:
@@ -91,7 +91,7 @@ def _flush() -> None:
 
 
 @contextmanager
-def one_line() -> Iterator[None]:
+def ending_in_one_line() -> Iterator[None]:
     """End the program with one line where the block ends with a signal, or a file that nobody handled; pass on bugs.
 
     Raises:

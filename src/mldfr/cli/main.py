@@ -8,8 +8,9 @@ from typer.core import TyperGroup
 from mldfr.cli.annotate import annotate, merge
 from mldfr.cli.compare import compare
 from mldfr.cli.complexity import complexity
+from mldfr.cli.console import open_to_all_text
 from mldfr.cli.data import data
-from mldfr.cli.entry import one_line
+from mldfr.cli.entry import ending_in_one_line
 from mldfr.cli.evaluate import evaluate
 from mldfr.cli.export import export
 from mldfr.cli.listing import list_names
@@ -22,18 +23,27 @@ from mldfr.cli.train import train
 from mldfr.parallel import wait_asleep
 
 
-class Program(TyperGroup):
+class Verbs(TyperGroup):
     """The verbs; whichever is run, what ends it from outside is said in one line."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb."""
-        with one_line():
+        with ending_in_one_line():
             return super().invoke(ctx)
 
 
-app = typer.Typer(
+class Program(typer.Typer):
+    """The command line, which writes whatever is in a name to whatever console there is."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program."""
+        open_to_all_text()
+        return super().__call__(*args, **kwargs)
+
+
+app = Program(
     name="mldfr",
-    cls=Program,
+    cls=Verbs,
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import typer
 
+from mldfr.text import one_line
+
 
 @contextmanager
 def usage_errors(kind: type[ValueError] = ValueError) -> Iterator[None]:
@@ -17,7 +19,7 @@ def usage_errors(kind: type[ValueError] = ValueError) -> Iterator[None]:
         from mldfr.config import explain
 
         message = explain(error) if isinstance(error, ValidationError) else str(error)
-        typer.echo(f"mldfr: {message}", err=True)
+        typer.echo(one_line(f"mldfr: {message}"), err=True)
         raise typer.Exit(2) from error
 
 

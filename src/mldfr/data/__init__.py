@@ -3,6 +3,7 @@
 A reader is a function from a path to a `DataSet`: one file, and one line here.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def parse_source(source: str) -> tuple[str, Path]:
         READERS.check(kind)
     except ValueError as error:
         raise DataError(f"{source}: {error}") from error
-    if not Path(path).exists():
+    if not os.path.exists(path):  # noqa: PTH110 - pathlib raises where a name is too long
         raise DataError(f"{source}: no such file or folder")
     return kind, Path(path)
 

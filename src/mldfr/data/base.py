@@ -8,6 +8,7 @@ from pathlib import Path
 from mldfr.data.class_names import ClassNames, match_classes, some
 from mldfr.data.errors import DataError as DataError
 from mldfr.images import PassedOver
+from mldfr.text import class_name, escaped
 from mldfr.types import Sample
 
 
@@ -16,7 +17,7 @@ class DataSet:
     """A data set as its reader found it.
 
     Attributes:
-        classes: K names, in the order of the labels.
+        classes: K names, in the order of the labels; what is no Unicode in them is `escaped`.
         splits: Samples by the name of their split, each in the order of the files.
         multi_label: Whether an image may have several classes.
         problems: What was wrong but could be left out, such as an annotation of a picture that is not listed.
@@ -33,6 +34,8 @@ class DataSet:
     passed_over: tuple[PassedOver, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(map(class_name, self.classes)))
+        object.__setattr__(self, "problems", tuple(map(escaped, self.problems)))
         if len(set(self.classes)) != len(self.classes):
             twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
             raise DataError(f"class names must differ; twice or more: {', '.join(twice)}")
@@ -80,6 +83,7 @@ class DataSet:
         Raises:
             DataError: A name that is no class.
         """
+        names = tuple(map(class_name, names))
         known = ClassNames(self.classes)
         number: dict[int, int] = {}
         for index, name in enumerate(names):

@@ -14,7 +14,9 @@ from typing import NamedTuple
 from mldfr.data.base import DataSet
 from mldfr.data.class_names import alike
 from mldfr.data.sizes import size_error
+from mldfr.exports.checks import faults_of_classes
 from mldfr.images import JUNK, ImageError, PassedOverKind, image_size, passed_over_kinds, read_image
+from mldfr.text import escaped, is_escape_of
 from mldfr.types import Sample
 
 TRAINVAL = "trainval"
@@ -25,13 +27,17 @@ TOLERANCE = 1.0
 
 UNLIKE = "capitals, blanks, underscores or the form of Unicode"
 
-KINDS = ("missing", "unreadable", "leak", "duplicate", "size", "box", "unlabeled", "class", "layout", "unread", "junk")
+KINDS = (
+    *("missing", "unreadable", "leak", "duplicate", "size", "box", "unlabeled"),
+    *("class", "name", "layout", "unread", "junk"),
+)
 """Kinds of problems, the worst first.
 
 A picture's or a mask's file is not there; it cannot be read; the same picture is in several splits; it is in one split
 several times; its boxes were drawn in a picture of another size; a box is inverted or outside its image; an image has
-no label; a class has no images in a split, or a name much like another's; what the reader found; files that might be
-meant as pictures but are not read; what systems and programs left there.
+no label; a class has no images in a split, or a name much like another's; the name of a class or of a picture is none
+for annotation formats; what the reader found; files that might be meant as pictures but are not read; what systems and
+programs left there.
 """
 
 
@@ -50,6 +56,10 @@ class Problem:
     where: str
     message: str
     count: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "where", escaped(self.where))
+        object.__setattr__(self, "message", escaped(self.message))
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,11 @@ def survey(data: DataSet, *, thorough: bool = False) -> Survey:
         problems += _wrong(split, samples, files)
         problems += _empty_classes(split, samples, data.classes)
     problems += (Problem("class", "", f"{a!r} and {b!r} differ in {UNLIKE} alone") for a, b in alike(data.classes))
+    problems += (
+        Problem("name", repr(name), f"no annotation format holds {fault}")
+        for name, fault in faults_of_classes(data.classes).items()
+    )
+    problems += _renamed(data)
     problems += (Problem("layout", "", message) for message in data.problems)
     problems += map(_passed_over, passed_over_kinds(data.passed_over))
     splits = {split: _numbers(samples, data.classes, files) for split, samples in data.splits.items()}
@@ -225,6 +240,14 @@ def _wrong(split: str, samples: Sequence[Sample], files: Mapping[Path, _File]) -
                 height, width = actual
                 if min(x0, y0) < -TOLERANCE or x1 > width + TOLERANCE or y1 > height + TOLERANCE:
                     yield Problem("box", where, f"box ({box}) stands out of the image, {width} wide and {height} high")
+
+
+def _renamed(data: DataSet) -> Iterator[Problem]:
+    """Pictures whose names are no Unicode, in one problem for each split: there may be very many."""
+    for split, samples in data.splits.items():
+        if names := [sample.id for sample in samples if is_escape_of(sample.id, str(sample.path))]:
+            count = f"{len(names)} of {len(samples)} pictures have names that are no UTF-8"
+            yield Problem("name", split, f"{count}; models and annotations write them as {names[0]}")
 
 
 def _empty_classes(split: str, samples: Sequence[Sample], classes: Sequence[str]) -> Iterator[Problem]:

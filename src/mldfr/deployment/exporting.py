@@ -14,6 +14,7 @@ from mldfr.files import replacing
 from mldfr.network import LocalizationNetwork
 from mldfr.predict import Activator
 from mldfr.pyramid import mscam
+from mldfr.text import escaped
 from mldfr.types import UInt8Array
 
 TOLERANCE = 1e-4
@@ -59,6 +60,8 @@ def export(
     chosen, path = DEPLOYMENT_FORMATS[format], Path(path)
     if path.suffix != chosen.suffix:
         raise ValueError(f"files of the format {format} end in {chosen.suffix}; got {path}")
+    if escaped(str(path)) != str(path):
+        raise ValueError(f"{path}: expected a path in UTF-8, without which the file cannot be read again")
     if path.is_dir():
         raise ValueError(f"{path} is a folder, not a file")
     chosen.check(network)

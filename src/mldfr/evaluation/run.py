@@ -21,6 +21,7 @@ from mldfr.images import ImageError
 from mldfr.json_files import append_line, differences, id_of, parse, read_json, write_json
 from mldfr.network import LocalizationNetwork
 from mldfr.parallel import ahead
+from mldfr.text import plain
 from mldfr.types import Sample
 
 SETTING, JOURNAL = "setting.json", "images.jsonl"
@@ -205,7 +206,7 @@ def report(
     problems: Sequence[str],
     names: Mapping[int, str],
 ) -> dict[str, Any]:
-    """Everything in one piece, as it stands in `metrics.json`; NaN becomes None.
+    """Everything in one piece, as it stands in `metrics.json`; texts are Unicode, NaN becomes None.
 
     Args:
         summary: The numbers.
@@ -216,7 +217,7 @@ def report(
     """
     scores = summary.scores()
     other_size = sum(isinstance(error, SizeError) for error in failed.values())
-    return {
+    content = {
         "format_version": 1,
         "setting": dict(setting),
         "counts": {
@@ -252,6 +253,8 @@ def report(
             if each.values is not None
         },
     }
+    known: dict[str, Any] = plain(content)
+    return known
 
 
 def _number(value: float) -> float | None:

@@ -7,11 +7,12 @@
 | `predictions.jsonl` | size, probabilities, and range and file of each map; ours only |
 | `maps.json` | which model made them, and how; ours only |
 
-What is read back is what was written, to the last bit.
+What is read back is what was written, to the last bit. Of ours a name that is too long for a file is `short_enough`.
 """
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from mldfr.json_files import (
     write_json,
 )
 from mldfr.junk import without_junk
+from mldfr.text import original, short_enough
 from mldfr.types import Float32Array, Sample
 
 ABOUT, PREDICTIONS, OTHERS = "maps.json", "predictions.jsonl", "by-class"
@@ -125,7 +127,7 @@ class MapStore:
         """Add a picture."""
         maps: dict[str, dict[str, Any]] = {}
         for k, score_map in evidence.maps.items():
-            name = f"{sample.id}.npy" if sample.labels[:1] == (k,) else f"{OTHERS}/{k}/{sample.id}.npy"
+            name = short_enough(f"{sample.id}.npy" if sample.labels[:1] == (k,) else f"{OTHERS}/{k}/{sample.id}.npy")
             with replacing(self._inside(name)) as temporary:
                 np.save(temporary, score_map.values)
             maps[str(k)] = {"file": name, "range": [score_map.lowest, score_map.highest]}
@@ -182,7 +184,9 @@ class MapStore:
 
     def _foreign_file(self, sample: Sample, label: int | None) -> Path | None:
         names = self._foreign_names(sample, label)
-        return next((file for file in map(self._inside, names) if file.is_file()), None)
+        names += tuple(map(original, names))  # of another tool, which knows the picture by the bytes of its name
+        # os.path answers no where pathlib raises: names too long.
+        return next((file for file in map(self._inside, names) if os.path.isfile(file)), None)  # noqa: PTH113
 
     def _inside(self, name: str) -> Path:
         """A file of the store.

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from mldfr.exports.base import AnnotatedImage, ExportError, Format
+from mldfr.text import LONGEST
 
 UNWRITABLE = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML cannot hold, or does not give back as they were."""
@@ -18,12 +19,26 @@ def check_classes(classes: Sequence[str]) -> tuple[str, ...]:
     """
     names: set[str] = set()
     for name in classes:
-        if not name or name != name.strip() or UNWRITABLE.search(name) or "\n" in name or "\t" in name:
+        if _fault(name):
             raise ExportError(f"expected class names of one line, without blanks around them; got {name!r}")
         if name in names:
             raise ExportError(f"expected class names that differ; got {name!r} twice")
         names.add(name)
     return tuple(classes)
+
+
+def faults_of_classes(classes: Sequence[str]) -> dict[str, str]:
+    """The class names that `check_classes` will refuse, each with what no format can hold of it, in words."""
+    return {name: fault for name in classes if (fault := _fault(name))}
+
+
+def _fault(name: str) -> str:
+    if not name:
+        return "an empty name"
+    if name != name.strip():
+        return "blanks around a name"
+    broken = UNWRITABLE.search(name) or "\n" in name or "\t" in name
+    return "line ends, tabs or control characters" if broken else ""
 
 
 class Places:
@@ -38,12 +53,14 @@ class Places:
         """Take one more name.
 
         Raises:
-            ExportError: It was there before, needs a place that another needs, or has several lines in a format of
-                many files, which lists its pictures a line each.
+            ExportError: It was there before, needs a place that another needs, or has several lines or too many bytes
+                for a format of many files, which lists its pictures a line each.
         """
         if self._form.folder and name.splitlines() != [name]:
             raise ExportError(f"expected a picture's name of one line; got {name!r}; rename it")
         place = self._form.place(name)
+        if self._form.folder and any(len(part.encode()) > LONGEST for part in place.split("/")):
+            raise ExportError(f"{name}: File name too long (a part of {place} has over {LONGEST} bytes); rename it")
         folders = [str(folder) for folder in PurePosixPath(place).parents][:-1] if self._form.folder else []
         taken = [(place, self._folders.get(place)), *((spot, self._pictures.get(spot)) for spot in (place, *folders))]
         for spot, other in taken:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from mldfr.text import one_line
+
 
 class ImageError(ValueError):
     """A file that could not be used.
@@ -12,6 +14,6 @@ class ImageError(ValueError):
     """
 
     def __init__(self, path: str | Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+        super().__init__(one_line(f"{path}: {reason}"))
         self.path = str(path)
         self.reason = reason

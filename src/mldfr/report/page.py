@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mldfr.files import replacing
 from mldfr.report.blocks import Gallery, Page, Picture
 from mldfr.report.heat import data_uri
+from mldfr.text import ESCAPED
 
 
 def render(page: Page) -> str:
@@ -30,7 +31,7 @@ def write(page: Page, path: Path) -> None:
         WriteError: It cannot be written.
     """
     with replacing(path) as temporary:
-        temporary.write_text(render(page), encoding="utf-8")
+        temporary.write_text(render(page), encoding="utf-8", errors=ESCAPED)
 
 
 def _photos(page: Page) -> Iterator[tuple[str, Picture]]:

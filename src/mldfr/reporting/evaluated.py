@@ -1,6 +1,7 @@
 """An evaluation's folder: its numbers, its records, and the pictures and maps that it was made from."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from mldfr.evaluation.summary import Summary
 from mldfr.json_files import differences, read_whole_lines
 from mldfr.predict import choose_device
 from mldfr.reporting.stored import Stored, read_stored
+from mldfr.text import original
 
 SAME = ("annotations", "sha256", "maps")
 """What tells that pictures, model or maps are those that were evaluated."""
@@ -116,6 +118,12 @@ def read_evaluation(folder: Path, places: Places, *, device: str = "auto") -> Ev
         return Evaluation(folder, stored, records, None, str(error))
 
 
+def _again(place: str) -> str:
+    """A path, or KIND:PATH, under the name that it has on disk: `metrics.json` has it `escaped`."""
+    path = place.partition(":")[2] or place
+    return original(place) if os.path.exists(original(path)) and not os.path.exists(path) else place  # noqa: PTH110
+
+
 def _plan(stored: Stored, places: Places, device: str) -> Plan:
     """The evaluation's plan, made again.
 
@@ -125,9 +133,9 @@ def _plan(stored: Stored, places: Places, device: str) -> Plan:
     setting = stored.setting
     images = setting.images if places.data is None and places.images is None else places.images
     request = Request(
-        places.data or setting.data,
+        places.data or _again(setting.data),
         setting.split,
-        None if images is None else Path(images),
+        None if images is None else Path(_again(str(images))),
         setting.protocols,
         setting.scales,
         setting.normalizer,
@@ -135,9 +143,9 @@ def _plan(stored: Stored, places: Places, device: str) -> Plan:
         setting.class_agnostic,
     )
     if setting.score_maps is not None:
-        plan = plan_maps(request, Path(setting.score_maps))
+        plan = plan_maps(request, Path(_again(setting.score_maps)))
     elif setting.model is not None:
-        plan = plan_model(request, places.model or setting.model, device=device)
+        plan = plan_model(request, places.model or _again(setting.model), device=device)
     else:
         raise DataError("neither a model nor maps are named in the evaluation's setting")
     now = json.loads(json.dumps({key: plan.setting.get(key) for key in SAME}))

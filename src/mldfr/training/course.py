@@ -9,6 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from mldfr.text import one_line
 from mldfr.training import checkpoint
 from mldfr.training.examples import Batch, Example
 from mldfr.training.run_folder import Epoch
@@ -91,7 +92,7 @@ class Course:
         outcome, examples = self._pending
         self._pending = None
         loss = torch.stack(outcome.losses).mean().item()
-        self._last = [str(examples[index].path) for index in outcome.indices]
+        self._last = [one_line(str(examples[index].path)) for index in outcome.indices]
         if not math.isfinite(loss):
             raise self._error(f"the loss became {loss}")
         self.loss += loss * len(outcome.indices)

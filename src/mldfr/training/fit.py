@@ -15,10 +15,12 @@ from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from torch import Tensor, nn
 
 from mldfr.data.class_names import some
+from mldfr.exports.checks import faults_of_classes
 from mldfr.files import remove_leftovers
 from mldfr.network import MODEL_FILE, LocalizationNetwork
 from mldfr.predict import choose_device
 from mldfr.pyramid import channel_statistics, standardize
+from mldfr.text import one_line, plain
 from mldfr.training import checkpoint, memory, run_folder
 from mldfr.training.course import Course, Outcome
 from mldfr.training.examples import Batch, Order, Pictures, load_batches
@@ -133,7 +135,7 @@ class Run:
     def _report(self, batch: Batch, log: Log) -> None:
         for path, reason in batch.unreadable:
             if run_folder.note_unreadable(self.folder, path, reason):
-                log.say(f"skipped {path}: {reason}")
+                log.say(f"skipped {one_line(path)}: {reason}")
 
     def _due(self) -> bool:
         """Whether an epoch has ended after which the state is saved."""
@@ -157,7 +159,7 @@ class Run:
             "data": self.source,
             "last_epoch": asdict(self.course.history[-1]),
         }
-        self.network.card = self.network.card.model_copy(update={"training": facts})
+        self.network.card = self.network.card.model_copy(update={"training": plain(facts)})
         if self.fabric.is_global_zero:
             self.network.save(self.folder / MODEL_FILE)
         self.fabric.barrier()
@@ -183,6 +185,7 @@ def begin(
     Raises:
         ValueError: A recipe, weights, a device or a folder that cannot be used.
     """
+    run_folder.check_place(folder)
     fabric = make_fabric(recipe.training, device)
     going_on = resume and (folder / run_folder.RUN).exists()
     if going_on and fabric.is_global_zero:
@@ -315,7 +318,10 @@ def warnings_of(training: Training, material: Material, network: nn.Module, orde
     empty = [name for name, count in zip(material.classes, material.per_class(), strict=True) if not count]
     if empty:
         more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
-        yield f"there is nothing to learn these classes from: {', '.join(empty[:5])}{more}"
+        yield f"there is nothing to learn these classes from: {one_line(', '.join(empty[:5]))}{more}"
+    if faults := [f"{name!r}, {fault}" for name, fault in faults_of_classes(material.classes).items()]:
+        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+        yield f"`mldfr annotate` will refuse these class names, which no format holds: {'; '.join(faults[:5])}{more}"
     if order.parts > 1:
         yield f"each batch of {order.batch_size} is cut into {order.parts} parts, because memory does not hold more"
     together = order.share * (order.world if training.sync_batch_norm else 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from mldfr.backbones import BACKBONES
+from mldfr.text import one_line
 from mldfr.training import memory
 from mldfr.training.fit import Classifier, loss_of, make_fabric, make_order, warnings_of, with_parts
 from mldfr.training.prepare import Material, create_network
@@ -54,7 +55,7 @@ class Plan:
         counts = material.per_class()
         held_out = Counter(label for sample in material.held_out for label in sample.labels)
         listed = "\n".join(
-            f"  {name}: {count} to train on, {held_out[label]} held out, of "
+            f"  {one_line(name)}: {count} to train on, {held_out[label]} held out, of "
             + ", ".join(f"{split} {members[label]}" for split, members in material.splits.items())
             for label, (name, count) in enumerate(zip(material.classes, counts, strict=True))
         )

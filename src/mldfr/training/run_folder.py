@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from mldfr.files import replacing, writing
+from mldfr.text import escaped, one_line, plain
 from mldfr.training.recipe import Recipe, parse
 
 RECIPE = "recipe.yaml"
@@ -57,6 +58,16 @@ class Epoch:
     seconds: float
 
 
+def check_place(folder: Path) -> None:
+    """See whether a model could be read again from a folder.
+
+    Raises:
+        RunError: safetensors and TensorBoard take no path that is no UTF-8.
+    """
+    if escaped(str(folder)) != str(folder):
+        raise RunError(f"{one_line(str(folder))}: expected a path in UTF-8, without which no model can be read again")
+
+
 def begin(folder: Path, recipe: Recipe, run: dict[str, Any], split: dict[str, list[str]]) -> None:
     """Write what a run starts from.
 
@@ -81,7 +92,7 @@ def read_run(folder: Path) -> tuple[Recipe, dict[str, Any], dict[str, list[str]]
     try:
         values = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
         run: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        split: dict[str, list[str]] = json.loads((folder / SPLIT).read_text(encoding="utf-8"))
+        split: dict[str, list[str]] = plain(json.loads((folder / SPLIT).read_text(encoding="utf-8")))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise RunError(f"{folder}: not a whole run ({error})") from error
     return parse(values, str(folder / RECIPE)), run, split
@@ -110,7 +121,7 @@ def note_unreadable(folder: Path, path: str, reason: str) -> bool:
     """Note a picture that could not be read; False if it stands there already."""
     file = folder / UNREADABLE
     known = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    line = f"{path}: {reason}"
+    line = one_line(f"{path}: {reason}")
     if line in known:
         return False
     with writing(file), file.open("a", encoding="utf-8") as lines:
