@@ -1,8 +1,10 @@
 """Exported models against the network they were made from."""
 
 import json
+import pickle
 import sys
 import warnings
+from copy import deepcopy
 from pathlib import Path
 
 import cv2
@@ -264,6 +266,17 @@ def test_locate_takes_an_onnx_model(imagenet_onnx, photo, tmp_path, localizer):
         assert one["class_name"] == other["class_name"]
         assert [box["xyxy"] for box in one["boxes"]] == [list(box["xyxy"]) for box in other["boxes"]]
     assert (tmp_path / "out" / "overlays" / "photo.jpg").is_file()
+
+
+@pytest.mark.parametrize("copied", [deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))])
+def test_a_copy_of_an_onnx_model_opens_the_file_again(small_onnx, monkeypatch, copied):
+    monkeypatch.chdir(small_onnx.parent)
+    original = mldfr.load_onnx(small_onnx.name, device="cpu", threads=1)
+    original.card = original.card.model_copy(update={"class_names": tuple("vwxyz")})
+    monkeypatch.chdir("/")
+    copy = copied(original)
+    assert copy.locate(picture(70, 90)).to_json() == original.locate(picture(70, 90)).to_json()
+    assert (copy.card, copy.fingerprint()) == (original.card, original.fingerprint())
 
 
 def test_other_scales_than_the_exported_ones_are_refused(imagenet_onnx, photo):

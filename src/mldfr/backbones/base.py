@@ -80,7 +80,7 @@ class Backbone(nn.Module):
         weights: StateDict | None = None,
     ) -> None:
         super().__init__()
-        self.spec = spec
+        self.stages = spec.stages  # and no more of it: a network can be pickled whatever made its trunk
         self.channels = spec.channels
         self.trunk = spec.trunk()
         if weights is not None:
@@ -91,14 +91,14 @@ class Backbone(nn.Module):
 
     def run_stage(self, index: int, x: Tensor) -> Tensor:
         """Run stage `index` (0 to 3), from the output of the one before it to its own."""
-        for name in self.spec.stages[index]:
+        for name in self.stages[index]:
             x = self.trunk.get_submodule(name)(x)
         return x
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (B, 3, H, W), sides of at least 64, to features (B, C, H/16, W/16)."""
         x = images
-        for index in range(len(self.spec.stages)):
+        for index in range(len(self.stages)):
             x = self.run_stage(index, x)
         return x
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from mldfr.deployment.base import FINGERPRINT_KEY, activation, asked, read_card
 from mldfr.deployment.graph import INPUTS, output_names
 from mldfr.predict import Activator, Chosen, Locator
 from mldfr.pyramid import Activation
+from mldfr.text import escaped
 from mldfr.types import UInt8Array
 from mldfr.weights import WeightsError
 
@@ -27,13 +28,26 @@ class OnnxLocalizer(Locator):
         card: The model's card; its scales are those of the graph.
         name: What messages call the model.
         fingerprint: SHA-256 of the network's weights.
+        opened: What `load_onnx` was told. A copy, also one in another process, opens the file again.
     """
 
-    def __init__(self, session: "InferenceSession", card: Card, *, name: str, fingerprint: str) -> None:
+    def __init__(
+        self,
+        session: "InferenceSession",
+        card: Card,
+        *,
+        name: str,
+        fingerprint: str,
+        opened: tuple[str, str, int | None],
+    ) -> None:
         self.session = session
         self.card = card
         self.name = name
         self._fingerprint = fingerprint
+        self._opened = opened
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (self._opened, self.card)
 
     def fingerprint(self) -> str:
         """That of the network the file was made from."""
@@ -80,6 +94,8 @@ def load_onnx(path: str | Path, *, device: str = "auto", threads: int | None = N
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"{path}: no such model file")
+    if escaped(str(path)) != str(path):
+        raise WeightsError(f"{path}: onnxruntime takes no path that is no UTF-8")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or torch.get_num_threads()
     # What onnxruntime keeps for later grows with every new shape of a picture.
@@ -93,7 +109,15 @@ def load_onnx(path: str | Path, *, device: str = "auto", threads: int | None = N
     card = read_card(texts, path)
     if device.startswith("cuda") and session.get_providers()[0] != "CUDAExecutionProvider":
         raise ValueError(f"device {device!r} cannot be used (onnxruntime could not start on it)")
-    return OnnxLocalizer(session, card, name=str(path), fingerprint=texts.get(FINGERPRINT_KEY, ""))
+    opened = str(path.absolute()), device, threads
+    return OnnxLocalizer(session, card, name=str(path), fingerprint=texts.get(FINGERPRINT_KEY, ""), opened=opened)
+
+
+def _reopened(opened: tuple[str, str, int | None], card: Card) -> OnnxLocalizer:
+    path, device, threads = opened
+    localizer = load_onnx(path, device=device, threads=threads)
+    localizer.card = card
+    return localizer
 
 
 def _providers(device: str, available: Sequence[str]) -> list[str | tuple[str, dict[str, int]]]:
