@@ -35,6 +35,7 @@ def run(*arguments, code=0):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A small untrained model."""
+    torch.manual_seed(0)
     file = tmp_path_factory.mktemp("model") / "small.safetensors"
     mldfr.Localizer.create("mobilenet_v2", class_names=["cat", "dog"], recalibration="none").save(file)
     return file
@@ -175,7 +176,7 @@ def test_a_picture_that_cannot_be_read_is_tried_again(photos, model):
     [
         (["photos", "--top-k", "2"], "made in another setting (classes: 1, not 2)"),
         (["photos", "--threshold", "0.5"], "localization: {'threshold': 0.2}, not {'threshold': 0.5}"),
-        (["photos", "--classes", "dog"], "(classes: 1, not [1])"),
+        (["photos", "--classes", "dog,cat"], "(classes: 1, not [1, 0])"),
         (["photos/1.png"], "has 7 other pictures, such as photos/0.png"),
     ],
 )
@@ -229,6 +230,13 @@ def test_names_that_are_no_unicode_go_through_a_journal(tmp_path):
             assert journal.pending() == expected
             if expected:
                 journal.add({"id": name})
+
+
+def test_pictures_whose_names_are_no_unicode_are_known_again(photos, model):
+    paint(os.fsdecode(b"photos/caf\xe9.png"), 3)
+    locate(model, photos)
+    assert r"caf\xe9.png" in names()
+    assert f"located {COUNT + 1} of {COUNT + 1} pictures before" in locate(model, photos)
 
 
 def test_pipes_and_standard_output_are_given_lines_as_ever(photos, model):

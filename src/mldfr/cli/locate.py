@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import chain
@@ -23,7 +23,7 @@ from mldfr.cli.options import (
     Threshold,
     checked_rules,
 )
-from mldfr.cli.results import OVERLAYS, Stream, open_results, overlay_names, setting_of
+from mldfr.cli.results import OVERLAYS, Stream, open_results, setting_of, targets
 from mldfr.cli.usage import usage_errors
 from mldfr.files import WriteError, replacing, writing
 
@@ -87,7 +87,7 @@ def locate(
     from mldfr.deployment.loading import open_locator
 
     files = [item for item in found if isinstance(item, ImageFile)]
-    overlays = dict(zip((str(file.path) for file in files), overlay_names(files), strict=True))
+    wanted_pictures = targets(files)
     predictions = jsonl or str(out / PREDICTIONS)
     start = time.perf_counter()
     with ExitStack() as stack:
@@ -96,10 +96,11 @@ def locate(
             localizer.locate_all((), classes=wanted, batch_size=batch_size, **rules)  # says what is wrong with them
             _make_room(out / OVERLAYS, predictions)
             setting = setting_of(model, localizer, wanted, rules)
-            results = stack.enter_context(open_results(predictions, setting, overlays, out, overwrite=overwrite))
-        pending = results.pending()
-        located = localizer.locate_all(pending, classes=wanted, batch_size=batch_size, **rules)
-        saved = _save_all(located, {name: out / OVERLAYS / overlays[name] for name in pending}, results)
+            results = stack.enter_context(open_results(predictions, setting, wanted_pictures, out, overwrite=overwrite))
+        pending = [wanted_pictures[name] for name in results.pending()]
+        pictures = [target.picture for target in pending]
+        located = localizer.locate_all(pictures, classes=wanted, batch_size=batch_size, **rules)
+        saved = _save_all(located, [out / OVERLAYS / target.overlay for target in pending], results)
         failed = _tell(chain((item for item in found if isinstance(item, ImageError)), saved))
     seconds = time.perf_counter() - start
     places = f"overlays in {out / OVERLAYS}" + ("" if predictions == "-" else f", predictions in {predictions}")
@@ -120,7 +121,7 @@ def _tell(errors: "Iterable[ImageError]") -> int:
 
 
 def _save_all(
-    results: "Iterator[Located | ImageError]", targets: "Mapping[str, Path]", lines: "LineJournal | Stream"
+    results: "Iterator[Located | ImageError]", overlays: "Sequence[Path]", lines: "LineJournal | Stream"
 ) -> "Iterator[ImageError]":
     """Write an overlay, and then a line, for each picture that was located; give the others."""
     from rich.console import Console
@@ -131,15 +132,15 @@ def _save_all(
 
     console = Console(stderr=True)
     before, count, how = len(lines), 0, "" if isinstance(lines, Stream) else "; the same command goes on"
-    total = before + len(targets)
-    if before and targets:
+    total = before + len(overlays)
+    if before and overlays:
         typer.echo(f"going on: {before:,} of {total:,} pictures are already located", err=True)
     with (
         says_how_far(lambda: f"after {before + count} of {total}{how}"),
         ThreadPoolExecutor(max_workers=1) as writer,
     ):
-        saved = ahead(writer, _save, zip(results, targets.values(), strict=True), depth=2)
-        for result, error in track(saved, "locating", len(targets), console=console, disable=not console.is_terminal):
+        saved = ahead(writer, _save, zip(results, overlays, strict=True), depth=2)
+        for result, error in track(saved, "locating", len(overlays), console=console, disable=not console.is_terminal):
             if not isinstance(result, ImageError):
                 lines.add(result.to_json())
             count += 1

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mldfr.files import remove_leftovers, write_all, writing
+from mldfr.text import escaped
 
 if TYPE_CHECKING:
     from mldfr.config import Rules
@@ -63,9 +64,27 @@ def setting_of(model: str, localizer: "Locator", wanted: "Wanted", rules: "Rules
     }
 
 
+class Target(NamedTuple):
+    """A picture to look at.
+
+    Attributes:
+        picture: Its file.
+        overlay: Its overlay's place in the folder of overlays.
+    """
+
+    picture: Path
+    overlay: Path
+
+
+def targets(files: "Sequence[ImageFile]") -> dict[str, Target]:
+    """Each picture under the name that its line has."""
+    names = (escaped(str(file.path)) for file in files)
+    return dict(zip(names, map(Target, (file.path for file in files), overlay_names(files)), strict=True))
+
+
 @contextmanager
 def open_results(
-    predictions: str, setting: Mapping[str, Any], overlays: Mapping[str, Path], out: Path, *, overwrite: bool
+    predictions: str, setting: Mapping[str, Any], wanted: Mapping[str, Target], out: Path, *, overwrite: bool
 ) -> "Iterator[LineJournal | Stream]":
     """Standard output for "-"; a pipe or a device as it is; else a file from which the same command goes on.
 
@@ -73,17 +92,19 @@ def open_results(
         DataError: The file has other predictions, or another process is writing it or the overlays.
     """
     if predictions == "-":
-        yield Stream(partial(print, end="", flush=True), "standard output", list(overlays))
+        yield Stream(partial(print, end="", flush=True), "standard output", list(wanted))
         return
     if Path(predictions).exists() and not Path(predictions).is_file():
         with Path(predictions).open("wb", buffering=0) as device:
-            yield Stream(partial(write_all, device), predictions, list(overlays))
+            yield Stream(partial(write_all, device), predictions, list(wanted))
         return
     from mldfr.jobs.journal import LineJournal
     from mldfr.jobs.lock import locked
 
     folder = out / OVERLAYS
-    pictures = {name: {**_state(name), "overlay": str(overlay)} for name, overlay in overlays.items()}
+    pictures = {
+        name: {**_state(target.picture), "overlay": escaped(str(target.overlay))} for name, target in wanted.items()
+    }
     with (
         locked(out / ".overlays.lock", busy=f"{folder}: another process is writing there"),
         LineJournal(
@@ -92,7 +113,7 @@ def open_results(
             pictures,
             name="image",
             items_are="pictures",
-            whole=lambda name: _is_written(folder / overlays[name]),
+            whole=lambda name: _is_written(folder / wanted[name].overlay),
             overwrite=overwrite,
         ) as journal,
     ):
@@ -100,10 +121,10 @@ def open_results(
         yield journal
 
 
-def _state(picture: str) -> dict[str, int]:
+def _state(picture: Path) -> dict[str, int]:
     """By what a changed picture is known."""
     try:
-        about = Path(picture).stat()
+        about = picture.stat()
     except OSError:  # reading it will say why
         return {"size": -1, "modified": -1}
     return {"size": about.st_size, "modified": about.st_mtime_ns}
