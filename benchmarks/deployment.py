@@ -1,12 +1,14 @@
-"""Time and memory of exported models in onnxruntime beside PyTorch, on the same photographs.
+"""Time and memory of exported models in their runtimes beside PyTorch, on the same photographs.
 
     python benchmarks/deployment.py --images PHOTOGRAPHS --model imagenet --scales 1,1.5,2
     python benchmarks/deployment.py --images PHOTOGRAPHS --weights RESNET50 --scales 1
     python benchmarks/deployment.py --images PHOTOGRAPHS --model imagenet --onnx imagenet.onnx --memory
     python benchmarks/deployment.py --images PHOTOGRAPHS --model imagenet --onnx imagenet.onnx --agreement
+    python benchmarks/deployment.py --images PHOTOGRAPHS --onnx imagenet.onnx --int8 imagenet-int8.onnx \
+        --runtimes onnxruntime,openvino,openvino-bf16
 
-Both go from JPEG files to boxes of the most probable class, with the same number of threads. Rounds are interleaved and
-the medians of their ratios printed, so that a noisy machine disturbs both alike; the processor's time, summed over the
+All go from JPEG files to boxes of the most probable class, with the same number of threads. Rounds are interleaved and
+the medians of their ratios printed, so that a noisy machine disturbs all alike; the processor's time, summed over the
 threads, is disturbed less. The model is exported first, which takes minutes, unless --onnx names a file that exists; it
 is kept there.
 """
@@ -38,6 +40,8 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="time ResNet50 with these ImageNet weights instead")
     parser.add_argument("--scales", default="1,1.5,2")
     parser.add_argument("--onnx", type=Path, help="the exported model; made when it is not there")
+    parser.add_argument("--int8", type=Path, help="the same model exported in int8, to be timed as well")
+    parser.add_argument("--runtimes", default="onnxruntime", help="names of `mldfr list runtimes`")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--count", type=int, default=12, help="photographs in a round")
     parser.add_argument("--rounds", type=int, default=5)
@@ -53,14 +57,23 @@ def main() -> None:
         file = arguments.onnx or Path(folder, "model.onnx")
         if not file.exists():
             export(network(arguments.model, arguments.weights), file, scales=scales)
-        exported = mldfr.load_onnx(file, device="cpu", threads=arguments.threads)
+        files = {"": file} | ({} if arguments.int8 is None else {", int8": arguments.int8})
+        exported = {
+            name + suffix: mldfr.load_onnx(opened, device="cpu", threads=arguments.threads, runtime=name)
+            for suffix, opened in files.items()
+            for name in arguments.runtimes.split(",")
+            if not (suffix and name == "openvino-bf16")
+        }
         localizer = network(arguments.model, arguments.weights)
-        if arguments.memory:
-            watch_memory(exported, paths, scales)
-        elif arguments.agreement:
-            agree(localizer, exported, paths, scales)
-        else:
-            compare({"PyTorch": localizer, "onnxruntime": exported}, paths[: arguments.count], scales, arguments.rounds)
+        for name, locator in exported.items():
+            if arguments.memory:
+                print(name)
+                watch_memory(locator, paths, scales)
+            elif arguments.agreement:
+                print(name)
+                agree(localizer, locator, paths, scales)
+        if not (arguments.memory or arguments.agreement):
+            compare({"PyTorch": localizer} | exported, paths[: arguments.count], scales, arguments.rounds)
 
 
 def network(name: str, weights: Path | None) -> Localizer:

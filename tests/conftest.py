@@ -1,4 +1,5 @@
 import os
+import warnings
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from hypothesis import settings
 from PIL import Image
 
 import mldfr
+from mldfr.deployment import DEPLOYMENT_FORMATS
+from mldfr.deployment.base import metadata
+from mldfr.deployment.graph import PyramidGraph, trace
+from small_networks import network
 
 # The same examples in every run: a failure must come from the change that is tested.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -35,6 +40,38 @@ def shared():
     if not folder.is_dir():
         pytest.skip(f"no development data at {folder}; MLDFR_SHARED may name it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def small():
+    """A random network whose exported files are `small_files`."""
+    torch.manual_seed(0)
+    return network("vgg16", classifier_bias=True)
+
+
+@pytest.fixture(scope="session")
+def small_files(small, tmp_path_factory):
+    """A file of each format, from one trace at the scales 1.5 and 1.5, so that logits need a pass of their own."""
+    pytest.importorskip("onnxscript")
+    scales = (1.5, 1.5)
+    program, texts = trace(PyramidGraph(small, scales)), metadata(small, scales)
+    folder = tmp_path_factory.mktemp("small")
+    paths = {name: folder / f"small{DEPLOYMENT_FORMATS[name].suffix}" for name in DEPLOYMENT_FORMATS}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what the libraries say to themselves is not for the user
+        for name, path in paths.items():
+            DEPLOYMENT_FORMATS[name].write(program, path, texts)
+    return paths
+
+
+@pytest.fixture(scope="session")
+def small_onnx(small_files):
+    return small_files["onnx"]
+
+
+@pytest.fixture(scope="session")
+def small_pt2(small_files):
+    return small_files["torch-export"]
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import pickle
 import sys
-import warnings
 from copy import deepcopy
 from pathlib import Path
 
@@ -17,14 +16,15 @@ from typer.testing import CliRunner
 import mldfr
 from mldfr.cli.main import app
 from mldfr.deployment import DEPLOYMENT_FORMATS
-from mldfr.deployment.base import DeploymentError, metadata
+from mldfr.deployment.base import DeploymentError
 from mldfr.deployment.description import describe
 from mldfr.deployment.exporting import compare, export
-from mldfr.deployment.graph import PyramidGraph, output_names, trace
+from mldfr.deployment.graph import PyramidGraph, output_names
 from mldfr.deployment.loading import open_locator
 from mldfr.deployment.resampling import resize, upsampling
 from mldfr.pyramid import mscam
 from mldfr.weights import WeightsError, fingerprint
+from small_networks import network, picture
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -34,60 +34,9 @@ SCALES = (1.5, 1.5)
 SHAPES = [(40, 60), (300, 90), (64, 500), (1, 1), (1, 20), (700, 801)]
 
 
-def lively(network):
-    """Random weights whose maps neither vanish nor explode, and statistics that matter."""
-    for part in network.modules():
-        if isinstance(part, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(part.weight)
-        if isinstance(part, torch.nn.BatchNorm2d):
-            part.running_mean.normal_(0, 0.1)
-            part.running_var.uniform_(0.5, 1.5)
-    return network.eval()
-
-
-def network(backbone, recalibration="self_attention", **options):
-    """A random network that looks at small pictures, so that a pass is quick."""
-    made = lively(mldfr.Localizer.create(backbone, num_classes=5, recalibration=recalibration, **options))
-    preprocessing = made.card.preprocessing.model_copy(update={"input_size": 64})
-    made.card = made.card.model_copy(update={"preprocessing": preprocessing})
-    return made
-
-
-def picture(height, width):
-    return np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-@pytest.fixture(scope="module")
-def small():
-    torch.manual_seed(0)
-    return network("vgg16", classifier_bias=True)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("exported")
-
-
-@pytest.fixture(scope="module")
-def small_files(small, folder):
-    """A file of each format, from one trace at the scales 1.5 and 1.5, so that logits need a pass of their own."""
-    program, texts = trace(PyramidGraph(small, SCALES)), metadata(small, SCALES)
-    paths = {name: folder / f"small{DEPLOYMENT_FORMATS[name].suffix}" for name in DEPLOYMENT_FORMATS}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # what the libraries say to themselves is not for the user
-        for name, path in paths.items():
-            DEPLOYMENT_FORMATS[name].write(program, path, texts)
-    return paths
-
-
-@pytest.fixture(scope="module")
-def small_onnx(small_files):
-    return small_files["onnx"]
-
-
-@pytest.fixture(scope="module")
-def small_pt2(small_files):
-    return small_files["torch-export"]
 
 
 @pytest.fixture(scope="module")

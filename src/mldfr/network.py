@@ -57,7 +57,7 @@ class LocalizationNetwork(nn.Module):
         logits: Tensor = self.head(features.mean(dim=(2, 3), keepdim=True)).flatten(1)
         return logits
 
-    def score_maps(self, features: Tensor, classes: Sequence[int]) -> Tensor:
+    def score_maps(self, features: Tensor, classes: Sequence[int] | Tensor) -> Tensor:
         """Features of one image (C, h, w) to the maps (k, h, w) of `classes` alone, by Eq. 2."""
         rows = torch.as_tensor(classes, device=features.device)
         weight = self.head.weight.flatten(1)[rows]  # (k, C)

@@ -91,6 +91,11 @@ class Locator(ABC):
     def fingerprint(self) -> str:
         """SHA-256 of the weights: what they are, wherever they lie."""
 
+    @property
+    def computed(self) -> str | None:
+        """By what, and in which precision, where that is not PyTorch."""
+        return None
+
     @abstractmethod
     def activator(self, scales: Sequence[float]) -> Activator:
         """The function that maps classes at these scales; made once for a stream of pictures.
@@ -208,7 +213,7 @@ class Localizer(Locator, LocalizationNetwork):
     def activator(self, scales: Sequence[float]) -> Activator:
         """`mscam` of the network as it is now, its BatchNorms folded (see `Locator`)."""
         for scale in scales:
-            short_side(self, scale)
+            short_side(self.card.preprocessing, scale)
         network = self.fused()
 
         def activate(pixels: Sequence[UInt8Array], chosen: Sequence[Chosen]) -> list[Activation]:

@@ -70,8 +70,8 @@ def mscam(
     logits, given = _start(network, images, scales, classes)
     for scale, index, maps in _passes(network, images, scales, classes, logits, given):
         if times := list(scales).count(scale):
-            resized = _resize_to(times * maps, images[index])
-            sums[index] = sums[index].add_(resized) if index in sums else resized
+            whole = upsampled(times * maps, images[index].shape[-2:])
+            sums[index] = sums[index].add_(whole) if index in sums else whole
             parts[index][scale] = maps
     return [Activation(logits[i], tuple(given[i]), sums[i], parts[i]) for i in range(len(images))]
 
@@ -85,7 +85,7 @@ def scale_maps(
     """
     logits, given = _start(network, [image], scales, [classes])
     passes = _passes(network, [image], scales, [classes], logits, given)
-    return {scale: _resize_to(maps, image) for scale, _, maps in passes if scale in scales}
+    return {scale: upsampled(maps, image.shape[-2:]) for scale, _, maps in passes if scale in scales}
 
 
 def scaled_features(network: LocalizationNetwork, image: Tensor, scale: float) -> Tensor:
@@ -94,13 +94,13 @@ def scaled_features(network: LocalizationNetwork, image: Tensor, scale: float) -
     return features
 
 
-def short_side(network: LocalizationNetwork, scale: float) -> int:
+def short_side(preprocessing: Preprocessing, scale: float) -> int:
     """Pixels of the short side at a scale.
 
     Raises:
         ValueError: They are fewer than the network can take.
     """
-    pixels = int(scale * network.card.preprocessing.input_size)
+    pixels = int(scale * preprocessing.input_size)
     if pixels < MIN_INPUT_SIZE:
         raise ValueError(f"at scale {scale:g} the short side has {pixels} pixels; at least {MIN_INPUT_SIZE} are needed")
     return pixels
@@ -111,6 +111,17 @@ def scaled_size(height: int, width: int, pixels: int) -> tuple[int, int]:
     if height <= width:
         return pixels, max(pixels, int(pixels * width / height))
     return max(pixels, int(pixels * height / width)), pixels
+
+
+def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """A picture (3, H, W) uint8 at another size (H, W), bilinear and antialiased."""
+    made: Tensor = transforms.resize(image, list(size), antialias=True)
+    return made
+
+
+def upsampled(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Maps (k, h, w) at the size (H, W) of the picture: (k, H, W)."""
+    return F.interpolate(maps[None], size=tuple(size), mode="bilinear", align_corners=False)[0]
 
 
 @contextmanager
@@ -196,13 +207,13 @@ def _by_logits(index: int, logits: Tensor, classes: Classes) -> Sequence[int]:
 @torch.inference_mode()
 def _features(network: LocalizationNetwork, images: Sequence[Tensor], scale: float) -> list[tuple[int, Tensor]]:
     """The features (C, h, w) of every image at one scale, with the image's index."""
-    pixels = short_side(network, scale)
+    pixels = short_side(network.card.preprocessing, scale)
     batches: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, image in enumerate(images):
         batches[scaled_size(image.shape[1], image.shape[2], pixels)].append(index)
     found: list[tuple[int, Tensor]] = []
     for size, members in batches.items():
-        batch = torch.stack([transforms.resize(images[index], list(size), antialias=True) for index in members])
+        batch = torch.stack([resized(images[index], size) for index in members])
         found += zip(members, network.features(normalize(network, batch)), strict=True)
     return found
 
@@ -222,8 +233,3 @@ def channel_statistics(preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:
 def standardize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """uint8 images (B, 3, H, W) to float32, normalised, channels last."""
     return ((images.float() - mean) / std).contiguous(memory_format=torch.channels_last)
-
-
-def _resize_to(maps: Tensor, image: Tensor) -> Tensor:
-    """(k, h, w) to (k, H, W)."""
-    return F.interpolate(maps[None], size=image.shape[-2:], mode="bilinear", align_corners=False)[0]

@@ -38,6 +38,7 @@ class Request:
         min_region: The least share of the pixels of a class's largest region that another region needs for a box.
         shard: Which part of the work.
         device: auto, cpu, cuda, ...
+        runtime: What runs an ONNX model; None where there is none, or for the usual one.
         batch_size: Pictures to look at together.
     """
 
@@ -53,6 +54,7 @@ class Request:
     min_region: float
     shard: Shard
     device: str
+    runtime: str | None
     batch_size: int
 
 
@@ -84,7 +86,7 @@ def make_plan(request: Request) -> Plan:
     formats, maps = split_formats(request.formats)
     if not 0 <= request.min_region <= 1:
         raise ValueError(f"--min-region is a share from 0 to 1; got {request.min_region:g}")
-    locator = open_locator(request.model, device=request.device)
+    locator = open_locator(request.model, device=request.device, runtime=request.runtime)
     classes = check_classes(told_apart(locator.card.class_names))
     localization = locator.card.localization.changed(**request.rules)
     locator.activator(localization.scales)  # refuses scales that it cannot have
@@ -116,6 +118,8 @@ def make_plan(request: Request) -> Plan:
         "min_region": request.min_region,
         "versions": {package: version(package) for package in VERSIONED},
     }
+    if locator.computed is not None:
+        setting["computed"] = locator.computed
     work = Work(localization, request.boxes, request.min_region, maps, request.out, request.batch_size)
     return Plan(locator, listing, work, setting, formats)
 

@@ -21,11 +21,12 @@ class Annotator:
     Args:
         model: What every worker can open: a name, or a path that all machines have.
         device: auto, cpu, cuda, ...
+        runtime: What runs an ONNX model.
         work: What is done with each picture.
     """
 
-    def __init__(self, model: str, device: str, work: Work) -> None:
-        self._locator = open_locator(model, device=device)
+    def __init__(self, model: str, device: str, runtime: str | None, work: Work) -> None:
+        self._locator = open_locator(model, device=device, runtime=runtime)
         self._work = work
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
@@ -35,7 +36,14 @@ class Annotator:
 
 
 def annotate_on_ray(
-    items: Sequence[Item], work: Work, *, model: str, device: str, workers: int | None, address: str | None
+    items: Sequence[Item],
+    work: Work,
+    *,
+    model: str,
+    device: str,
+    runtime: str | None,
+    workers: int | None,
+    address: str | None,
 ) -> Iterator[Row]:
     """The row of each picture, as they come: the order is that in which the actors finish.
 
@@ -47,6 +55,7 @@ def annotate_on_ray(
         work: What is done with each. Score maps go to `work.out`, which all machines must share.
         model: What `open_locator` takes.
         device: auto, cpu, cuda, ...; with an accelerator each actor takes one.
+        runtime: What runs an ONNX model (see `open_locator`).
         workers: How many actors; None is one for each accelerator, or for each two CPUs where there is none.
         address: Of a cluster that is there; None starts one on this machine.
 
@@ -70,7 +79,7 @@ def annotate_on_ray(
     pictures = ray.data.from_items([{"item": json.dumps(_plain(item))} for item in items])
     rows = pictures.map_batches(
         Annotator,
-        fn_constructor_args=(_absolute(model), device, replace(work, out=work.out.absolute())),
+        fn_constructor_args=(_absolute(model), device, runtime, replace(work, out=work.out.absolute())),
         batch_size=max(PICTURES_PER_TASK, work.batch_size),
         compute=ray.data.ActorPoolStrategy(size=count),
         num_gpus=1 if gpus else None,

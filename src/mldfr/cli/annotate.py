@@ -18,6 +18,7 @@ from mldfr.cli.options import (
     Device,
     Instances,
     Normalizer,
+    Runtime,
     Scales,
     Threshold,
     checked_rules,
@@ -28,7 +29,7 @@ from mldfr.text import one_line
 if TYPE_CHECKING:
     from mldfr.annotation.collect import Collection
     from mldfr.annotation.journal import Journal
-    from mldfr.annotation.plan import Plan
+    from mldfr.annotation.plan import Plan, Request
     from mldfr.annotation.work import Row
 
 EVERY = 30
@@ -94,6 +95,7 @@ def annotate(
         str | None, typer.Option(help="Ray: a cluster that is there; auto finds it.", show_default="a new one here")
     ] = None,
     device: Device = "auto",
+    runtime: Runtime = None,
     batch_size: BatchSize = 1,
 ) -> None:
     """Draw boxes in all pictures of a collection and write them for other tools.
@@ -122,6 +124,7 @@ def annotate(
             min_region=min_region,
             shard=Shard.parse(shard),
             device=device,
+            runtime=runtime,
             batch_size=batch_size,
         )
         plan = make_plan(request)
@@ -141,7 +144,7 @@ def annotate(
 
     whole = partial(has_maps, work=plan.work)
     with usage_errors(), Journal(out, request.shard, plan.setting, plan.listing, whole=whole) as journal:
-        rows = _engine(engine, plan, journal, request.model, device, workers, address)
+        rows = _engine(engine, plan, journal, request, workers, address)
         failed = _work_through(rows, journal)
     if request.shard.count > 1:
         wanted = ",".join(plan.formats) or "csv"
@@ -172,8 +175,7 @@ def _engine(
     engine: Engine,
     plan: "Plan",
     journal: "Journal",
-    model: str,
-    device: str,
+    request: "Request",
     workers: int | None,
     address: str | None,
 ) -> "Iterator[Row]":
@@ -183,7 +185,15 @@ def _engine(
         return annotate(plan.locator, journal.pending(), plan.work)
     from mldfr.annotation.ray_engine import annotate_on_ray
 
-    return annotate_on_ray(journal.pending(), plan.work, model=model, device=device, workers=workers, address=address)
+    return annotate_on_ray(
+        journal.pending(),
+        plan.work,
+        model=request.model,
+        device=request.device,
+        runtime=request.runtime,
+        workers=workers,
+        address=address,
+    )
 
 
 def _work_through(rows: "Iterator[Row]", journal: "Journal") -> int:

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     criteria = "criteria"
     protocols = "protocols"
     deployment_formats = "deployment-formats"
+    runtimes = "runtimes"
     annotation_formats = "annotation-formats"
 
 
@@ -36,6 +37,7 @@ REGISTRIES = {
     Kind.criteria: "mldfr.selection:CRITERIA",
     Kind.protocols: "mldfr.evaluation.protocols:PROTOCOLS",
     Kind.deployment_formats: "mldfr.deployment:DEPLOYMENT_FORMATS",
+    Kind.runtimes: "mldfr.deployment.runtimes:RUNTIMES",
 }
 
 

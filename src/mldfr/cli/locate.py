@@ -19,6 +19,7 @@ from mldfr.cli.options import (
     Instances,
     Normalizer,
     Refine,
+    Runtime,
     Scales,
     Threshold,
     checked_rules,
@@ -54,6 +55,7 @@ def locate(
     ] = "top1",
     top_k: Annotated[int, typer.Option(min=1, help="How many of the most probable classes.")] = 1,
     device: Device = "auto",
+    runtime: Runtime = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where overlays and predictions go.")] = Path("located"),
     jsonl: Annotated[
         str | None,
@@ -92,7 +94,7 @@ def locate(
     start = time.perf_counter()
     with ExitStack() as stack:
         with usage_errors():
-            localizer = open_locator(model, device=device)
+            localizer = open_locator(model, device=device, runtime=runtime)
             localizer.locate_all((), classes=wanted, batch_size=batch_size, **rules)  # says what is wrong with them
             _make_room(out / OVERLAYS, predictions)
             setting = setting_of(model, localizer, wanted, rules)

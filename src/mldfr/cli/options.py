@@ -25,6 +25,10 @@ Refine = Annotated[
     typer.Option(help="none, or grabcut or superpixels to fit boxes to the picture.", show_default=OF_MODEL),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...")]
+Runtime = Annotated[
+    str | None,
+    typer.Option(help="What runs an ONNX model, see `mldfr list runtimes`.", show_default="onnxruntime"),
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Pictures to look at together; for GPUs.")]
 
 

@@ -55,6 +55,7 @@ def setting_of(model: str, localizer: "Locator", wanted: "Wanted", rules: "Rules
     return {
         "model": model,
         "sha256": localizer.fingerprint(),
+        "computed": localizer.computed,
         "preprocessing": card.preprocessing.model_dump(mode="json"),
         "class_names": list(card.class_names),
         "multi_label": card.multi_label,

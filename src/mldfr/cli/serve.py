@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mldfr.cli.options import Device, Runtime
 from mldfr.cli.usage import usage_errors
 
 
@@ -14,7 +15,8 @@ def serve(
     model: Annotated[str, typer.Option(help="A name of `mldfr list models`, or a model file, also ONNX.")] = "imagenet",
     host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...")] = "auto",
+    device: Device = "auto",
+    runtime: Runtime = None,
     max_pixels: Annotated[int, typer.Option(min=1, help="The largest picture that is taken.")] = 40_000_000,
     allow_host: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A further name by which browsers may ask for this server.")
@@ -35,7 +37,7 @@ def serve(
     from mldfr.web.settings import Settings, host_names, is_loopback
 
     with usage_errors():
-        locator = open_locator(model, device=device)
+        locator = open_locator(model, device=device, runtime=runtime)
     settings = Settings(
         model_name=Path(model).name,  # the page may be shown to others, who need not know where it lies
         max_pixels=max_pixels,

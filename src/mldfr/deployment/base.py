@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from mldfr.config import Card, explain
-from mldfr.deployment.description import describe
+from mldfr.deployment.description import PRECISIONS, describe
 from mldfr.deployment.graph import mapped_scales
 from mldfr.network import LocalizationNetwork
 from mldfr.predict import Activator, Chosen
@@ -19,6 +19,9 @@ from mldfr.weights import WeightsError, fingerprint
 CARD_KEY = "mldfr"
 DESCRIPTION_KEY = "mldfr_description"
 FINGERPRINT_KEY = "mldfr_weights_sha256"
+PRECISION_KEY = "mldfr_precision"
+METADATA = (CARD_KEY, FINGERPRINT_KEY, PRECISION_KEY)
+"""What a file says to programs."""
 
 
 class DeploymentError(ValueError):
@@ -34,26 +37,51 @@ class DeploymentFormat:
         check: Raises a DeploymentError where a network cannot be written; done before minutes are spent.
         write: Writes the program, with the texts of `metadata`, into a file.
         open: Runs such a file on the CPU, in the scales of its card.
+        quantize: Reads such a file, and writes the same with convolutions in int8, calibrated on pictures; None where
+            that cannot be had.
     """
 
     suffix: str
     check: Callable[[LocalizationNetwork], None]
     write: Callable[[torch.export.ExportedProgram, Path, Mapping[str, str]], None]
     open: Callable[[Path], Activator]
+    quantize: Callable[[Path, Path, Sequence[Path]], None] | None = None
 
 
-def metadata(network: LocalizationNetwork, scales: Sequence[float]) -> dict[str, str]:
+@dataclass(frozen=True)
+class OpenedGraph:
+    """An exported graph in a runtime.
+
+    Attributes:
+        texts: The file's metadata.
+        card: The model's card; its scales are those of the graph.
+        activator: Makes the function that maps classes at these scales, for one stream of pictures.
+    """
+
+    texts: Mapping[str, str]
+    card: Card
+    activator: Callable[[], Activator]
+
+
+Runtime = Callable[[Path, str, int], OpenedGraph]
+"""Opens a file on a device with a number of threads."""
+
+
+def metadata(network: LocalizationNetwork, scales: Sequence[float], *, precision: str = "f32") -> dict[str, str]:
     """The texts of a file: the model's card with the scales of the graph, a description, and what its weights are.
 
     Raises:
-        ValueError: A scale out of its range.
+        ValueError: A scale out of its range, or an unknown precision.
     """
+    if precision not in PRECISIONS:
+        raise ValueError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
     localization = network.card.localization.changed(scales=scales)
     card = network.card.model_copy(update={"localization": localization})
     return {
         CARD_KEY: card.model_dump_json(),
-        DESCRIPTION_KEY: describe(card),
+        DESCRIPTION_KEY: describe(card, precision=precision),
         FINGERPRINT_KEY: fingerprint(network.state_dict()),
+        PRECISION_KEY: precision,
     }
 
 

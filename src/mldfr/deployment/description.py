@@ -19,6 +19,9 @@ Outputs
     its maps at the scales {scales}.
   {parts}, float32 (k, h, w): the maps at each of these scales, before they are resized to the picture.
 
+Precision
+  {precision}
+
 Boxes
   mldfr brings a score map into [0, 1] by the normalizer {normalizer}, and draws boxes by the rule {box_rule} at the
   threshold {threshold:g}. The normalizer min_max is (x - min) / (max - min); the rule regions draws a tight box around
@@ -26,7 +29,7 @@ Boxes
 
 Metadata
   mldfr, JSON: class_names, in the order of the indices; localization, the settings of boxes; what the network is.
-  mldfr_weights_sha256: which weights it has.
+  mldfr_weights_sha256: which weights the network has that it was made from. mldfr_precision: f32 or int8.
 """
 
 PROBABILITIES = {
@@ -35,8 +38,15 @@ PROBABILITIES = {
 }
 """By whether an image may have several classes."""
 
+PRECISIONS = {
+    "f32": "Everything is computed in float32.",
+    "int8": "Convolutions have int8 weights and uint8 inputs, whose ranges were seen on pictures: logits and maps are\n"
+    "  near those of the network, not the same.",
+}
+"""How the numbers of a file are stored, by name."""
 
-def describe(card: Card) -> str:
+
+def describe(card: Card, *, precision: str = "f32") -> str:
     """The inputs, outputs and metadata of a graph in plain words; the scales of the card are the graph's."""
     settings, count = card.localization, card.architecture.num_classes
     return TEXT.format(
@@ -44,6 +54,7 @@ def describe(card: Card) -> str:
         count=count,
         probabilities=PROBABILITIES[card.multi_label],
         scales=", ".join(map(written, settings.scales)),
+        precision=PRECISIONS[precision],
         parts=", ".join(output_names(settings.scales)[3:]),
         normalizer=settings.normalizer,
         box_rule=settings.box_rule,

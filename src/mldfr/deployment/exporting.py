@@ -3,39 +3,53 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 
 from mldfr.deployment import DEPLOYMENT_FORMATS
-from mldfr.deployment.base import DeploymentError, metadata
+from mldfr.deployment.base import DeploymentError, DeploymentFormat, metadata
 from mldfr.deployment.graph import PyramidGraph, trace
+from mldfr.deployment.quantization import split
 from mldfr.files import replacing
+from mldfr.images import read_image
 from mldfr.network import LocalizationNetwork
 from mldfr.predict import Activator
 from mldfr.pyramid import mscam
 from mldfr.text import escaped
 from mldfr.types import UInt8Array
 
-TOLERANCE = 1e-4
-"""How far a value may be off, in parts of the largest value of its kind (or of 1, if all are smaller)."""
+TOLERANCES = {"f32": 1e-4, "int8": 0.5}
+"""How far a value may be off, in parts of the largest value of its kind (or of 1, if all are smaller), by precision.
+
+That of int8 finds what is broken; how good the rest is, the numbers say.
+"""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How a file compares with the network it was made from, on the two built-in pictures.
+    """How a file compares with the network it was made from.
 
     Attributes:
+        pictures: On how many pictures they were compared.
         difference: The largest absolute difference between two values of the score maps.
         largest: The largest absolute value of the score maps.
     """
 
+    pictures: int
     difference: float
     largest: float
 
 
 def export(
-    network: LocalizationNetwork, path: str | Path, *, format: str = "onnx", scales: Sequence[float] | None = None
+    network: LocalizationNetwork,
+    path: str | Path,
+    *,
+    format: str = "onnx",
+    scales: Sequence[float] | None = None,
+    precision: str = "f32",
+    calibration: Sequence[Path] = (),
 ) -> Agreement:
     """Write a network and its pyramid into one file, which has its name only when it computes what the network does.
 
@@ -47,12 +61,16 @@ def export(
         path: The file; its name ends as the format's names do.
         format: A name of `mldfr list deployment-formats`.
         scales: Factors of the pyramid; what the model's card says when left out.
+        precision: `f32`, or `int8` for convolutions in 8 bits, which are only near those of the network.
+        calibration: Pictures like those to come, of which int8 takes some dozens: most to see how large values are, the
+            rest to compare on. In f32, which needs none, two built-in pictures are compared.
 
     Returns:
         How file and network agree.
 
     Raises:
-        ValueError: An unknown format, a scale or a suffix that cannot be had.
+        ValueError: An unknown format or precision, a scale or a suffix that cannot be had, too few pictures.
+        ImageError: A picture cannot be read.
         DeploymentError: A package is missing, the weights are too large for the format, or the file computes something
             else.
         WriteError: The file cannot be written.
@@ -66,21 +84,53 @@ def export(
         raise ValueError(f"{path} is a folder, not a file")
     chosen.check(network)
     scales = tuple(scales or network.card.localization.scales)
-    texts = metadata(network, scales)
+    texts = metadata(network, scales, precision=precision)
+    calibrated, compared = _pictures(chosen, format, precision, calibration)
     graph = PyramidGraph(network, scales)
     with replacing(path) as temporary:  # a place that cannot be written to shows before minutes are spent
-        chosen.write(trace(graph), temporary, texts)
-        return compare(network, chosen.open(temporary), scales=scales)
+        if calibrated:
+            assert chosen.quantize is not None
+            with TemporaryDirectory() as folder:
+                whole = Path(folder, f"f32{path.suffix}")
+                chosen.write(trace(graph), whole, texts)
+                chosen.quantize(whole, temporary, calibrated)
+        else:
+            chosen.write(trace(graph), temporary, texts)
+        return compare(network, chosen.open(temporary), scales=scales, precision=precision, images=compared)
 
 
-def compare(network: LocalizationNetwork, activate: Activator, *, scales: Sequence[float]) -> Agreement:
-    """Let a file and its network look at the built-in pictures, at the most probable class and at class 0.
+def _pictures(
+    chosen: DeploymentFormat, format: str, precision: str, given: Sequence[Path]
+) -> tuple[list[Path], list[UInt8Array]]:
+    """The pictures to calibrate on, and those to compare on."""
+    if precision == "f32":
+        if given:
+            raise ValueError("pictures to calibrate on are for the precision int8")
+        return [], pictures()
+    if chosen.quantize is None:
+        raise ValueError(f"{precision} cannot be had in the format {format}; onnx has it")
+    calibrated, compared = split(given)
+    return calibrated, [read_image(path) for path in compared]
+
+
+def compare(
+    network: LocalizationNetwork,
+    activate: Activator,
+    *,
+    scales: Sequence[float],
+    precision: str = "f32",
+    images: Sequence[UInt8Array] | None = None,
+) -> Agreement:
+    """Let a file and its network look at pictures, the built-in ones if none are given, at two classes.
+
+    These are class 0 and that which the file takes for the most probable.
 
     Raises:
-        DeploymentError: They do not agree.
+        DeploymentError: They do not agree as well as the precision can.
     """
+    images, tolerance = pictures() if images is None else images, TOLERANCES[precision]
     difference = largest = 0.0
-    for pixels in pictures():
+    for pixels in images:
         image = torch.from_numpy(pixels).permute(2, 0, 1)
         (ranked,), (given,) = activate([pixels], [1]), activate([pixels], [[0]])
         references = mscam(network, [image] * 2, scales=scales, classes=[ranked.classes, [0]])
@@ -88,13 +138,13 @@ def compare(network: LocalizationNetwork, activate: Activator, *, scales: Sequen
             pairs = [(found.logits, expected.logits), (found.score_maps, expected.score_maps)]
             pairs += [(found.scale_maps[scale], maps) for scale, maps in expected.scale_maps.items()]
             for one, other in pairs:
-                _check(one, other)
+                _check(one, other, tolerance)
             difference = max(difference, float((found.score_maps - expected.score_maps).abs().max()))
             largest = max(largest, float(expected.score_maps.abs().max()))
         best = references[0].logits.max()
-        if float(best - references[0].logits[ranked.classes[0]]) > TOLERANCE * max(1.0, float(best.abs())):
+        if float(best - references[0].logits[ranked.classes[0]]) > tolerance * max(1.0, float(best.abs())):
             raise DeploymentError(f"the exported graph takes class {ranked.classes[0]} for the most probable one")
-    return Agreement(difference, largest)
+    return Agreement(len(images), difference, largest)
 
 
 def pictures() -> list[UInt8Array]:
@@ -112,8 +162,8 @@ def _picture(height: int, width: int) -> UInt8Array:
     return bounded
 
 
-def _check(found: torch.Tensor, expected: torch.Tensor) -> None:
-    allowed = TOLERANCE * max(1.0, float(expected.abs().max()))
+def _check(found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
+    allowed = tolerance * max(1.0, float(expected.abs().max()))
     difference = float((found - expected).abs().max()) if found.shape == expected.shape else float("inf")
     if not difference <= allowed:  # a NaN is no agreement either
         raise DeploymentError(f"the exported graph differs from the network by {difference:.2g}; nothing was written")

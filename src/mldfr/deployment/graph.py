@@ -34,7 +34,7 @@ class PyramidGraph(nn.Module):
         self.network = network.fused()
         _replace_same_padding(self.network)
         self.scales = tuple(scales)
-        self.sides = {scale: short_side(network, scale) for scale in dict.fromkeys((1.0, *scales))}
+        self.sides = {scale: short_side(network.card.preprocessing, scale) for scale in passes(scales)}
         mean, std = channel_statistics(network.card.preprocessing)
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
@@ -51,7 +51,7 @@ class PyramidGraph(nn.Module):
                 logits = self.network.logits(features)[0]
                 classes = _resolve(classes, logits)
             if scale in self.scales:
-                maps[scale] = self._score_maps(features, classes)
+                maps[scale] = self.network.score_maps(features[0], classes)
         return logits, classes, self._fuse(maps, image), *maps.values()
 
     def _features(self, image: Tensor, side: int) -> Tensor:
@@ -61,11 +61,6 @@ class PyramidGraph(nn.Module):
         new_width = torch.sym_max(side, side * width // height)
         pixels = resize(image, new_height, new_width).permute(2, 0, 1)
         return self.network.features(standardize(pixels[None], self.mean, self.std))
-
-    def _score_maps(self, features: Tensor, classes: Tensor) -> Tensor:
-        """Features (1, C, h, w) to the maps (k, h, w) of the classes, by Eq. 2."""
-        head = self.network.head
-        return F.conv2d(features, head.weight[classes], None if head.bias is None else head.bias[classes])[0]
 
     def _fuse(self, maps: dict[float, Tensor], image: Tensor) -> Tensor:
         """Resize maps (k, h, w) to (k, H, W) and add them: a sum of products is the product of what is put together."""
@@ -93,7 +88,17 @@ def output_names(scales: Sequence[float]) -> tuple[str, ...]:
 
 def mapped_scales(scales: Sequence[float]) -> list[float]:
     """The scales in the order of their maps."""
-    return [scale for scale in dict.fromkeys((1.0, *scales)) if scale in scales]
+    return [scale for scale in passes(scales) if scale in scales]
+
+
+def passes(scales: Sequence[float]) -> list[float]:
+    """The scales at which the network looks, in its order: 1 comes first, asked for or not."""
+    return list(dict.fromkeys((1.0, *scales)))
+
+
+def pixels_name(scale: float) -> str:
+    """What a file calls the picture at a scale, uint8 (1, 3, h, w), from where the network's pass begins."""
+    return f"pixels_{written(scale)}"
 
 
 def written(scale: float) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from mldfr.config import Card
+from mldfr.deployment import quantization
 from mldfr.deployment.base import CARD_KEY, DESCRIPTION_KEY, DeploymentError, DeploymentFormat
-from mldfr.deployment.graph import INPUTS, mapped_scales, output_names, written
+from mldfr.deployment.graph import INPUTS, mapped_scales, output_names, passes, pixels_name, written
 from mldfr.deployment.onnx_localizer import load_onnx
 from mldfr.network import LocalizationNetwork
 from mldfr.predict import Activator
@@ -54,6 +55,7 @@ def write(program: torch.export.ExportedProgram, path: Path, texts: Mapping[str,
         )
         assert made is not None
         _tidy(made.model, [*_sizes(scales)])
+        _name_pictures(made.model, [pixels_name(scale) for scale in passes(scales)])
         made.model.doc_string = properties.pop(DESCRIPTION_KEY)
         made.model.metadata_props.update(properties)
         made.save(path, external_data=False)
@@ -63,6 +65,12 @@ def open_activator(path: Path) -> Activator:
     """Run an ONNX file on the CPU in its own scales."""
     localizer = load_onnx(path, device="cpu")
     return localizer.activator(localizer.card.localization.scales)
+
+
+def quantize(source: Path, target: Path, pictures: Sequence[Path]) -> None:
+    """Write an ONNX file again with convolutions in int8, calibrated on pictures."""
+    with _quiet():
+        quantization.quantize(source, target, pictures)
 
 
 def _sizes(scales: tuple[float, ...]) -> Iterator[tuple[str | int | None, ...]]:
@@ -91,18 +99,27 @@ def _tidy(model: Any, sizes: list[tuple[str | int | None, ...]]) -> None:
     model.graph.metadata_props.clear()
 
 
+def _name_pictures(model: Any, names: Sequence[str]) -> None:
+    """Name the pictures as the network's passes get them: each is cast, and then the mean is taken from it."""
+    normalized = [node for node in model.graph if node.op_type == "Sub" and node.inputs[1].name == "mean"]
+    for node, name in zip(normalized, names, strict=True):
+        cast = node.inputs[0].producer()
+        cast.inputs[0].name = name
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks about itself."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Without what exporter and quantizer remark about themselves, the latter on the root logger."""
+    levels = {logger: logger.level for logger in map(logging.getLogger, ("torch.onnx", None))}
+    for logger in levels:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
-ONNX = DeploymentFormat(suffix=".onnx", check=check, write=write, open=open_activator)
+ONNX = DeploymentFormat(suffix=".onnx", check=check, write=write, open=open_activator, quantize=quantize)

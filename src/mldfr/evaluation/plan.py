@@ -99,7 +99,7 @@ def plan_model(
         scales=request.scales, normalizer=request.normalizer, threshold=request.threshold
     )
     for scale in localization.scales:
-        short_side(localizer, scale)
+        short_side(localizer.card.preprocessing, scale)
     facts = {
         "model": model,
         "sha256": fingerprint(localizer.state_dict()),
