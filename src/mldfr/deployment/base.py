@@ -55,12 +55,14 @@ class OpenedGraph:
     Attributes:
         texts: The file's metadata.
         card: The model's card; its scales are those of the graph.
-        activator: Makes the function that maps classes at these scales, for one stream of pictures.
+        activator: Makes the function that maps classes at these scales.
+        on_cores: Whether several threads shall call it at once (see `Locator.on_cores`).
     """
 
     texts: Mapping[str, str]
     card: Card
     activator: Callable[[], Activator]
+    on_cores: bool = False
 
 
 Runtime = Callable[[Path, str, int], OpenedGraph]

@@ -39,6 +39,11 @@ class OnnxLocalizer(Locator):
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, (self._opened, self.card)
 
+    @property
+    def on_cores(self) -> bool:
+        """As the runtime has it (see `Locator`)."""
+        return self.graph.on_cores
+
     def fingerprint(self) -> str:
         """That of the network the file was made from."""
         return self.graph.texts.get(FINGERPRINT_KEY, "")
