@@ -61,7 +61,7 @@ class LocalizationNetwork(nn.Module):
         """Features of one image (C, h, w) to the maps (k, h, w) of `classes` alone, by Eq. 2."""
         rows = torch.as_tensor(classes, device=features.device)
         weight = self.head.weight.flatten(1)[rows]  # (k, C)
-        maps = (weight @ features.flatten(1)).view(-1, *features.shape[1:])
+        maps = (weight @ features.flatten(1)).view(weight.shape[0], *features.shape[1:])
         return maps if self.head.bias is None else maps + self.head.bias[rows, None, None]
 
     def fused(self) -> Self:

@@ -6,6 +6,7 @@ other bytes. So the pictures at each scale, which the graph names, become its in
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,6 @@ import torch
 from mldfr.config import Card
 from mldfr.deployment.base import METADATA, OpenedGraph, activation, asked, read_card
 from mldfr.deployment.graph import INPUTS, mapped_scales, output_names, passes, pixels_name
-from mldfr.parallel import MOST_AT_ONCE
 from mldfr.predict import Activator, Chosen
 from mldfr.pyramid import Activation, resized, scaled_size, short_side, upsampled
 from mldfr.types import UInt8Array
@@ -70,12 +70,12 @@ def _open(path: Path, device: str, threads: int, *, precision: str) -> OpenedGra
     settings = {
         "INFERENCE_PRECISION_HINT": precision,
         "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": min(threads, MOST_AT_ONCE),  # a picture on each core is faster than one on all (mldfr.parallel)
+        "NUM_STREAMS": 1,  # several threads that give it pictures at once have waited for each other for ever
         # A pinned thread waits for a core that another process has; and several processes would pin the same ones.
         "ENABLE_CPU_PINNING": False,
     }
     compiled = core.compile_model(_network(model, card.localization.scales, path), "CPU", settings)
-    return OpenedGraph(texts, card, lambda: _activator(compiled, card), on_cores=True)
+    return OpenedGraph(texts, card, lambda: _activator(compiled, card))
 
 
 def _texts(model: "openvino.Model") -> dict[str, str]:
@@ -108,16 +108,19 @@ def _network(model: "openvino.Model", scales: Sequence[float], path: Path) -> "o
 
 
 def _activator(compiled: "openvino.CompiledModel", card: Card) -> Activator:
-    """From pictures to maps; several threads may call it at once."""
+    """From pictures to maps; of several threads that call it at once one waits for the other."""
     scales = card.localization.scales
     sides = {scale: short_side(card.preprocessing, scale) for scale in passes(scales)}
+    request, alone = compiled.create_infer_request(), Lock()
 
     def activate(pixels: Sequence[UInt8Array], chosen: Sequence[Chosen]) -> list[Activation]:
         found = []
         for image, classes in zip(pixels, chosen, strict=True):
             inputs = dict(zip(INPUTS, (image, np.array(asked(classes), dtype=np.int64)), strict=True))
-            outputs = compiled.create_infer_request().infer(inputs | _pictures(image, sides))
-            arrays: dict[str, Any] = {name: outputs[name] for name in output_names(scales) if name != SUMMED}
+            inputs |= _pictures(image, sides)
+            with alone:
+                outputs = request.infer(inputs)
+                arrays = {name: outputs[name].copy() for name in output_names(scales) if name != SUMMED}
             tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
             logits, resolved, *parts = tensors.values()
             weighted = [scales.count(scale) * part for scale, part in zip(mapped_scales(scales), parts, strict=True)]
