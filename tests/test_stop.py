@@ -323,13 +323,13 @@ def test_standard_output_that_is_full_is_one_line_and_one_that_is_closed_none():
         (WriteError(errno.EDQUOT, "Quota exceeded", "a/b"), 1, "a/b: cannot be written (Quota exceeded)"),
         (WriteError(errno.EROFS, "Read-only file system", "a"), 2, "a: cannot be written (Read-only file system)"),
         (PermissionError(errno.EACCES, "Permission denied", "a"), 1, "a: Permission denied"),
-        (PermissionError(errno.EACCES, "Permission denied", b"a\xff"), 1, "a\\udcff: Permission denied"),
+        (PermissionError(errno.EACCES, "Permission denied", b"a\xff\n"), 1, "a\\xff\\n: Permission denied"),
         (OSError(errno.ENOMEM, "Out of memory"), 1, "the machine has no more to give (Out of memory)"),
         (entry.Stopped(signal.SIGHUP), 129, "stopped"),
     ],
 )
 def test_what_ends_the_program_from_outside_is_one_line(capsys, error, code, says):
-    with pytest.raises(SystemExit) as ended, entry.one_line():
+    with pytest.raises(SystemExit) as ended, entry.ending_in_one_line():
         raise error
     assert ended.value.code == code
     assert capsys.readouterr().err == f"mldfr: {says}\n"
@@ -337,5 +337,5 @@ def test_what_ends_the_program_from_outside_is_one_line(capsys, error, code, say
 
 @pytest.mark.parametrize("bug", [ValueError("a bug"), RuntimeError("a bug"), OSError("no number"), ConnectionError()])
 def test_a_bug_stays_a_traceback(bug):
-    with pytest.raises(type(bug)), entry.one_line():
+    with pytest.raises(type(bug)), entry.ending_in_one_line():
         raise bug

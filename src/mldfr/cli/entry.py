@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from mldfr.files import FULL, WriteError
+from mldfr.text import one_line
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 SIGNALLED = 128
@@ -108,8 +109,7 @@ def ending_in_one_line() -> Iterator[None]:
         if _signals.number is not None:  # it may have reached workers as well, whose end libraries complain of
             sys.unraisablehook = lambda failed: None
         if os.environ.get("RANK", "0") == "0":  # torchrun stops all its processes alike
-            text = line.encode("utf-8", "backslashreplace").decode()  # names may be no text
-            print(f"mldfr: {text}", file=sys.stderr, flush=True)
+            print(one_line(f"mldfr: {line}"), file=sys.stderr, flush=True)
         raise SystemExit(code) from error
 
 
