@@ -1,5 +1,6 @@
 """Localizers, data sets and results through pickle: for pools of processes, joblib and `torch.save`."""
 
+import errno
 import io
 import pickle
 from copy import deepcopy
@@ -13,8 +14,12 @@ import torch
 import mldfr
 from mldfr.backbones import BACKBONES
 from mldfr.data import open_data
+from mldfr.data.sizes import SizeError
+from mldfr.files import WriteError
+from mldfr.images import ImageError
 from mldfr.predict import Locator
 from mldfr.recalibration import CONVOLUTION, POOLING
+from mldfr.registry import UnknownNameError
 
 
 def through_torch(thing):
@@ -93,6 +98,21 @@ def test_a_data_set_is_the_same_behind_pickle(tmp_path):
     original = open_data(f"folder:{tmp_path}")
     copy = pickle.loads(pickle.dumps(original))
     assert (copy.classes, copy.splits, copy.problems) == (original.classes, original.splits, original.problems)
+
+
+ERRORS = [
+    ImageError("a.jpg", "no such file"),
+    SizeError("a.jpg", "is 3x4"),
+    WriteError(errno.ENOSPC, "No space left on device", "b.jsonl"),
+    UnknownNameError("no such backbone"),
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_an_error_is_the_same_whatever_copies_it(way, error):
+    copy = WAYS[way](error)
+    assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
 
 
 def test_another_process_finds_the_same():

@@ -17,3 +17,6 @@ class ImageError(ValueError):
         super().__init__(one_line(f"{path}: {reason}"))
         self.path = str(path)
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type["ImageError"], tuple[str, str]]:
+        return type(self), (self.path, self.reason)  # not from the message alone, as exceptions are otherwise
