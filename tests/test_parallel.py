@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import pytest
 import torch
 
+from mldfr import parallel
 from mldfr.parallel import MOST_AT_ONCE, ahead, at_once, in_batches, spread, wait_asleep
 
 
@@ -72,6 +73,16 @@ def test_pieces_of_pieces_are_spread_and_theirs_are_not(cores):
     assert not seen[1] & seen[2]
     assert here not in seen[1] | seen[2]
     assert seen[3] <= seen[2]  # too deep: where they are asked for
+
+
+def test_who_asks_while_a_thread_takes_its_share_waits_for_the_whole(cores):
+    with ThreadPoolExecutor(1) as other:
+        with parallel._number_of_threads:
+            cores(1)  # a new thread would begin with this
+            asked = other.submit(at_once)
+            wait([asked], timeout=0.2)
+            cores(3)
+        assert asked.result() == 3
 
 
 def test_an_error_reaches_who_takes_the_results(cores):

@@ -93,7 +93,8 @@ def _cores() -> int:
     import torch  # takes seconds: whoever only needs `ahead` shall not wait for it
 
     known: int | None = getattr(_here, "cores", None)
-    return known or torch.get_num_threads()
+    with _number_of_threads:  # a thread that asks for the first time while another takes its share would get that
+        return known or torch.get_num_threads()
 
 
 @cache
