@@ -142,6 +142,19 @@ def test_every_part_is_left_in_its_mode(small, fails):
     small.eval()
 
 
+def test_evaluating_lasts_until_the_last_thread_is_done(small):
+    small.train()
+    small.head.eval()
+    before = [part.training for part in small.modules()]
+    first, second = evaluating(small), evaluating(small)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not any(part.training for part in small.modules())
+    second.__exit__(None, None, None)
+    assert [part.training for part in small.modules()] == before
+
+
 def test_evaluating_restores_after_an_exception(small):
     small.train()
     seen = []

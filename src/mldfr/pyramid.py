@@ -1,5 +1,6 @@
 """Multi-scale class activation mapping, MsCAM (paper, Section III-C and Fig. 6)."""
 
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,10 @@ from mldfr.parallel import spread
 Classes = int | Literal["all"] | Sequence[Sequence[int]] | Callable[[int, Tensor], Sequence[int]]
 """Which classes to map: the k most probable of each image, all, those listed for each image, or a function that is
 given the image's index and logits (K,)."""
+
+_evaluated: dict[nn.Module, tuple[int, list[tuple[nn.Module, bool]]]] = {}
+"""What is `evaluating`: by how many threads, and the modes of its parts before."""
+_modes = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,14 +131,21 @@ def upsampled(maps: Tensor, size: Sequence[int]) -> Tensor:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into eval mode, and each of its parts back into its own mode at the end."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
+    """Put a module into eval mode, and each of its parts back into its own mode when the last thread is done with it."""
+    with _modes:
+        users, own = _evaluated.get(module) or (0, [(part, part.training) for part in module.modules()])
+        _evaluated[module] = users + 1, own
+        module.eval()
     try:
         yield
     finally:
-        for part, training in modes:
-            part.training = training
+        with _modes:
+            users, own = _evaluated.pop(module)
+            if users > 1:
+                _evaluated[module] = users - 1, own
+            else:
+                for part, training in own:
+                    part.training = training
 
 
 def _start(
