@@ -113,7 +113,7 @@ def test_a_folder_with_a_broken_picture(album, tmp_path):
     assert "\x1b" not in done.stderr  # no progress bar in a pipe
     assert everything(tmp_path / "located") == [
         ".overlays.lock",
-        ".predictions.lock",
+        ".predictions.jsonl.lock",
         "overlays/cat.jpg",
         "overlays/cat.png.jpg",
         "overlays/trip/ünïcode [1].jpg",

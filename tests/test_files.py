@@ -6,6 +6,7 @@ import resource
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from mldfr.exports import FORMATS, AnnotatedImage
-from mldfr.files import WriteError, add_text, filling, remove_leftovers, replacing, writing
+from mldfr.files import WriteError, add_text, filling, remove_leftovers, remove_leftovers_of, replacing, writing
 
 LIMIT = 20_000
 
@@ -166,3 +167,14 @@ def test_only_our_own_leftovers_are_removed(tmp_path):
         ".hidden-photo.jpg",
         "deep/.hidden-photo.jpg",
     ]
+
+
+def test_leftovers_of_one_file_are_no_others(tmp_path):
+    long = f"{'a' * 50}.about.json"
+    for name in ("1.jsonl", "10.jsonl", "1.about.json", "1.txt", long):
+        path = Path(name)
+        (tmp_path / f".{path.stem[:40]}-0123456789abcdef{path.suffix}").touch()
+    remove_leftovers_of(tmp_path / "1.jsonl")
+    remove_leftovers_of(tmp_path / long)
+    left = [".1-0123456789abcdef.txt", ".1.about-0123456789abcdef.json", ".10-0123456789abcdef.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == left

@@ -223,6 +223,11 @@ def test_two_processes_cannot_have_one_file(tmp_path):
         assert second.pending() == []
 
 
+def test_predictions_that_are_named_as_the_folder_of_overlays(photos, model):
+    locate(model, photos, "--jsonl", "located/overlays.jsonl")
+    assert len(lines("located/overlays.jsonl")) == COUNT
+
+
 def test_names_that_are_no_unicode_go_through_a_journal(tmp_path):
     name = os.fsdecode(b"caf\xe9.jpg")
     for expected in ([name], []):

@@ -62,16 +62,25 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: Path, *, of: str = "", deep: bool = False) -> None:
+def remove_leftovers(folder: Path, *, deep: bool = False) -> None:
     """Delete the temporary files that `replacing` left in a folder because its process was killed.
 
     Args:
         folder: Where; no other process may be writing such files there.
-        of: How the names of the files begin that were to be made.
         deep: Also in the folders inside.
     """
     for file in folder.glob("**/.*" if deep else ".*"):
-        if file.name[1:].startswith(of[:40]) and LEFTOVER.fullmatch(file.name) and file.is_file():
+        if LEFTOVER.fullmatch(file.name) and file.is_file():
+            file.unlink(missing_ok=True)
+
+
+def remove_leftovers_of(path: Path) -> None:
+    """Delete the temporary files of one file; no other process may be writing this one."""
+    digits = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
+    beginning = f".{path.stem[:40]}-"
+    for file in path.parent.glob(".*"):
+        middle = file.name.removeprefix(beginning).removesuffix(path.suffix)
+        if file.name == f"{beginning}{middle}{path.suffix}" and digits.fullmatch(middle) and file.is_file():
             file.unlink(missing_ok=True)
 
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mldfr.data import DataError
-from mldfr.files import remove_leftovers, replacing, writing
+from mldfr.files import remove_leftovers_of, replacing, writing
 from mldfr.jobs.lock import locked
 from mldfr.json_files import append_line, cut_unfinished, differences, parse, read_json, write_json
 
@@ -58,7 +58,7 @@ class LineJournal:
         return self.file.with_name(f"{self.file.stem}.about.json")
 
     def __enter__(self) -> Self:
-        lock = self.file.with_name(f".{self.file.stem}.lock")
+        lock = self.file.with_name(f".{self.file.name}.lock")
         with ExitStack() as stack:
             stack.enter_context(locked(lock, busy=f"{self.file}: another process is writing it"))
             self._begin()
@@ -74,7 +74,8 @@ class LineJournal:
 
     def _begin(self) -> None:
         """Take what is there, if it belongs to the same command; drop the lines of items that have changed."""
-        remove_leftovers(self.file.parent, of=self.file.stem[:30])
+        for path in (self.file, self.about):
+            remove_leftovers_of(path)
         there = None
         if self.file.is_file() and self.file.stat().st_size and not self._overwrite:
             there = self._checked()
