@@ -16,7 +16,17 @@ from mldfr.cli.main import app
 from mldfr.data import READERS, DataError
 from mldfr.evaluation.store import MapStore
 from mldfr.exports import FORMATS, AnnotatedImage
-from mldfr.images import SUFFIXES, ImageError, ImageFile, find_images, formats, passed_over_lines, read_image
+from mldfr.images import (
+    JUNK,
+    SUFFIXES,
+    ImageError,
+    ImageFile,
+    PassedOver,
+    find_images,
+    formats,
+    passed_over_lines,
+    read_image,
+)
 from mldfr.images.formats import NO_PICTURES, OTHERS, PHOTOGRAPHS, UNREAD
 from mldfr.images.formats import formats as readable_formats
 from mldfr.junk import is_junk, without_junk
@@ -431,3 +441,11 @@ def test_the_page_offers_the_files_that_the_server_takes():
     accepted = html.split('id="file" accept="')[1].split('"')[0].split(",")
     assert "image/*" in accepted
     assert set(" ".join(PHOTOGRAPHS.values()).split()) - set(accepted) == set()
+
+
+def test_what_is_passed_over_is_told_in_one_line_each():
+    junk, unread = PassedOver(Path(".x\ny"), JUNK), PassedOver(Path(os.fsdecode(b"a.\xe9")), "no picture")
+    assert passed_over_lines([junk, unread]) == [
+        "not read: 1 .\\xe9 (no picture)",
+        "passed over, left by a system or a program: 1 .x\\ny",
+    ]

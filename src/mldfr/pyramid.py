@@ -131,7 +131,7 @@ def upsampled(maps: Tensor, size: Sequence[int]) -> Tensor:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into eval mode, and each of its parts back into its own mode when the last thread is done with it."""
+    """Put a module into eval mode, and each of its parts back into its own mode when the last thread is done."""
     with _modes:
         users, own = _evaluated.get(module) or (0, [(part, part.training) for part in module.modules()])
         _evaluated[module] = users + 1, own

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mldfr.images.formats import ending
+from mldfr.text import one_line
 
 JUNK = "left by a system or a program"
 
@@ -64,4 +65,5 @@ def passed_over_lines(passed: Iterable[PassedOver], *, most: int = 8) -> list[st
     unread = [f"{item.count:,} {item.kind} ({item.reason})" for item in kinds if item.reason != JUNK]
     junk = [f"{item.count:,} {item.kind}" for item in kinds if item.reason == JUNK]
     lines = (("not read", unread), (f"passed over, {JUNK}", junk))
-    return [f"{what}: {', '.join([*parts[:most], *['...'][: len(parts) > most]])}" for what, parts in lines if parts]
+    shown = ((what, [*parts[:most], *(["..."] if len(parts) > most else [])]) for what, parts in lines if parts)
+    return [one_line(f"{what}: {', '.join(parts)}") for what, parts in shown]

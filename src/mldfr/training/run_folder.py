@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from mldfr.files import replacing, writing
+from mldfr.files import add_text, replacing
 from mldfr.text import escaped, one_line, plain
 from mldfr.training.recipe import Recipe, parse
 
@@ -124,8 +124,7 @@ def note_unreadable(folder: Path, path: str, reason: str) -> bool:
     line = one_line(f"{path}: {reason}")
     if line in known:
         return False
-    with writing(file), file.open("a", encoding="utf-8") as lines:
-        lines.write(line + "\n")
+    add_text(file, line + "\n")
     return True
 
 
