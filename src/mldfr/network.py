@@ -1,7 +1,6 @@
 """The localization network of Fig. 7: stages, recalibration, Conv-Cls, global average pooling."""
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -14,6 +13,7 @@ from mldfr.backbones.base import Backbone, LastDownsampling, StateDict, mismatch
 from mldfr.config import Architecture, Card, Preprocessing, explain
 from mldfr.recalibration import CONVOLUTION, KERNEL_SIZES, POOLING
 from mldfr.recalibration.normalization import fold_batch_norms, normalize_convolutions
+from mldfr.versions import installed_versions
 from mldfr.weights import WeightsError, is_model, pretrained, read, write
 
 MODEL_FILE = "model.safetensors"
@@ -195,7 +195,7 @@ class LocalizationNetwork(nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Write the network and its card into one safetensors file, under its name only when it is whole."""
-        versions = {package: version(package) for package in ("mldfr", "torch", "torchvision", "timm")}
+        versions = installed_versions(("mldfr", "torch", "torchvision", "timm"))
         card = self.card.model_copy(update={"versions": versions})
         write(Path(path), self.state_dict(), card.model_dump_json())
 

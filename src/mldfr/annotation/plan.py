@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -15,8 +14,8 @@ from mldfr.deployment.loading import open_locator
 from mldfr.exports import FORMATS, MAP_FORMATS, ExportError
 from mldfr.exports.checks import Places, check_classes
 from mldfr.predict import Locator
+from mldfr.versions import OF_BOXES, installed_versions
 
-VERSIONED = ("mldfr", "torch", "torchvision", "numpy", "opencv-python-headless")
 LONGEST_NAME = 240
 """Bytes: file systems take 255, of which a class's number and a suffix need some."""
 
@@ -116,7 +115,7 @@ def make_plan(request: Request) -> Plan:
         "labels": "given" if any(item.labels for item in listing.items) else "predicted",
         "boxes": request.boxes,
         "min_region": request.min_region,
-        "versions": {package: version(package) for package in VERSIONED},
+        "versions": installed_versions(OF_BOXES),
     }
     if locator.computed is not None:
         setting["computed"] = locator.computed

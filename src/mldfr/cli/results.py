@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mldfr.files import remove_leftovers, write_all, writing
 from mldfr.text import escaped
+from mldfr.versions import OF_BOXES, installed_versions
 
 if TYPE_CHECKING:
     from mldfr.config import Rules
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from mldfr.predict import Locator, Wanted
 
 OVERLAYS = "overlays"
-VERSIONED = ("mldfr", "torch", "torchvision", "numpy", "opencv-python-headless")
 
 
 class Stream:
@@ -47,8 +47,6 @@ class Stream:
 
 def setting_of(model: str, localizer: "Locator", wanted: "Wanted", rules: "Rules") -> dict[str, Any]:
     """All that a prediction depends on besides its picture, as plain values."""
-    from importlib.metadata import version
-
     from mldfr.predict import class_indices
 
     card = localizer.card
@@ -61,7 +59,7 @@ def setting_of(model: str, localizer: "Locator", wanted: "Wanted", rules: "Rules
         "multi_label": card.multi_label,
         "classes": class_indices(card, wanted),
         "localization": card.localization.changed(**rules).model_dump(mode="json"),
-        "versions": {package: version(package) for package in VERSIONED},
+        "versions": installed_versions(OF_BOXES),
     }
 
 

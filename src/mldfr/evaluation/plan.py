@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from mldfr.junk import without_junk
 from mldfr.predict import load
 from mldfr.pyramid import short_side
 from mldfr.types import Sample
+from mldfr.versions import installed_versions
 from mldfr.weights import fingerprint
 
 VERSIONED = ("mldfr", "torch", "torchvision", "timm", "numpy", "numba", "opencv-python-headless", "faster-coco-eval")
@@ -189,7 +189,7 @@ def _plan(
         "multi_label": rules.multi_label,
         **({"class_match": match.note} if match.note else {}),
         **facts,
-        "versions": {package: version(package) for package in VERSIONED},
+        "versions": installed_versions(VERSIONED),
     }
     notes = tuple(filter(None, (note, match.note)))
     return Plan(samples, told_apart(classes), sources, rules, setting, tuple(problems), names, notes)

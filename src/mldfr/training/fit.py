@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +29,7 @@ from mldfr.training.recipe import Recipe, RecipeError, Training, differences
 from mldfr.training.run_folder import RunError
 from mldfr.training.schedule import Schedule
 from mldfr.training.synchronized import synchronize_batch_norms
+from mldfr.versions import installed_versions
 
 SMALL_BATCH = 32
 """Under so many pictures for each statistic of BatchNorm, Table XII has nothing good to say."""
@@ -342,7 +342,7 @@ def _facts(source: str, fabric: Fabric, material: Material) -> dict[str, Any]:
         "device": fabric.device.type,
         "processes": fabric.world_size,
         "threads": torch.get_num_threads(),
-        "versions": {package: version(package) for package in packages},
+        "versions": installed_versions(packages),
     }
 
 
