@@ -25,8 +25,9 @@ import torch
 
 from beside import busy_loops
 from mldfr.data import open_data
-from mldfr.training.fit import Classifier, fit, loss_of, make_fabric, make_order, with_parts
+from mldfr.training.fit import Classifier, fit, loss_of, make_order, with_parts
 from mldfr.training.prepare import Material, create_network, prepare
+from mldfr.training.processes import make_fabric
 from mldfr.training.recipe import Recipe, load_recipe
 
 

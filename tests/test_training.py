@@ -33,9 +33,10 @@ from mldfr.images import read_image
 from mldfr.training import checkpoint, memory
 from mldfr.training.course import Course, Outcome, TrainingError
 from mldfr.training.examples import Example, Key, Order, Pictures, hold_out
-from mldfr.training.fit import begin, fit, loss_of, make_fabric, make_order, right_ones, warnings_of
+from mldfr.training.fit import begin, fit, loss_of, make_order, right_ones, warnings_of
 from mldfr.training.plan import make_plan
 from mldfr.training.prepare import create_network, prepare
+from mldfr.training.processes import make_fabric
 from mldfr.training.recipe import Augmentation, RecipeError, Training, load_recipe
 from mldfr.training.run_folder import RunError
 from mldfr.training.schedule import Schedule

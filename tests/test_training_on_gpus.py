@@ -11,8 +11,9 @@ from mldfr.data import open_data
 from mldfr.images import ImageError
 from mldfr.training import checkpoint
 from mldfr.training.examples import Example, Key, Pictures, usual_workers
-from mldfr.training.fit import fit, make_fabric
+from mldfr.training.fit import fit
 from mldfr.training.prepare import prepare
+from mldfr.training.processes import make_fabric
 from mldfr.training.recipe import Augmentation, RecipeError, Training, differences, load_recipe
 
 SMALL = [

@@ -1,11 +1,10 @@
 """A training run: what it needs, and the loop."""
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +16,6 @@ from mldfr.data.class_names import some
 from mldfr.exports.checks import faults_of_classes
 from mldfr.files import remove_leftovers
 from mldfr.network import MODEL_FILE, LocalizationNetwork
-from mldfr.predict import choose_device
 from mldfr.pyramid import channel_statistics, standardize
 from mldfr.text import one_line, plain
 from mldfr.training import checkpoint, memory, run_folder
@@ -25,6 +23,7 @@ from mldfr.training.course import Course, Outcome
 from mldfr.training.examples import Batch, Order, Pictures, load_batches
 from mldfr.training.log import Log
 from mldfr.training.prepare import Material, create_network
+from mldfr.training.processes import make_fabric
 from mldfr.training.recipe import Recipe, RecipeError, Training, differences
 from mldfr.training.run_folder import RunError
 from mldfr.training.schedule import Schedule
@@ -236,50 +235,6 @@ def right_ones(logits: Tensor, targets: Tensor) -> Tensor:
     if targets.ndim == 1:
         return (best == targets).sum()
     return targets.gather(1, best[:, None]).sum()
-
-
-def make_fabric(training: Training, device: str) -> Fabric:
-    """Device, precision and processes; under `torchrun` as many as it started.
-
-    Raises:
-        ValueError: No such device, or a precision that it does not have.
-    """
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
-    if local > 1 and device.partition(":")[0] in ("auto", "cuda") and torch.cuda.is_available():
-        _take_own_gpu(local)
-    kind = choose_device(device)
-    precision = training.precision
-    if precision == "auto":
-        precision = _mixed(kind)
-    elif precision != "32-true" and kind.type == "cpu":
-        raise RecipeError(f"training.precision {precision} is for GPUs; on a CPU it is many times slower than 32-true")
-    fabric = Fabric(
-        accelerator=kind.type,
-        devices=local if world > 1 else 1 if kind.index is None else [kind.index],
-        num_nodes=world // local,
-        strategy="ddp" if world > 1 else "auto",
-        precision=precision,
-    )
-    fabric.launch()
-    return fabric
-
-
-def _take_own_gpu(processes: int) -> None:
-    """Let this process begin on its own GPU: whichever looked at another first would keep memory there.
-
-    Raises:
-        RecipeError: There are more processes than GPUs.
-    """
-    if processes > (count := torch.cuda.device_count()):
-        raise RecipeError(f"torchrun started {processes} processes on a machine with {count} GPU; each needs its own")
-    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-
-
-def _mixed(device: torch.device) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
-    if device.type != "cuda":
-        return "32-true"
-    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
 
 
 def make_order(training: Training, count: int, *, rank: int = 0, world: int = 1) -> Order:

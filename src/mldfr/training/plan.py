@@ -10,8 +10,9 @@ import torch
 from mldfr.backbones import BACKBONES
 from mldfr.text import one_line
 from mldfr.training import memory
-from mldfr.training.fit import Classifier, loss_of, make_fabric, make_order, warnings_of, with_parts
+from mldfr.training.fit import Classifier, loss_of, make_order, warnings_of, with_parts
 from mldfr.training.prepare import Material, create_network
+from mldfr.training.processes import make_fabric
 from mldfr.training.recipe import Recipe
 from mldfr.weights import downloaded
 

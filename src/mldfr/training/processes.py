@@ -1,0 +1,54 @@
+"""What a run computes on: the device, the precision, and the processes that `torchrun` started."""
+
+import os
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+
+from mldfr.predict import choose_device
+from mldfr.training.recipe import RecipeError, Training
+
+
+def make_fabric(training: Training, device: str) -> Fabric:
+    """Device, precision and processes; under `torchrun` as many as it started.
+
+    Raises:
+        ValueError: No such device, or a precision that it does not have.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
+    if local > 1 and device.partition(":")[0] in ("auto", "cuda") and torch.cuda.is_available():
+        _take_own_gpu(local)
+    kind = choose_device(device)
+    precision = training.precision
+    if precision == "auto":
+        precision = _mixed(kind)
+    elif precision != "32-true" and kind.type == "cpu":
+        raise RecipeError(f"training.precision {precision} is for GPUs; on a CPU it is many times slower than 32-true")
+    fabric = Fabric(
+        accelerator=kind.type,
+        devices=local if world > 1 else 1 if kind.index is None else [kind.index],
+        num_nodes=world // local,
+        strategy="ddp" if world > 1 else "auto",
+        precision=precision,
+    )
+    fabric.launch()
+    return fabric
+
+
+def _take_own_gpu(processes: int) -> None:
+    """Let this process begin on its own GPU: whichever looked at another first would keep memory there.
+
+    Raises:
+        RecipeError: There are more processes than GPUs.
+    """
+    if processes > (count := torch.cuda.device_count()):
+        raise RecipeError(f"torchrun started {processes} processes on a machine with {count} GPU; each needs its own")
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def _mixed(device: torch.device) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
+    if device.type != "cuda":
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
