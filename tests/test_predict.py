@@ -12,7 +12,8 @@ from scipy import ndimage
 import mldfr
 from mldfr.images import ImageError
 from mldfr.parallel import ahead
-from mldfr.predict import choose_device, class_indices
+from mldfr.predict import choose_device
+from mldfr.wanted_classes import class_indices
 
 
 def test_a_path_a_picture_and_an_array_are_located_alike(localizer, photo):

@@ -1,14 +1,12 @@
 """Pictures to predictions: the single entrance for the command line and for Python."""
 
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
-from typing import Literal, SupportsIndex, Unpack
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -18,7 +16,6 @@ from torch import Tensor
 from mldfr import models
 from mldfr.boxes import BOX_RULES
 from mldfr.config import Card, Localization, Rules
-from mldfr.data.class_names import ClassNames
 from mldfr.draw import overlay
 from mldfr.images import ImageError, check_size, read_image, to_rgb
 from mldfr.instances import INSTANCES
@@ -27,17 +24,11 @@ from mldfr.parallel import ahead, in_batches, spread
 from mldfr.pyramid import Activation, mscam, short_side
 from mldfr.refinement import AS_DRAWN, REFINEMENTS, refined
 from mldfr.score_maps import NORMALIZERS
-from mldfr.text import class_name
 from mldfr.types import Boxes, Float32Array, Label, Prediction, UInt8Array
+from mldfr.wanted_classes import Chosen, Wanted, class_indices, indices
 from mldfr.weights import WeightsError, fingerprint
 
 ImageLike = str | Path | Image.Image | UInt8Array
-Wanted = SupportsIndex | Literal["all"] | Sequence[str | int]
-"""The k most probable classes, all of them, or those of these names or indices."""
-
-Chosen = int | Sequence[int]
-"""The k most probable classes, or those of these indices."""
-
 Activator = Callable[[Sequence[UInt8Array], Sequence[Chosen]], list[Activation]]
 """Pixels of pictures (H, W, 3), and the classes to map in each, to their maps."""
 
@@ -221,51 +212,6 @@ class Localizer(Locator, LocalizationNetwork):
             return mscam(network, images, scales=scales, classes=lambda index, logits: indices(chosen[index], logits))
 
         return activate
-
-
-def indices(chosen: Chosen, logits: Tensor) -> Sequence[int]:
-    """The classes themselves, where the k most probable of the logits (K,) may have been asked for."""
-    return logits.topk(chosen).indices.tolist() if isinstance(chosen, int) else chosen
-
-
-def class_indices(card: Card, wanted: Wanted) -> int | list[int]:
-    """Translate class names to indices; a number of most probable classes stays what it is.
-
-    Raises:
-        ValueError: A name or an index that the model does not have, or a name that it has twice.
-    """
-    if isinstance(wanted, SupportsIndex):
-        wanted = operator.index(wanted)
-        if not 1 <= wanted <= len(card.class_names):
-            raise ValueError(f"the {wanted} most probable of {len(card.class_names)} classes cannot be had")
-        return wanted
-    if isinstance(wanted, str):
-        if wanted != "all":
-            raise ValueError(f"classes are a number, 'all', or a list of names; got {wanted!r}")
-        return list(range(len(card.class_names)))
-    if not wanted:
-        raise ValueError("the list of classes is empty")
-    names = ClassNames(card.class_names)
-    return [_class_index(names, name) for name in wanted]
-
-
-def _class_index(names: ClassNames, name: str | int) -> int:
-    """The class of a name, or of a number; text is a number only where the model's names are none themselves."""
-    if isinstance(name, str):
-        name = class_name(name)
-        matches = names.find(name)
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            raise ValueError(f"class {name!r} is the name of the classes {matches}; give the index")
-    count = len(names.names)
-    if str(name).isdecimal() and not (isinstance(name, str) and names.has_numbers):
-        if int(name) < count:
-            return int(name)
-        raise ValueError(f"class {name} does not exist; the model has the classes 0 to {count - 1}")
-    near = get_close_matches(str(name), names.names, n=3)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise ValueError(f"the model has no class {name!r}{hint}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,11 +13,12 @@ from mldfr.boxes import BOX_RULES, MIN_REGION
 from mldfr.config import Localization, Rules
 from mldfr.exports import MAP_FORMATS
 from mldfr.images import ImageError
-from mldfr.predict import Chosen, Located, Locator, fitted
+from mldfr.predict import Located, Locator, fitted
 from mldfr.refinement import AS_DRAWN
 from mldfr.score_maps import NORMALIZERS
 from mldfr.types import Boxes
 from mldfr.uncertainty import doubt
+from mldfr.wanted_classes import Chosen
 
 Row = dict[str, Any]
 """A line of the journal: `name` and `index` of the picture, and `error` or all that was found in it."""

@@ -31,7 +31,8 @@ from mldfr.files import WriteError, replacing, writing
 if TYPE_CHECKING:
     from mldfr.images import ImageError
     from mldfr.jobs.journal import LineJournal
-    from mldfr.predict import Located, Wanted
+    from mldfr.predict import Located
+    from mldfr.wanted_classes import Wanted
 
 PREDICTIONS = "predictions.jsonl"
 

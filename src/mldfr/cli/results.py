@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from mldfr.config import Rules
     from mldfr.images import ImageFile
     from mldfr.jobs.journal import LineJournal
-    from mldfr.predict import Locator, Wanted
+    from mldfr.predict import Locator
+    from mldfr.wanted_classes import Wanted
 
 OVERLAYS = "overlays"
 
@@ -47,7 +48,7 @@ class Stream:
 
 def setting_of(model: str, localizer: "Locator", wanted: "Wanted", rules: "Rules") -> dict[str, Any]:
     """All that a prediction depends on besides its picture, as plain values."""
-    from mldfr.predict import class_indices
+    from mldfr.wanted_classes import class_indices
 
     card = localizer.card
     return {

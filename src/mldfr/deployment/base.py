@@ -12,8 +12,9 @@ from mldfr.config import Card, explain
 from mldfr.deployment.description import PRECISIONS, describe
 from mldfr.deployment.graph import mapped_scales
 from mldfr.network import LocalizationNetwork
-from mldfr.predict import Activator, Chosen
+from mldfr.predict import Activator
 from mldfr.pyramid import Activation
+from mldfr.wanted_classes import Chosen
 from mldfr.weights import WeightsError, fingerprint
 
 CARD_KEY = "mldfr"

@@ -10,9 +10,10 @@ import torch
 
 from mldfr.deployment.base import CARD_KEY, FINGERPRINT_KEY, DeploymentFormat, activation, asked, read_card
 from mldfr.network import LocalizationNetwork
-from mldfr.predict import Activator, Chosen
+from mldfr.predict import Activator
 from mldfr.pyramid import Activation
 from mldfr.types import UInt8Array
+from mldfr.wanted_classes import Chosen
 from mldfr.weights import WeightsError
 
 

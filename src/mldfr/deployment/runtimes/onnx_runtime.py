@@ -8,9 +8,10 @@ import torch
 
 from mldfr.deployment.base import OpenedGraph, activation, asked, read_card
 from mldfr.deployment.graph import INPUTS, output_names
-from mldfr.predict import Activator, Chosen
+from mldfr.predict import Activator
 from mldfr.pyramid import Activation
 from mldfr.types import UInt8Array
+from mldfr.wanted_classes import Chosen
 from mldfr.weights import WeightsError
 
 

@@ -15,9 +15,10 @@ import torch
 from mldfr.config import Card
 from mldfr.deployment.base import METADATA, OpenedGraph, activation, asked, read_card
 from mldfr.deployment.graph import INPUTS, mapped_scales, output_names, passes, pixels_name
-from mldfr.predict import Activator, Chosen
+from mldfr.predict import Activator
 from mldfr.pyramid import Activation, resized, scaled_size, short_side, upsampled
 from mldfr.types import UInt8Array
+from mldfr.wanted_classes import Chosen
 from mldfr.weights import WeightsError
 
 if TYPE_CHECKING:
