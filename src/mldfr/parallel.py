@@ -1,9 +1,10 @@
 """Work done side by side, its results in order.
 
-On a CPU a network's pictures and scales are spread over the cores, each on one thread (of up to four cores), instead of
-each operator over all threads. Threads within an operator wait for one another behind each of a network's hundreds
-of operators: beside one busy process, two of them took 20 times as long as one that has nobody to wait for
-(benchmarks/README.md). And whatever the machine's load, the values stay the same to the last bit.
+On a CPU a network's pictures and scales are spread over the cores instead of each operator over all threads: up to four
+at once, each on its share of the cores, which is one thread where there are fewer than eight. Threads within an
+operator wait for one another behind each of a network's hundreds of operators: beside one busy process, two of them
+took 20 times as long as one that has nobody to wait for (benchmarks/README.md). And whatever the machine's load, the
+values stay the same to the last bit.
 """
 
 import os

@@ -127,7 +127,7 @@ class Locator(ABC):
         batch_size: int = 1,
         **rules: Unpack[Rules],
     ) -> Iterator[Located | ImageError]:
-        """Locate in many pictures, one after the other, while the next ones are read in the background.
+        """Locate in many pictures, on a CPU in several at once, while the next ones are read in the background.
 
         Nothing of a picture is kept once its result has been given.
 
@@ -135,7 +135,7 @@ class Locator(ABC):
             images: What `locate` takes.
             classes: What `locate` takes, the same for all.
             batch_size: How many pictures to look at together. Those of one shape share a pass through the network,
-                which helps a GPU; two CPU cores are busy with one.
+                which helps a GPU; on a CPU every core is busy with another picture anyway.
             **rules: What `locate` takes.
 
         Returns:

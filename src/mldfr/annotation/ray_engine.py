@@ -47,8 +47,9 @@ def annotate_on_ray(
 ) -> Iterator[Row]:
     """The row of each picture, as they come: the order is that in which the actors finish.
 
-    The last bits of float32 sums depend on the number of threads, and an actor has as many as CPUs; with
-    `OMP_NUM_THREADS` set, the rows are to the last bit those of one process with as many.
+    On CPUs the rows of a PyTorch model are to the last bit those of one process, where neither has 8 cores or more: a
+    pass runs on one thread then (`mldfr.parallel`). The last bits of all other sums depend on the number of threads; an
+    actor has as many as CPUs, or as `OMP_NUM_THREADS` says.
 
     Args:
         items: The pictures; their paths, and the model's, must be there on every machine.

@@ -169,8 +169,8 @@ class Order(Sampler[list[Key]]):
 def load_batches(pictures: Pictures, order: Order, *, workers: int | None, pin: bool) -> Iterator[Batch]:
     """Batches in the order given, for a GPU (`pin`) read by other processes while it works.
 
-    A network on the CPU keeps all cores busy itself: a process beside it makes its threads wait for each other and
-    halves its speed (benchmarks/train.py), while reading in turn costs a fiftieth.
+    A network on the CPU keeps all cores busy itself: a process beside it takes one from its threads, which wait for
+    each other (benchmarks/train.py), while reading in turn costs a fiftieth.
     """
     count = (usual_workers() if pin else 0) if workers is None else workers
     return iter(
