@@ -109,6 +109,23 @@ def test_nothing_more_is_begun_when_nobody_takes_results():
     assert len(begun) <= 3
 
 
+@pytest.mark.parametrize(("weights", "most"), [([1] * 6, 1), ([0.5] * 6, 2), ([0.3, 2, 0.3, 0.3], 2), ([0] * 6, 4)])
+def test_heavy_pieces_are_not_there_together(weights, most):
+    there, seen = set(), []
+
+    def make(item):
+        there.add(item)
+        seen.append(len(there))
+        return item
+
+    with ThreadPoolExecutor(1) as pool:
+        for expected, item in enumerate(ahead(pool, make, range(len(weights)), 4, weight=weights.__getitem__)):
+            assert item == expected
+            wait([pool.submit(lambda: None)])  # the thread has got as far as it may
+            there.remove(item)
+    assert max(seen) == most
+
+
 def test_batches():
     assert list(in_batches(iter(range(5)), 2)) == [[0, 1], [2, 3], [4]]
     assert list(in_batches([], 2)) == []

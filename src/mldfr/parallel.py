@@ -43,18 +43,40 @@ def wait_asleep() -> None:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
-def ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], depth: int) -> Iterator[R]:
-    """Results of a function that runs in background threads, in order, at most `depth` of them waiting to be taken."""
-    pending: deque[Future[R]] = deque()
+def _weightless(item: object) -> float:
+    return 0.0
+
+
+def ahead(
+    pool: ThreadPoolExecutor,
+    function: Callable[[T], R],
+    items: Iterable[T],
+    depth: int,
+    *,
+    weight: Callable[[T], float] = _weightless,
+) -> Iterator[R]:
+    """Results of a function that runs in background threads, in order.
+
+    Args:
+        pool: The threads.
+        function: What they run.
+        items: What it is given.
+        depth: At most so many results are made, or wait to be taken, at a time.
+        weight: Of an item: together those weigh at most 1, but for a heavier one, which is alone.
+    """
+    pending: deque[tuple[Future[R], float]] = deque()
     try:
         for item in items:
-            pending.append(pool.submit(function, item))
+            more = weight(item)
+            while pending and more + sum(heavy for _, heavy in pending) > 1:
+                yield pending.popleft()[0].result()
+            pending.append((pool.submit(function, item), more))
             if len(pending) >= depth:
-                yield pending.popleft().result()
+                yield pending.popleft()[0].result()
         while pending:
-            yield pending.popleft().result()
+            yield pending.popleft()[0].result()
     finally:  # whoever stops taking results wants no more of them
-        for future in pending:
+        for future, _ in pending:
             future.cancel()
 
 
@@ -65,7 +87,9 @@ def in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def spread(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def spread(
+    function: Callable[[T], R], items: Iterable[T], *, weight: Callable[[T], float] = _weightless
+) -> Iterator[R]:
     """Results of a function that runs on all cores of the CPU at once, in order.
 
     It may be used within such a function again: a picture's scales are spread while pictures are. Any deeper it is a
@@ -75,10 +99,11 @@ def spread(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     Args:
         function: What several threads may run at once.
         items: What it is given; taken in the calling thread, a few before their results are.
+        weight: Which part of the memory that all may have an item and its result need.
     """
     if _depth() == DEEPEST:
         return map(function, items)
-    return ahead(_pool(_cores(), _depth() + 1), function, items, depth=2 * at_once())
+    return ahead(_pool(_cores(), _depth() + 1), function, items, depth=2 * at_once(), weight=weight)
 
 
 def at_once() -> int:

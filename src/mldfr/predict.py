@@ -11,7 +11,6 @@ from typing import Unpack
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from mldfr import models
 from mldfr.boxes import BOX_RULES
@@ -186,7 +185,8 @@ class Locator(ABC):
 
         with ThreadPoolExecutor(READERS) as readers:
             batches = in_batches(ahead(readers, _read, pictures, READ_AHEAD + batch_size), batch_size)
-            yield from chain.from_iterable(spread(locate, batches) if self.on_cores else map(locate, batches))
+            made = spread(locate, batches, weight=_weight) if self.on_cores else map(locate, batches)
+            yield from chain.from_iterable(made)
 
 
 class Localizer(Locator, LocalizationNetwork):
@@ -220,6 +220,22 @@ class _Picture:
     pixels: UInt8Array
     classes: Chosen
 
+    @property
+    def num_maps(self) -> int:
+        """How many classes are mapped in it."""
+        return self.classes if isinstance(self.classes, int) else len(self.classes)
+
+    @property
+    def map_bytes(self) -> int:
+        """What its maps need."""
+        height, width = self.pixels.shape[:2]
+        return 4 * self.num_maps * int(height) * int(width)
+
+
+def _weight(batch: Sequence[_Picture | ImageError]) -> float:
+    """Which part of the memory for maps the pictures need."""
+    return sum(picture.map_bytes for picture in batch if isinstance(picture, _Picture)) / MAX_MAP_BYTES
+
 
 def _read(asked: tuple[ImageLike, Chosen]) -> _Picture | ImageError:
     """Read one picture; what is wrong with it is an answer, not an exception."""
@@ -228,13 +244,9 @@ def _read(asked: tuple[ImageLike, Chosen]) -> _Picture | ImageError:
         picture = _Picture(*_name_and_pixels(image), classes)
     except ImageError as error:
         return error
-    height, width = picture.pixels.shape[:2]
-    num_maps = classes if isinstance(classes, int) else len(classes)
-    if (needed := 4 * num_maps * height * width) > MAX_MAP_BYTES:
-        reason = (
-            f"the maps of {num_maps} classes at {height}x{width} would need {needed / 2**30:.0f} GiB; ask for fewer"
-        )
-        return ImageError(picture.name, reason)
+    if (needed := picture.map_bytes) > MAX_MAP_BYTES:
+        maps = f"{picture.num_maps} classes at {picture.pixels.shape[0]}x{picture.pixels.shape[1]}"
+        return ImageError(picture.name, f"the maps of {maps} would need {needed / 2**30:.0f} GiB; ask for fewer")
     return picture
 
 
@@ -254,8 +266,8 @@ def _name_and_pixels(image: ImageLike) -> tuple[str, UInt8Array]:
 
 def _locate(card: Card, picture: _Picture, activation: Activation, localization: Localization) -> Located:
     """Score maps to boxes, each scored with its mean activation times the probability of its class."""
-    score = torch.sigmoid if card.multi_label else _softmax
-    probabilities = score(activation.logits).cpu().numpy()
+    logits = activation.logits
+    probabilities = (logits.sigmoid() if card.multi_label else logits.softmax(dim=0)).cpu().numpy()
     score_maps = activation.score_maps.cpu().numpy()
     labels = []
     for index, score_map in zip(activation.classes, score_maps, strict=True):
@@ -299,10 +311,6 @@ def fitted(boxes: Boxes, score_map: Float32Array, pixels: UInt8Array, localizati
         return boxes
     activation = NORMALIZERS[localization.normalizer](score_map)
     return refined(boxes, activation, pixels, refine=REFINEMENTS[localization.refine])
-
-
-def _softmax(logits: Tensor) -> Tensor:
-    return logits.softmax(dim=0)
 
 
 def choose_device(name: str) -> torch.device:
