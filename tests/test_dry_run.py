@@ -16,7 +16,7 @@ MOBILENET = "https://download.pytorch.org/models/mobilenet_v2-"
 
 @pytest.fixture
 def offline(tmp_path, monkeypatch):
-    """Three pictures of two classes, and no way to download anything, whatever was before."""
+    """Three pictures of each of two classes, and no way to download anything, whatever was before."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     for number in range(6):
