@@ -9,6 +9,8 @@ from pathlib import Path
 
 from mldfr.data.base import DataSet
 from mldfr.data.errors import DataError
+from mldfr.data.folder import SPLITS
+from mldfr.data.ilsvrc import DATA
 from mldfr.images import SUFFIXES
 from mldfr.junk import is_junk, without_junk
 
@@ -21,7 +23,7 @@ TECHNICAL = re.compile(
     re.IGNORECASE,
 )
 """Names that folders of data sets have and classes hardly ever."""
-SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "trainval"})
+SPLIT_NAMES = frozenset({*SPLITS, "trainval"})
 LENIENT = ("folder", "ilsvrc", "pets")
 """Kinds whose readers take nearly any folder; the others say themselves what they miss."""
 SETS = ("creatures", "cub", "voc2007", "wsol", "pets", "coco")
@@ -171,7 +173,7 @@ def _has_labels(folder: Path) -> bool:
 
 
 def _is_ilsvrc(path: Path) -> bool:
-    data = [path / place for place in ("", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")]
+    data = [path / place for place in DATA]
     folders = [folder for place in data for split in ("train", "val") for folder in _folders(place / split)]
     return any(WORDNET.fullmatch(folder.name) for folder in folders) or any(
         (place / "val").is_dir() and "ILSVRC" in place.parts for place in data[1:]
@@ -259,7 +261,7 @@ def _check_ilsvrc(path: Path, data: DataSet) -> Iterable[str]:
         )
     elif odd:
         yield f"{path}: no WordNet ids: {', '.join(odd[:5])}"
-    roots = [path / place for place in ("", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")]
+    roots = [path / place for place in DATA]
     for folder in (folder for root in roots for folder in sorted(without_junk((root / "train").glob("*"), root))):
         if folder.is_dir() and not _has_pictures(folder):
             deeper = next((name for name in _folders(folder) if _has_pictures(name)), None)
