@@ -245,3 +245,19 @@ def test_masks_are_turned_like_pictures(tmp_path, kind, how):
     path = saved(tmp_path / "mask", kind, **{how: 6})
     mask = read_mask([path], None, (WIDTH, HEIGHT))
     np.testing.assert_array_equal(mask, TURNED[6].max(axis=2) > 0)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("orientation", [3, 5, 6, 7, 8])
+def test_tiff_without_compression_of_every_mode(tmp_path, mode, orientation):
+    steps = Image.fromarray(np.arange(HEIGHT * WIDTH, dtype=np.uint16).reshape(HEIGHT, WIDTH) * 100)
+    stored = steps if mode == "I;16" else PICTURE.convert(mode)
+    stored.save(tmp_path / "plain.tif")
+    tags = ImageFileDirectory_v2()
+    tags[ORIENTATION] = orientation
+    stored.save(tmp_path / "turned.tif", tiffinfo=tags)
+    expected = read_image(tmp_path / "plain.tif")
+    methods = {3: "ROTATE_180", 5: "TRANSPOSE", 6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90"}
+    expected = np.asarray(Image.fromarray(expected).transpose(Image.Transpose[methods[orientation]]))
+    np.testing.assert_array_equal(read_image(tmp_path / "turned.tif"), expected)
+    assert image_size(tmp_path / "turned.tif") == expected.shape[:2]

@@ -105,6 +105,19 @@ def test_16_bit_tiff(tmp_path, order, compression):
     np.testing.assert_array_equal(seen // 257, grey(tmp_path / "a.tif"))
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+@pytest.mark.parametrize("compression", [None, "deflate"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bit_planes_of_a_tiff(tmp_path, order, tile, compression, channels):
+    deep = np.full((channels, 6, 8), 65535, np.uint16)
+    deep[:3] = COLOURS.transpose(2, 0, 1).astype(np.uint16) * 257
+    about = {"photometric": "rgb", "planarconfig": "separate", "byteorder": order, "tile": tile}
+    about["extrasamples"] = ["unassalpha"] * (channels - 3)
+    tifffile.imwrite(tmp_path / "a.tif", deep, compression=compression, **about)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), COLOURS)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_white_is_zero(tmp_path, dtype):
     values = DEEP if dtype == np.uint16 else COLOURS[..., 0]

@@ -19,6 +19,8 @@ SIZED_BY_DECODING = ("ICNS", "ICO", "PCD")
 """Formats whose head may say another size than the picture in it has."""
 
 DNG_VERSION, CR2_MAGIC = 0xC612, b"CR"
+BITS, PLANES, APART = 258, 284, 2
+"""Tags of a TIFF: how many bits its values have, and whether each colour is a plane of its own."""
 
 _TRANSPOSED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -96,9 +98,28 @@ def upright_size(picture: Image.Image) -> tuple[int, int]:
 
 def upright(picture: Image.Image) -> Image.Image:
     """The picture, decoded, turned as its orientation says."""
+    if isinstance(picture, TiffImageFile):
+        _mend(picture)
     picture.load()
     method = _TRANSPOSED.get(orientation(picture))
     return picture if method is None else picture.transpose(method)
+
+
+def _mend(picture: TiffImageFile) -> None:
+    """Keep Pillow from decoding two kinds of TIFF without compression to other pixels than they have.
+
+    It maps the file into memory with the sides of the turned picture, and takes planes of 16 bits for planes of 8.
+    """
+    picture.filename = ""  # whatever has no name is not mapped
+    bits = picture.tag_v2.get(BITS)
+    if picture.tag_v2.get(PLANES) == APART and isinstance(bits, tuple) and len(bits) > 1 and set(bits) == {16}:
+        order = "L" if picture.tag_v2.prefix == b"II" else "B"
+        picture.tile = [
+            tile._replace(args=(f"{tile.args[0]};16{order}", *tile.args[1:]))
+            if tile.codec_name == "raw" and isinstance(tile.args, tuple) and len(tile.args[0]) == 1
+            else tile
+            for tile in picture.tile
+        ]
 
 
 def orientation(picture: Image.Image) -> int:
