@@ -44,8 +44,19 @@ JUNK_FOLDERS = [
         ".picasaoriginals",
     ),
     *("Catalog Previews.lrdata", "appdata_oc1234567890", "_vti_cnf", "@Recycle", "FOUND.000", "__pycache__"),
+    *("LOST.DIR", "node_modules"),
 ]
-JUNK_FILES = ["._a.jpg", "~$a.jpg", ".~lock.a.jpg#", "Thumbs.db", "desktop.ini", ".DS_Store", "Icon\r", ".a.jpg.swp"]
+JUNK_FILES = [
+    "._a.jpg",
+    "~$a.jpg",
+    ".~lock.a.jpg#",
+    "Thumbs.db",
+    "desktop.ini",
+    ".DS_Store",
+    "Icon\r",
+    ".a.jpg.swp",
+    "#a.jpg#",
+]
 CLASS_NAMES = ["cats", "lost", "found", "recycle", "@handle", "#1", "$100", "thumbs", "_a", "~", "appdata", "MACOSX"]
 
 

@@ -10,12 +10,13 @@ NAMES = frozenset(
         *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini"),  # Windows
         *("__macosx", "icon\r", "network trash folder", "temporary items"),  # macOS
         *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@__thumb", "@tmp"),  # network drives
-        *("__pycache__", "cvs", "_vti_cnf", "_vti_pvt", "_gsdata_"),
+        *("lost.dir", "thevolumesettingsfolder", "_thumbs"),  # phones, FAT disks, galleries
+        *("__pycache__", "node_modules", "cvs", "_vti_cnf", "_vti_pvt", "_gsdata_"),
     }
 )
-PATTERNS = ("~$*", "~syncthing~*", "appdata_oc*", "found.[0-9][0-9][0-9]", "*.lrdata", "*.cocatalogdb")
-"""Lock files of office programs, half-synchronized files, caches of Nextcloud, pieces that chkdsk found, previews of
-Lightroom and Capture One."""
+PATTERNS = ("~$*", "#*#", "~syncthing~*", "appdata_oc*", "found.[0-9][0-9][0-9]", "*.lrdata", "*.cocatalogdb")
+"""Lock files of office programs, what Emacs saves by itself, half-synchronized files, caches of Nextcloud, pieces that
+chkdsk found, previews of Lightroom and Capture One."""
 
 
 def is_junk(name: str) -> bool:
