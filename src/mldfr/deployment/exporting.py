@@ -16,12 +16,12 @@ from mldfr.files import replacing
 from mldfr.images import read_image
 from mldfr.network import LocalizationNetwork
 from mldfr.predict import Activator
-from mldfr.pyramid import mscam
+from mldfr.pyramid import Activation, mscam
 from mldfr.text import escaped
 from mldfr.types import UInt8Array
 
 TOLERANCES = {"f32": 1e-4, "int8": 0.5}
-"""How far a value may be off, in parts of the largest value of its kind (or of 1, if all are smaller), by precision.
+"""How far a value may be off, in parts of the largest value of its kind in both classes (or of 1), by precision.
 
 That of int8 finds what is broken; how good the rest is, the numbers say.
 """
@@ -134,11 +134,10 @@ def compare(
         image = torch.from_numpy(pixels).permute(2, 0, 1)
         (ranked,), (given,) = activate([pixels], [1]), activate([pixels], [[0]])
         references = mscam(network, [image] * 2, scales=scales, classes=[ranked.classes, [0]])
+        kinds = list(zip(*map(_parts, references), strict=True))
         for found, expected in zip((ranked, given), references, strict=True):
-            pairs = [(found.logits, expected.logits), (found.score_maps, expected.score_maps)]
-            pairs += [(found.scale_maps[scale], maps) for scale, maps in expected.scale_maps.items()]
-            for one, other in pairs:
-                _check(one, other, tolerance)
+            for one, other, kind in zip(_parts(found), _parts(expected), kinds, strict=True):
+                _check(one, other, tolerance * max(1.0, *(float(part.abs().max()) for part in kind)))
             difference = max(difference, float((found.score_maps - expected.score_maps).abs().max()))
             largest = max(largest, float(expected.score_maps.abs().max()))
         best = references[0].logits.max()
@@ -162,8 +161,12 @@ def _picture(height: int, width: int) -> UInt8Array:
     return bounded
 
 
-def _check(found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
-    allowed = tolerance * max(1.0, float(expected.abs().max()))
+def _parts(activation: Activation) -> list[torch.Tensor]:
+    """Logits, summed maps, and the maps of each scale."""
+    return [activation.logits, activation.score_maps, *(maps for _, maps in sorted(activation.scale_maps.items()))]
+
+
+def _check(found: torch.Tensor, expected: torch.Tensor, allowed: float) -> None:
     difference = float((found - expected).abs().max()) if found.shape == expected.shape else float("inf")
     if not difference <= allowed:  # a NaN is no agreement either
         raise DeploymentError(f"the exported graph differs from the network by {difference:.2g}; nothing was written")
