@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 from PIL import Image
 
-from mldfr.predict import Localizer
+from mldfr.localizer.localizer import Localizer
 
 FOLDER = 1000
 """Pictures in one folder."""

@@ -16,12 +16,12 @@ from pathlib import Path
 import torch
 
 import mldfr
+from mldfr.core.types import Sample
 from mldfr.data import open_data
+from mldfr.evaluation.selection import Rules, corloc, try_rules
 from mldfr.images import read_image
-from mldfr.pyramid import mscam
-from mldfr.selection import Rules, corloc, try_rules
+from mldfr.localizer.mscam import mscam
 from mldfr.training.prepare import held_out_samples
-from mldfr.types import Sample
 
 PYRAMIDS = ((1.0,), (1.0, 1.5, 2.0))
 PAPER = 0.2

@@ -28,8 +28,8 @@ import torch
 
 import mldfr
 from mldfr.deployment.exporting import export
-from mldfr.predict import Localizer, Locator
-from mldfr.weights import read_state_dict
+from mldfr.localizer.localizer import Localizer, Locator
+from mldfr.networks.weights import read_state_dict
 
 
 def main() -> None:

@@ -28,9 +28,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mldfr.boxes import iou
-from mldfr.sweep import THRESHOLDS, Curves, level_of, sweep, to_levels
-from mldfr.types import Float64Array, UInt8Array
+from mldfr.boxes.rules import iou
+from mldfr.core.types import Float64Array, UInt8Array
+from mldfr.evaluation.metrics.sweep import THRESHOLDS, Curves, level_of, sweep, to_levels
 
 SIZE = 224
 TRUTHS = np.array([[30, 40, 150, 160], [0, 0, 50, 60], [100, 20, 220, 130]])

@@ -16,10 +16,10 @@ import torch
 from torchvision.ops import box_iou
 
 import mldfr
-from mldfr.boxes import regions
+from mldfr.boxes.normalizers import NORMALIZERS
+from mldfr.boxes.rules import regions
 from mldfr.images import read_image
-from mldfr.pyramid import mscam
-from mldfr.score_maps import NORMALIZERS
+from mldfr.localizer.mscam import mscam
 
 PYRAMIDS = ((1.0,), (1.0, 1.5, 2.0))
 THRESHOLD = 0.2

@@ -30,15 +30,15 @@ import numpy as np
 from rich.progress import track
 
 import mldfr
-from mldfr.boxes import BOX_RULES, iou
+from mldfr.boxes.instances import INSTANCES
+from mldfr.boxes.normalizers import NORMALIZERS
+from mldfr.boxes.refinement import REFINEMENTS
+from mldfr.boxes.rules import BOX_RULES, iou
 from mldfr.cli.usage import scale_factors
+from mldfr.core.types import Boxes, Sample
 from mldfr.data import open_data
-from mldfr.evaluation.bootstrap import paired_bootstrap
-from mldfr.evaluation.detection import DetectionAP
-from mldfr.instances import INSTANCES
-from mldfr.refinement import REFINEMENTS
-from mldfr.score_maps import NORMALIZERS
-from mldfr.types import Boxes, Sample
+from mldfr.evaluation.metrics.detection import DetectionAP
+from mldfr.evaluation.statistics.bootstrap import paired_bootstrap
 
 HIT = 0.5
 PLAIN = ("joined", "none")

@@ -38,12 +38,12 @@ from torchvision.transforms.v2 import functional as transforms
 
 import mldfr
 from beside import busy_loops
-from mldfr import pyramid
-from mldfr.boxes import regions
-from mldfr.predict import Localizer
-from mldfr.pyramid import normalize, scaled_size
-from mldfr.score_maps import min_max
-from mldfr.weights import read_state_dict
+from mldfr.boxes.normalizers import min_max
+from mldfr.boxes.rules import regions
+from mldfr.localizer import mscam as pyramid
+from mldfr.localizer.localizer import Localizer
+from mldfr.localizer.mscam import normalize, scaled_size
+from mldfr.networks.weights import read_state_dict
 
 SCALES = (1.0, 1.5, 2.0)
 THRESHOLD = 0.2

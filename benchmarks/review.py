@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mldfr.boxes import BOX_RULES, iou
-from mldfr.config import Localization
+from mldfr.annotation.uncertainty import doubt
+from mldfr.boxes.normalizers import NORMALIZERS
+from mldfr.boxes.rules import BOX_RULES, iou
+from mldfr.core.types import Sample
 from mldfr.data import open_data
 from mldfr.images import ImageError
-from mldfr.predict import Localizer, Located, load
-from mldfr.score_maps import NORMALIZERS
-from mldfr.types import Sample
-from mldfr.uncertainty import doubt
+from mldfr.localizer.localizer import Localizer, Located, load
+from mldfr.networks.card import Localization
 
 WORST = 0.2
 

@@ -21,11 +21,11 @@ from torchvision.ops import box_iou
 
 import mldfr
 from ilsvrc_boxes import THRESHOLD, hit, rows
-from mldfr.boxes import regions
+from mldfr.boxes.normalizers import NORMALIZERS
+from mldfr.boxes.rules import regions
 from mldfr.deployment.runtimes import RUNTIMES
 from mldfr.images import read_image
-from mldfr.predict import Activator
-from mldfr.score_maps import NORMALIZERS
+from mldfr.localizer.localizer import Activator
 
 REFERENCE = "PyTorch"
 FAR = (0.95, 0.9, 0.8, 0.5)

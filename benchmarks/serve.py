@@ -22,7 +22,7 @@ import psutil
 from PIL import Image
 
 import mldfr
-from mldfr.data.creatures import draw
+from mldfr.data.synthetic.creatures import draw
 
 SIZES = ((256, 256), (256, 341), (341, 256))
 

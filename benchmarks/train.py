@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from mldfr.parallel import wait_asleep
+from mldfr.core.parallel import wait_asleep
 
 wait_asleep()  # before PyTorch is imported
 

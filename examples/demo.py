@@ -16,11 +16,12 @@ import numpy as np
 from PIL import Image
 
 import mldfr
-from mldfr.data import creatures, open_data
-from mldfr.files import replacing
+from mldfr.core.files import replacing
+from mldfr.data import open_data
+from mldfr.data.synthetic import creatures
+from mldfr.evaluation.selection import Rules, corloc, try_rules
 from mldfr.images import read_image
-from mldfr.report.gallery import Panel, Row, write_gallery
-from mldfr.selection import Rules, corloc, try_rules
+from mldfr.reports.page.gallery import Panel, Row, write_gallery
 from mldfr.training.fit import fit
 from mldfr.training.prepare import prepare
 from mldfr.training.recipe import load_recipe

@@ -23,9 +23,9 @@ from mldfr.annotation.journal import Journal, read_rows
 from mldfr.annotation.listing import Listing, Shard, list_pictures
 from mldfr.annotation.review import uncertainties
 from mldfr.cli.main import app
-from mldfr.data import DataError
+from mldfr.core.errors import DataError
 from mldfr.exports import FORMATS, ExportError
-from mldfr.predict import Localizer
+from mldfr.localizer.localizer import Localizer
 
 CLASSES = ("cat", "cup", "rocket")
 OPTIONS = ("--scales", "1,1.5", "--device", "cpu", "--refine", "none")

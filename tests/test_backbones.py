@@ -7,9 +7,9 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from mldfr.backbones import BACKBONES
-from mldfr.backbones.base import Backbone
-from mldfr.complexity import complexity
+from mldfr.networks.backbones import BACKBONES
+from mldfr.networks.backbones.base import Backbone
+from mldfr.networks.complexity import complexity
 
 EACH = pytest.mark.parametrize("name", BACKBONES.names())
 EACH_WAY = pytest.mark.parametrize("last_downsampling", ["transition", "dilate"])

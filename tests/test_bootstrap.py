@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mldfr.evaluation.bootstrap import Difference, Interval, bootstrap_interval, paired_bootstrap
+from mldfr.evaluation.statistics.bootstrap import Difference, Interval, bootstrap_interval, paired_bootstrap
 
 
 def hits(seed, n, *, rates=(0.6, 0.65)):

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
-from mldfr.boxes import BOX_RULES, iou, regions, union, union_regions
-from mldfr.score_maps import NORMALIZERS, maximum, min_max, percentile
-from mldfr.types import Boxes
+from mldfr.boxes.normalizers import NORMALIZERS, maximum, min_max, percentile
+from mldfr.boxes.rules import BOX_RULES, iou, regions, union, union_regions
+from mldfr.core.types import Boxes
 
 FLOATS = st.floats(-100, 100, width=32)
 MAPS = arrays.arrays(np.float32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=FLOATS)

@@ -10,13 +10,13 @@ from typer.testing import CliRunner
 from mldfr import Localizer
 from mldfr.annotation.listing import list_pictures
 from mldfr.cli.main import app
+from mldfr.core.types import GroundTruth, Sample
 from mldfr.data import DataError, DataSet, open_data
 from mldfr.data.class_names import alike, match_classes, told_apart
 from mldfr.data.survey import survey
+from mldfr.localizer.wanted_classes import class_indices
 from mldfr.training.prepare import prepare
 from mldfr.training.recipe import load_recipe
-from mldfr.types import GroundTruth, Sample
-from mldfr.wanted_classes import class_indices
 from test_data import make_wsol, picture, text
 
 FOLDERS = tuple(sorted(map(str, range(12))))

@@ -10,8 +10,8 @@ from tests.test_evaluate import make_wsol, save_small
 from typer.testing import CliRunner
 
 from mldfr.cli.main import app
-from mldfr.data import DataError
-from mldfr.evaluation.comparison import compare, read_report
+from mldfr.core.errors import DataError
+from mldfr.evaluation.statistics.comparison import compare, read_report
 
 N = 200
 IMAGES = [f"{n:03}.jpg" for n in range(N)]

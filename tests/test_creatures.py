@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mldfr.data import DataError, creatures, open_data
-from mldfr.data.creatures import CreatureImage, draw, read, write
+from mldfr.data import DataError, open_data
+from mldfr.data.synthetic import creatures
+from mldfr.data.synthetic.creatures import CreatureImage, draw, read, write
 
 SMALL = {"classes": 3, "size": 64, "seed": 5}
 

@@ -16,13 +16,13 @@ from torchvision.datasets import VOCDetection
 from typer.testing import CliRunner
 
 from mldfr.cli.main import app
+from mldfr.core.types import GroundTruth, Sample
 from mldfr.data import READERS, DataError, DataSet, open_data, parse_source
 from mldfr.data import wsol as wsol_reader
 from mldfr.data.base import is_multi_label
 from mldfr.data.survey import KINDS, survey
 from mldfr.images import JUNK, PassedOver
-from mldfr.report.contact_sheet import choose, contact_sheet
-from mldfr.types import GroundTruth, Sample
+from mldfr.reports.page.contact_sheet import choose, contact_sheet
 
 
 def picture(path, size=(40, 30)):
@@ -135,7 +135,7 @@ def make_pets(root):
 
 
 def make_creatures(root):
-    from mldfr.data.creatures import write
+    from mldfr.data.synthetic.creatures import write
 
     write(root, images=6, classes=2, size=64, seed=0, co_occurrence=False)
     return root

@@ -22,8 +22,8 @@ from mldfr.deployment.exporting import compare, export
 from mldfr.deployment.graph import PyramidGraph, output_names
 from mldfr.deployment.loading import open_locator
 from mldfr.deployment.resampling import resize, upsampling
-from mldfr.pyramid import mscam
-from mldfr.weights import WeightsError, fingerprint
+from mldfr.localizer.mscam import mscam
+from mldfr.networks.weights import WeightsError, fingerprint
 from small_networks import network, picture
 
 onnx = pytest.importorskip("onnx")

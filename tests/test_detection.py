@@ -12,8 +12,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torchmetrics.detection import MeanAveragePrecision
 
-from mldfr.evaluation.coco import NAMES, CocoAP, coco_average_precision
-from mldfr.evaluation.detection import (
+from mldfr.core.types import GroundTruth
+from mldfr.evaluation.metrics.coco import NAMES, CocoAP, coco_average_precision
+from mldfr.evaluation.metrics.detection import (
     DetectionAP,
     DetectionRecords,
     Detections,
@@ -23,7 +24,6 @@ from mldfr.evaluation.detection import (
     match,
     precision_recall,
 )
-from mldfr.types import GroundTruth
 
 # Image, score, x, y, width, height of every detection, and image, x, y, width, height of every object, in the sample of
 # the project Object-Detection-Metrics (MIT licence), whose results are often quoted.

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mldfr.core.types import Box, Boxes, GroundTruth, Sample
 from mldfr.evaluation.diagnosis import KINDS, Breakdown, Diagnosis, diagnose
 from mldfr.evaluation.evidence import Ranking
 from mldfr.evaluation.protocols import AUTHORS, PAPER
 from mldfr.evaluation.record import Record, Rules
 from mldfr.evaluation.summary import Summary
-from mldfr.types import Box, Boxes, GroundTruth, Sample
 
 BIG, LEFT, RIGHT = (20, 20, 60, 60), (0, 0, 20, 20), (30, 0, 50, 20)
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mldfr.draw import overlay
-from mldfr.files import replacing
-from mldfr.report.gallery import Panel, Row, write_gallery
-from mldfr.types import Boxes, Label
+from mldfr.core.files import replacing
+from mldfr.core.types import Boxes, Label
+from mldfr.images.overlays import overlay
+from mldfr.reports.page.gallery import Panel, Row, write_gallery
 
 
 def label(boxes, name="a very long class name that cannot fit anywhere", index=0):

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import mldfr
 from mldfr.cli.main import app
-from mldfr.weights import WeightsError, downloaded, pretrained
+from mldfr.networks.weights import WeightsError, downloaded, pretrained
 
 MOBILENET = "https://download.pytorch.org/models/mobilenet_v2-"
 

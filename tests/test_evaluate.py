@@ -24,16 +24,16 @@ from tests.test_data import annotation, picture, text
 from typer.testing import CliRunner
 
 import mldfr
-from mldfr.boxes import iou
+from mldfr.boxes.rules import iou
 from mldfr.cli.main import app
+from mldfr.core.types import Boxes, GroundTruth, Sample
 from mldfr.data import DataError, open_data
 from mldfr.data.voc2007 import CLASSES
 from mldfr.evaluation import evidence
-from mldfr.evaluation.coco import CocoAP
+from mldfr.evaluation.metrics.coco import CocoAP
 from mldfr.evaluation.record import Record
 from mldfr.evaluation.run import check_truth
 from mldfr.evaluation.store import MapStore, read_map
-from mldfr.types import Boxes, GroundTruth, Sample
 
 SAME = ("metrics", "denominators", "values", "counts", "breakdown", "diagnosis", "best_thresholds", "images", "cases")
 """What must not change when maps are stored and read back."""

@@ -19,18 +19,18 @@ from sklearn.metrics import average_precision_score
 
 from conftest import tensor
 from mldfr import Localizer
-from mldfr.evaluation.classification import ClassificationErrors
+from mldfr.core.types import Boxes, GroundTruth, Sample
 from mldfr.evaluation.evidence import UNRANKED, Evidence, Ranking, ScoreMap, observe, rank
-from mldfr.evaluation.localization import FixedThreshold, best_overlaps
-from mldfr.evaluation.max_box_acc import MaxBoxAcc, max_box_acc
+from mldfr.evaluation.metrics.classification import ClassificationErrors
+from mldfr.evaluation.metrics.localization import FixedThreshold, best_overlaps
+from mldfr.evaluation.metrics.max_box_acc import MaxBoxAcc, max_box_acc
+from mldfr.evaluation.metrics.scores import class_mean_score, mean_score
+from mldfr.evaluation.metrics.sweep import THRESHOLDS, sweep
 from mldfr.evaluation.protocols import AUTHORS, IOUS, PAPER, PROTOCOLS, WSOLEVALUATION, at_iou
 from mldfr.evaluation.record import Record, Rules, annotated, from_runs, judge, runs
-from mldfr.evaluation.scores import class_mean_score, mean_score
 from mldfr.evaluation.summary import Summary
 from mldfr.images import ImageError
-from mldfr.pyramid import mscam
-from mldfr.sweep import THRESHOLDS, sweep
-from mldfr.types import Boxes, GroundTruth, Sample
+from mldfr.localizer.mscam import mscam
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu")
 NOTHING = Boxes.make([], [], [])

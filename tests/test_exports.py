@@ -23,13 +23,13 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO as PyCoco  # noqa: N811
 from torchvision.datasets import VOCDetection
 
+from mldfr.core.registry import UnknownNameError
+from mldfr.core.types import Boxes, Label, Prediction
 from mldfr.data.coco import read as read_coco_data
 from mldfr.data.voc2007 import read_annotation
 from mldfr.exports import FORMATS, AnnotatedImage, ExportError, ObjectBox, to_supervision
 from mldfr.exports.label_studio import LabelStudio
 from mldfr.exports.yolo import text_file
-from mldfr.registry import UnknownNameError
-from mldfr.types import Boxes, Label, Prediction
 
 EVERY_FORMAT = pytest.mark.parametrize("name", FORMATS.names())
 FOLDERS = pytest.mark.parametrize("name", ["yolo", "voc"])

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from mldfr.core.files import WriteError, add_text, filling, remove_leftovers, remove_leftovers_of, replacing, writing
 from mldfr.exports import FORMATS, AnnotatedImage
-from mldfr.files import WriteError, add_text, filling, remove_leftovers, remove_leftovers_of, replacing, writing
 
 LIMIT = 20_000
 
@@ -153,7 +153,7 @@ def test_a_folder_that_could_not_be_filled_is_as_it_was(tmp_path, there, error):
 
 def test_only_our_own_leftovers_are_removed(tmp_path):
     killed = (
-        "import os, sys; from pathlib import Path; from mldfr.files import replacing\n"
+        "import os, sys; from pathlib import Path; from mldfr.core.files import replacing\n"
         "with replacing(Path(sys.argv[1], 'ein Bild.jpg')): os._exit(9)"
     )
     for folder in (tmp_path, tmp_path / "deep"):

@@ -119,7 +119,7 @@ def test_the_report_has_means_over_the_seeds_and_what_failed(tmp_path):
 
 def test_boxes_are_held_against_each_other_in_pixels_and_iou():
     from gpu.locating import apart
-    from mldfr.types import Box
+    from mldfr.core.types import Box
 
     one, other = (Box(xyxy=(0.0, 0.0, 10.0, right), score=1.0) for right in (10.0, 5.0))
     assert apart(one, other) == (5.0, 0.5)
@@ -129,7 +129,7 @@ def test_boxes_are_held_against_each_other_in_pixels_and_iou():
 
 def test_precisions_are_what_they_are_called_and_end():
     from gpu.locating import FULL, HALF, in_precision
-    from mldfr import pyramid
+    from mldfr.localizer import mscam as pyramid
 
     cpu, before = torch.device("cpu"), torch.backends.cudnn.allow_tf32
     x = torch.ones(2, 2)

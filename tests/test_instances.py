@@ -12,11 +12,11 @@ from PIL import Image
 from scipy import ndimage
 from skimage.morphology import h_maxima
 
-from mldfr.boxes import BOX_RULES, regions, union, union_regions
-from mldfr.config import Card, Localization
-from mldfr.instances import INSTANCES, joined
-from mldfr.instances.watershed import separate
-from mldfr.score_maps import min_max
+from mldfr.boxes.instances import INSTANCES, joined
+from mldfr.boxes.instances.watershed import separate
+from mldfr.boxes.normalizers import min_max
+from mldfr.boxes.rules import BOX_RULES, regions, union, union_regions
+from mldfr.networks.card import Card, Localization
 
 EVERY_WAY = pytest.mark.parametrize("instances", INSTANCES.names())
 BOTH = pytest.mark.parametrize("connectivity", [4, 8])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mldfr.json_files import BLOCK, append_line, cut_unfinished, read_whole_lines
+from mldfr.core.json_files import BLOCK, append_line, cut_unfinished, read_whole_lines
 
 
 @pytest.mark.parametrize(

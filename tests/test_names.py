@@ -18,7 +18,9 @@ from typer.testing import CliRunner
 import mldfr
 from mldfr.annotation.listing import list_pictures
 from mldfr.cli.main import app
-from mldfr.config import Card
+from mldfr.core.json_files import read_whole_lines
+from mldfr.core.text import ESCAPED, class_name, escaped, is_escape_of, one_line, original, plain, short_enough
+from mldfr.core.types import Sample
 from mldfr.data import DataError, DataSet, open_data
 from mldfr.data.survey import survey
 from mldfr.deployment.exporting import export
@@ -26,14 +28,12 @@ from mldfr.evaluation.store import MapStore
 from mldfr.exports import FORMATS, AnnotatedImage, ExportError, ObjectBox
 from mldfr.exports.checks import Places, check_classes, faults_of_classes
 from mldfr.images import ImageError
-from mldfr.json_files import read_whole_lines
-from mldfr.text import ESCAPED, class_name, escaped, is_escape_of, one_line, original, plain, short_enough
+from mldfr.networks.card import Card
 from mldfr.training import run_folder
 from mldfr.training.fit import begin, fit, make_order, warnings_of
 from mldfr.training.plan import Plan
 from mldfr.training.prepare import held_out_samples, prepare
 from mldfr.training.recipe import load_recipe
-from mldfr.types import Sample
 
 BYTES = st.lists(st.sampled_from([b"a", b"\\", b"x", b"e9", b"\xe9", b"\xff", "é".encode(), b"u"]), min_size=1)
 

@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 import mldfr
 from conftest import tensor
 from mldfr import Localizer
-from mldfr.models import imagenet
-from mldfr.pyramid import mscam, normalize
-from mldfr.weights import WeightsError, pretrained, read_state_dict
+from mldfr.localizer.mscam import mscam, normalize
+from mldfr.networks.weights import WeightsError, pretrained, read_state_dict
+from mldfr.networks.zoo import imagenet
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from mldfr.deployment.loading import open_locator
 from mldfr.deployment.onnx_file import ONNX
 from mldfr.deployment.quantization import split
 from mldfr.deployment.runtimes import RUNTIMES
-from mldfr.pyramid import mscam
-from mldfr.weights import WeightsError
+from mldfr.localizer.mscam import mscam
+from mldfr.networks.weights import WeightsError
 from small_networks import picture
 
 onnx = pytest.importorskip("onnx")

@@ -10,11 +10,11 @@ from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from mldfr.core.types import GroundTruth, Sample
 from mldfr.data.base import DataSet
 from mldfr.data.survey import survey
-from mldfr.evaluation.pixels import read_mask
+from mldfr.evaluation.metrics.pixels import read_mask
 from mldfr.images import ImageError, image_size, read_image, upright_size
-from mldfr.types import GroundTruth, Sample
 from mldfr.web.pictures import read_picture
 
 ORIENTATION, XMP_TAG = 0x0112, 700

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mldfr.boxes import BOX_RULES
+from mldfr.boxes.normalizers import NORMALIZERS
+from mldfr.boxes.rules import BOX_RULES
 from mldfr.exports import FORMATS
-from mldfr.score_maps import NORMALIZERS
 
 pytest.importorskip("fastapi", reason="needs the extra web: pip install 'mldfr[web]'")
 pytest.importorskip("playwright", reason="needs Playwright: pip install playwright")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from mldfr import parallel
-from mldfr.parallel import MOST_AT_ONCE, ahead, at_once, in_batches, spread, wait_asleep
+from mldfr.core import parallel
+from mldfr.core.parallel import MOST_AT_ONCE, ahead, at_once, in_batches, spread, wait_asleep
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_values_are_the_same_to_the_last_bit_with_any_number_of_cores(cores, loc
 def test_a_fork_has_threads_of_its_own():
     code = """
 import os
-from mldfr.parallel import spread
+from mldfr.core.parallel import spread
 assert list(spread(abs, [-1, -2])) == [1, 2]
 child = os.fork()
 if not child:

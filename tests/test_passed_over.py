@@ -29,7 +29,7 @@ from mldfr.images import (
 )
 from mldfr.images.formats import NO_PICTURES, OTHERS, PHOTOGRAPHS, UNREAD
 from mldfr.images.formats import formats as readable_formats
-from mldfr.junk import is_junk, without_junk
+from mldfr.images.junk import is_junk, without_junk
 
 JUNK_FOLDERS = [
     *(".ipynb_checkpoints", "@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"),

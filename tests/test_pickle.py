@@ -12,14 +12,14 @@ import pytest
 import torch
 
 import mldfr
-from mldfr.backbones import BACKBONES
+from mldfr.core.files import WriteError
+from mldfr.core.registry import UnknownNameError
 from mldfr.data import open_data
 from mldfr.data.sizes import SizeError
-from mldfr.files import WriteError
 from mldfr.images import ImageError
-from mldfr.predict import Locator
-from mldfr.recalibration import CONVOLUTION, POOLING
-from mldfr.registry import UnknownNameError
+from mldfr.localizer.localizer import Locator
+from mldfr.networks.backbones import BACKBONES
+from mldfr.networks.recalibration import CONVOLUTION, POOLING
 
 
 def through_torch(thing):
@@ -124,7 +124,7 @@ def test_another_process_finds_the_same():
 def test_a_network_does_not_hold_on_to_what_made_its_trunk():
     spec = BACKBONES["mobilenet_v2"]
     values = {field: getattr(spec, field) for field in spec.__dataclass_fields__}
-    from mldfr.backbones.base import Backbone
+    from mldfr.networks.backbones.base import Backbone
 
     backbone = Backbone(SimpleNamespace(**values | {"rename": lambda state: state}))
     pickle.dumps(backbone)

@@ -11,8 +11,8 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 from sklearn.metrics import average_precision_score, jaccard_score, precision_recall_curve
 
-from mldfr.data import DataError
-from mldfr.evaluation.pixels import (
+from mldfr.core.errors import DataError
+from mldfr.evaluation.metrics.pixels import (
     BINS,
     EDGES,
     STEPS,

@@ -10,10 +10,10 @@ from PIL import Image
 from scipy import ndimage
 
 import mldfr
+from mldfr.core.parallel import ahead
 from mldfr.images import ImageError
-from mldfr.parallel import ahead
-from mldfr.predict import choose_device
-from mldfr.wanted_classes import class_indices
+from mldfr.localizer.localizer import choose_device
+from mldfr.localizer.wanted_classes import class_indices
 
 
 def test_a_path_a_picture_and_an_array_are_located_alike(localizer, photo):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from conftest import tensor
 from mldfr import Localizer
-from mldfr.pyramid import evaluating, mscam, scaled_size
+from mldfr.localizer.mscam import evaluating, mscam, scaled_size
 
 
 @pytest.fixture(scope="module")

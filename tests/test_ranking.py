@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from mldfr.evaluation.ranking import AveragePrecisions, RankingAP, ranking_average_precision
+from mldfr.evaluation.metrics.ranking import AveragePrecisions, RankingAP, ranking_average_precision
 
 RANKINGS = st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.3, 0.7, 0.9]), st.booleans()), min_size=1, max_size=30)
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from mldfr.annotation.journal import read_rows
-from mldfr.predict import Localizer
+from mldfr.localizer.localizer import Localizer
 
 pytest.importorskip("ray.data", reason="Ray is not installed: pip install 'mldfr[ray]'")
 

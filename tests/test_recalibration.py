@@ -9,14 +9,14 @@ import torchvision
 from torch import nn
 
 from mldfr import Localizer
-from mldfr.backbones import BACKBONES
-from mldfr.backbones.base import Backbone
-from mldfr.recalibration import CONVOLUTION, KERNEL_SIZES, POOLING
-from mldfr.recalibration.bam import BAM
-from mldfr.recalibration.gather_excite import GatherExcite
-from mldfr.recalibration.normalization import no_norm, normalize_convolutions
-from mldfr.recalibration.self_attention import SelfAttention
-from mldfr.recalibration.squeeze_excitation import SqueezeExcitation
+from mldfr.networks.backbones import BACKBONES
+from mldfr.networks.backbones.base import Backbone
+from mldfr.networks.recalibration import CONVOLUTION, KERNEL_SIZES, POOLING
+from mldfr.networks.recalibration.bam import BAM
+from mldfr.networks.recalibration.gather_excite import GatherExcite
+from mldfr.networks.recalibration.normalization import no_norm, normalize_convolutions
+from mldfr.networks.recalibration.self_attention import SelfAttention
+from mldfr.networks.recalibration.squeeze_excitation import SqueezeExcitation
 from test_backbones import LIBRARY, randomize_
 
 

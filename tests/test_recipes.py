@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from mldfr.backbones import BACKBONES
+from mldfr.networks.backbones import BACKBONES
 from mldfr.training.recipe import RecipeError, differences, load_recipe, names, parse
 
 PAPER = ("vgg16", "googlenet", "inception_v3", "resnet50", "resnet50x", "densenet161", "mobilenet_v2")

@@ -10,11 +10,11 @@ from skimage.segmentation import felzenszwalb
 
 from mldfr.annotation.listing import Item
 from mldfr.annotation.work import Work, annotate
-from mldfr.boxes import iou
-from mldfr.refinement import REFINEMENTS, refined
-from mldfr.refinement.superpixels import segment
-from mldfr.refinement.window import SIDE, Window
-from mldfr.types import Boxes
+from mldfr.boxes.refinement import REFINEMENTS, refined
+from mldfr.boxes.refinement.superpixels import segment
+from mldfr.boxes.refinement.window import SIDE, Window
+from mldfr.boxes.rules import iou
+from mldfr.core.types import Boxes
 
 EVERY = pytest.mark.parametrize("refine", REFINEMENTS.names())
 FITTING = pytest.mark.parametrize("refine", [name for name in REFINEMENTS if name != "none"])
@@ -133,7 +133,7 @@ def test_annotating_fits_only_the_boxes_that_are_written(localizer, photos, monk
         fitted.append((box + np.array([1, 0, 0, 0], np.float32)).tolist())
         return np.array(fitted[-1])
 
-    monkeypatch.setattr("mldfr.refinement.grabcut.grabcut", moved)
+    monkeypatch.setattr("mldfr.boxes.refinement.grabcut.grabcut", moved)
     item = Item(0, "coffee", photos["coffee.png"], labels=(), size=-1, modified=-1)
     rules = localizer.card.localization.changed(scales=(1,), threshold=0.6)
     drawn = localizer.locate(item.path, classes=5, **rules.model_dump()).labels

@@ -1,11 +1,11 @@
 import pytest
 
-from mldfr.backbones import BACKBONES
-from mldfr.boxes import BOX_RULES
-from mldfr.models import MODELS
-from mldfr.recalibration import CONVOLUTION, POOLING
-from mldfr.registry import Registry, UnknownNameError
-from mldfr.score_maps import NORMALIZERS
+from mldfr.boxes.normalizers import NORMALIZERS
+from mldfr.boxes.rules import BOX_RULES
+from mldfr.core.registry import Registry, UnknownNameError
+from mldfr.networks.backbones import BACKBONES
+from mldfr.networks.recalibration import CONVOLUTION, POOLING
+from mldfr.networks.zoo import MODELS
 
 REGISTRIES = [BACKBONES, POOLING, CONVOLUTION, NORMALIZERS, BOX_RULES, MODELS]
 

@@ -17,23 +17,23 @@ from PIL import Image
 from tests.test_data import text
 from tests.test_evaluate import blobs, evaluate, make_voc, make_wsol, run, save_small
 
-from mldfr.boxes import iou
+from mldfr.boxes.rules import iou
 from mldfr.data import open_data
 from mldfr.data.voc2007 import CLASSES
-from mldfr.evaluation.bootstrap import bootstrap_interval
 from mldfr.evaluation.diagnosis import KINDS
-from mldfr.report.blocks import Column, Page, Section, Table
-from mldfr.report.charts import Intervals, Lines, Mark, Part, Reading, ticks
-from mldfr.report.heat import heat_layer
-from mldfr.report.page import render
-from mldfr.reporting.evaluated import Places, read_evaluation
-from mldfr.reporting.galleries import Case, choose
-from mldfr.reporting.paper import CUB, ILSVRC, VOC_TEST, VOC_TRAINVAL, paper_data
-from mldfr.reporting.pyramids import Effects, pyramids_of
-from mldfr.reporting.seen import sections
-from mldfr.reporting.spread import Spread, spread, spread_of_gain
-from mldfr.reporting.views import look
-from mldfr.reporting.words import KIND_NAMES, PROTOCOLS, counted, metric_name, told
+from mldfr.evaluation.statistics.bootstrap import bootstrap_interval
+from mldfr.reports.content.evaluated import Places, read_evaluation
+from mldfr.reports.content.galleries import Case, choose
+from mldfr.reports.content.paper import CUB, ILSVRC, VOC_TEST, VOC_TRAINVAL, paper_data
+from mldfr.reports.content.pyramids import Effects, pyramids_of
+from mldfr.reports.content.seen import sections
+from mldfr.reports.content.spread import Spread, spread, spread_of_gain
+from mldfr.reports.content.views import look
+from mldfr.reports.content.words import KIND_NAMES, PROTOCOLS, counted, metric_name, told
+from mldfr.reports.page.blocks import Column, Page, Section, Table
+from mldfr.reports.page.charts import Intervals, Lines, Mark, Part, Reading, ticks
+from mldfr.reports.page.heat import heat_layer
+from mldfr.reports.page.page import render
 
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 FETCHING = {"href", "src", "srcset", "poster", "data", "action", "xlink:href"}
@@ -647,7 +647,7 @@ def test_only_a_page_can_be_written_over(evaluation, tmp_path, monkeypatch):
     def work(*_, **__):
         raise AssertionError("the place is looked at before any work")
 
-    monkeypatch.setattr("mldfr.reporting.pages.make_page", work)
+    monkeypatch.setattr("mldfr.reports.content.pages.make_page", work)
     before = (evaluation / "metrics.json").read_bytes()
     for name in ("metrics.json", "model.safetensors", "images.jsonl", "page"):
         assert "whose name ends in .html or .htm" in report(evaluation, evaluation / name, code=2)
@@ -738,7 +738,7 @@ def test_a_thousand_classes_sort(browser, tmp_path):
 
 
 def test_words_can_be_read_in_both_schemes():
-    css = (files("mldfr.report") / "templates" / "report.css.jinja").read_text(encoding="utf-8")
+    css = (files("mldfr.reports.page") / "templates" / "report.css.jinja").read_text(encoding="utf-8")
     dark, light = css.split("{% endset %}", 1)
     for scheme in (dark, light[: light.index("@media")]):
         colour = dict(re.findall(r"--([\w-]+): (#\w{6});", scheme))

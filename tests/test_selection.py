@@ -10,11 +10,11 @@ from torchvision.ops import box_iou
 from typer.testing import CliRunner
 
 import mldfr
-from mldfr.boxes import iou
+from mldfr.boxes.rules import iou
 from mldfr.cli.main import app
+from mldfr.core.types import GroundTruth, Sample
 from mldfr.data import open_data
-from mldfr.pyramid import mscam, scale_maps
-from mldfr.selection import (
+from mldfr.evaluation.selection import (
     Rules,
     Trial,
     agreement,
@@ -25,7 +25,7 @@ from mldfr.selection import (
     repeated_contrast,
     try_rules,
 )
-from mldfr.types import GroundTruth, Sample
+from mldfr.localizer.mscam import mscam, scale_maps
 
 
 @pytest.fixture(scope="module")

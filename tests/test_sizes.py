@@ -16,7 +16,7 @@ from mldfr.data.survey import survey
 from mldfr.evaluation.plan import Request, plan_maps
 from mldfr.evaluation.run import Journal
 from mldfr.evaluation.run import evaluate as evaluate_all
-from mldfr.selection import Rules, corloc, try_rules
+from mldfr.evaluation.selection import Rules, corloc, try_rules
 from test_data import annotation, make_ilsvrc, make_pets, make_voc, make_wsol, picture, text
 
 SIZED = "<size><width>{}</width><height>{}</height><depth>3</depth></size>"

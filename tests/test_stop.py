@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 import mldfr
 from mldfr.cli import entry
 from mldfr.cli.main import app
-from mldfr.data import DataError
-from mldfr.files import WriteError
+from mldfr.core.errors import DataError
+from mldfr.core.files import WriteError
 from mldfr.jobs.journal import LineJournal
-from mldfr.predict import Located
+from mldfr.localizer.localizer import Located
 
 COUNT, MANY = 8, 20
 

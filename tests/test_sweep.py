@@ -7,8 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mldfr.boxes import iou
-from mldfr.sweep import THRESHOLDS, every_iou, largest_boxes, largest_ious, level_of, sweep, to_levels
+from mldfr.boxes.rules import iou
+from mldfr.evaluation.metrics.sweep import (
+    THRESHOLDS,
+    every_iou,
+    largest_boxes,
+    largest_ious,
+    level_of,
+    sweep,
+    to_levels,
+)
 
 NO_TRUTH = np.zeros((0, 4), dtype=int)
 TRUTHS = [

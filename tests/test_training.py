@@ -28,7 +28,9 @@ from typer.testing import CliRunner
 
 import mldfr
 from mldfr.cli.main import app
-from mldfr.data import DataSet, creatures, open_data
+from mldfr.core.types import GroundTruth, Sample
+from mldfr.data import DataSet, open_data
+from mldfr.data.synthetic import creatures
 from mldfr.images import read_image
 from mldfr.training import checkpoint, memory
 from mldfr.training.course import Course, Outcome, TrainingError
@@ -41,7 +43,6 @@ from mldfr.training.recipe import Augmentation, RecipeError, Training, load_reci
 from mldfr.training.run_folder import RunError
 from mldfr.training.schedule import Schedule
 from mldfr.training.synchronized import SynchronizedBatchNorm, synchronize_batch_norms
-from mldfr.types import GroundTruth, Sample
 
 SMALL = [
     "model.backbone=mobilenet_v2",
@@ -482,7 +483,7 @@ def test_a_new_run_starts_from_an_old_one(finished, pictures, tmp_path):
     for key, value in network.state_dict().items():
         assert torch.equal(value, old[key]) == (key != "head.weight")
     other = load_recipe("finetune", [*SMALL, "model.recalibration=none"], weights=str(finished))
-    with pytest.raises(mldfr.weights.WeightsError, match="of another architecture"):
+    with pytest.raises(mldfr.networks.weights.WeightsError, match="of another architecture"):
         create_network(other, material(pictures, other))
 
 

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mldfr.boxes import BOX_RULES
-from mldfr.score_maps import NORMALIZERS
-from mldfr.types import Box
-from mldfr.uncertainty import Doubt, doubt, margin, preview_size
+from mldfr.annotation.uncertainty import Doubt, doubt, margin, preview_size
+from mldfr.boxes.normalizers import NORMALIZERS
+from mldfr.boxes.rules import BOX_RULES
+from mldfr.core.types import Box
 
 CERTAIN = np.array([1.0, 0.0, 0.0], np.float32)
 

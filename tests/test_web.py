@@ -25,13 +25,13 @@ import torch.nn.functional as F
 from PIL import Image, ImageFile
 from typer.testing import CliRunner
 
-from mldfr.boxes import MIN_REGION
+from mldfr.boxes.rules import MIN_REGION
 from mldfr.cli.annotate import annotate
 from mldfr.cli.main import app as program
 from mldfr.cli.serve import listen
-from mldfr.config import Localization
 from mldfr.exports import FORMATS
-from mldfr.predict import Localizer
+from mldfr.localizer.localizer import Localizer
+from mldfr.networks.card import Localization
 
 pytest.importorskip("fastapi", reason="needs the extra web: pip install 'mldfr[web]'")
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mldfr.json_files import append_line, cut_unfinished, read_json, read_whole_lines, write_json
+from mldfr.core.json_files import append_line, cut_unfinished, read_json, read_whole_lines, write_json
 
 FIGURES, CELLS = "figures.json", "cells.jsonl"
 

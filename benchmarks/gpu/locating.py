@@ -12,13 +12,13 @@ from PIL import Image
 
 import locate
 from gpu.setting import Setting, forget, peak_memory
-from mldfr import pyramid
-from mldfr.boxes import iou
+from mldfr.boxes.rules import iou
+from mldfr.core.types import Box
 from mldfr.data import open_data
 from mldfr.images import read_image
-from mldfr.predict import Localizer, Located
-from mldfr.types import Box
-from mldfr.weights import read_state_dict
+from mldfr.localizer import mscam as pyramid
+from mldfr.localizer.localizer import Localizer, Located
+from mldfr.networks.weights import read_state_dict
 
 PART = "locate"
 HALF, SHORT, FULL = "half precision", "32 bits, TF32", "32 bits"

@@ -21,12 +21,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from gpu import cub
+from mldfr.core.files import replacing
 from mldfr.data import open_data
-from mldfr.files import replacing
 from mldfr.images import read_image
-from mldfr.network import LocalizationNetwork
-from mldfr.pyramid import mscam
-from mldfr.weights import read_state_dict
+from mldfr.localizer.mscam import mscam
+from mldfr.networks.network import LocalizationNetwork
+from mldfr.networks.weights import read_state_dict
 
 LIMIT = 60
 """MiB that an archive may have."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gpu.figures import Figures
-from mldfr.files import replacing
+from mldfr.core.files import replacing
 
 REPORT = "report.md"
 PAPER = {

@@ -18,8 +18,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mldfr.files import replacing
-from mldfr.network import LocalizationNetwork
+from mldfr.core.files import replacing
+from mldfr.networks.network import LocalizationNetwork
 from mldfr.training.fit import Classifier, loss_of
 from mldfr.training.synchronized import synchronize_batch_norms
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mldfr.deployment.onnx_localizer import load_onnx as load_onnx
-    from mldfr.predict import Localizer as Localizer
-    from mldfr.predict import Located as Located
-    from mldfr.predict import load as load
+    from mldfr.localizer.localizer import Localizer as Localizer
+    from mldfr.localizer.localizer import Located as Located
+    from mldfr.localizer.localizer import load as load
 
 _PUBLIC = {
-    "Located": "mldfr.predict",
-    "Localizer": "mldfr.predict",
-    "load": "mldfr.predict",
+    "Located": "mldfr.localizer.localizer",
+    "Localizer": "mldfr.localizer.localizer",
+    "load": "mldfr.localizer.localizer",
     "load_onnx": "mldfr.deployment.onnx_localizer",
 }
 __all__ = ["Localizer", "Located", "load", "load_onnx"]

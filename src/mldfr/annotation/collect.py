@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from mldfr.annotation.journal import lasting, placed_rows
 from mldfr.annotation.listing import PARTS, part_files
 from mldfr.annotation.work import Row
-from mldfr.data import DataError
+from mldfr.core.errors import DataError
+from mldfr.core.files import replacing
+from mldfr.core.json_files import differences, read_json
+from mldfr.core.text import ESCAPED
 from mldfr.exports import FORMATS, AnnotatedImage, ObjectBox
-from mldfr.files import replacing
-from mldfr.json_files import differences, read_json
-from mldfr.text import ESCAPED
 
 FAILED = "failed.csv"
 

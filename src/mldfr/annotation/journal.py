@@ -9,10 +9,10 @@ from typing import Any, Self
 
 from mldfr.annotation.listing import PARTS, Item, Listing, Shard, checksum, part_files
 from mldfr.annotation.work import Row
-from mldfr.data import DataError
-from mldfr.files import replacing, writing
+from mldfr.core.errors import DataError
+from mldfr.core.files import replacing, writing
+from mldfr.core.json_files import append_line, cut_unfinished, differences, parse, read_json, write_json
 from mldfr.jobs.lock import locked
-from mldfr.json_files import append_line, cut_unfinished, differences, parse, read_json, write_json
 
 
 class Journal:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Literal
 from zlib import crc32
 
+from mldfr.core.text import escaped, is_escape_of
+from mldfr.core.types import Sample
 from mldfr.data import READERS, DataError, DataSet, open_data, parse_source
 from mldfr.data.class_names import match_classes
 from mldfr.exports import AnnotatedImage, ExportError
 from mldfr.images import ImageError, PassedOver, find_images
-from mldfr.text import escaped, is_escape_of
-from mldfr.types import Sample
 
 MAPS, PARTS = "score-maps", "parts"
 """Folders of score maps and of rows, in the folder that annotating writes to."""

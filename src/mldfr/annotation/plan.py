@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 from mldfr.annotation.listing import Item, Labels, Listing, Shard, list_pictures
 from mldfr.annotation.work import Work
-from mldfr.config import Rules
+from mldfr.core.versions import OF_BOXES, installed_versions
 from mldfr.data import READERS, DataError
 from mldfr.data.class_names import told_apart
 from mldfr.deployment.loading import open_locator
 from mldfr.exports import FORMATS, MAP_FORMATS, ExportError
 from mldfr.exports.checks import Places, check_classes
-from mldfr.predict import Locator
-from mldfr.versions import OF_BOXES, installed_versions
+from mldfr.localizer.localizer import Locator
+from mldfr.networks.card import Rules
 
 LONGEST_NAME = 240
 """Bytes: file systems take 255, of which a class's number and a suffix need some."""

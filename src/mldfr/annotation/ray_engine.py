@@ -48,8 +48,8 @@ def annotate_on_ray(
     """The row of each picture, as they come: the order is that in which the actors finish.
 
     On CPUs the rows of a PyTorch model are to the last bit those of one process, where neither has 8 cores or more: a
-    pass runs on one thread then (`mldfr.parallel`). The last bits of all other sums depend on the number of threads; an
-    actor has as many as CPUs, or as `OMP_NUM_THREADS` says.
+    pass runs on one thread then (`mldfr.core.parallel`). The last bits of all other sums depend on the number of
+    threads; an actor has as many as CPUs, or as `OMP_NUM_THREADS` says.
 
     Args:
         items: The pictures; their paths, and the model's, must be there on every machine.

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from mldfr.annotation.collect import Collection
+from mldfr.annotation.uncertainty import Doubt
 from mldfr.annotation.work import Row
-from mldfr.files import replacing
-from mldfr.uncertainty import Doubt
+from mldfr.core.files import replacing
 
 REVIEW = "review.csv"
 COLUMNS = ("rank", "image", "uncertainty", "class", "probability", "margin", "scales", "thresholds", "boxes")
@@ -22,8 +22,8 @@ def write_review(collection: Collection, out: Path) -> Path:
         out: The folder.
 
     Returns:
-        The file. `margin`, `scales` and `thresholds` are the reasons to doubt (see `mldfr.uncertainty`), from 0 to 1;
-        a picture is as uncertain as its most uncertain label.
+        The file. `margin`, `scales` and `thresholds` are the reasons to doubt (see `mldfr.annotation.uncertainty`),
+        from 0 to 1; a picture is as uncertain as its most uncertain label.
     """
     found = [(max(uncertainties(row)), row["index"]) for row in collection.rows()]
     found.sort(key=lambda pair: (-pair[0], pair[1]))

@@ -9,16 +9,16 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from mldfr.annotation.listing import MAPS, Item, checksum
-from mldfr.boxes import BOX_RULES, MIN_REGION
-from mldfr.config import Localization, Rules
+from mldfr.annotation.uncertainty import doubt
+from mldfr.boxes.normalizers import NORMALIZERS
+from mldfr.boxes.refinement import AS_DRAWN
+from mldfr.boxes.rules import BOX_RULES, MIN_REGION
+from mldfr.core.types import Boxes
 from mldfr.exports import MAP_FORMATS
 from mldfr.images import ImageError
-from mldfr.predict import Located, Locator, fitted
-from mldfr.refinement import AS_DRAWN
-from mldfr.score_maps import NORMALIZERS
-from mldfr.types import Boxes
-from mldfr.uncertainty import doubt
-from mldfr.wanted_classes import Chosen
+from mldfr.localizer.localizer import Located, Locator, fitted
+from mldfr.localizer.wanted_classes import Chosen
+from mldfr.networks.card import Localization, Rules
 
 Row = dict[str, Any]
 """A line of the journal: `name` and `index` of the picture, and `error` or all that was found in it."""

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from mldfr.annotation.collect import Collection, write_annotations
-from mldfr.data import DataError
+from mldfr.core.errors import DataError
+from mldfr.core.files import WriteError
+from mldfr.core.json_files import read_json, write_json
 from mldfr.exports import FORMATS, ExportError
-from mldfr.files import WriteError
-from mldfr.json_files import read_json, write_json
 
 WRITTEN = "written.json"
 

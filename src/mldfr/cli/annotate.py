@@ -24,7 +24,7 @@ from mldfr.cli.options import (
     checked_rules,
 )
 from mldfr.cli.usage import usage_errors
-from mldfr.text import one_line
+from mldfr.core.text import one_line
 
 if TYPE_CHECKING:
     from mldfr.annotation.collect import Collection
@@ -242,7 +242,7 @@ def _finish(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> None:
     from mldfr.annotation.collect import Collection, write_failed
     from mldfr.annotation.review import write_review
     from mldfr.annotation.written import Written
-    from mldfr.data import DataError
+    from mldfr.core.errors import DataError
     from mldfr.exports import ExportError
 
     problems = []

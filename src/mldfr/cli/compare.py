@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mldfr.cli.usage import usage_errors
-from mldfr.text import plain
+from mldfr.core.text import plain
 
 if TYPE_CHECKING:
-    from mldfr.evaluation.comparison import Row
+    from mldfr.evaluation.statistics.comparison import Row
 
 
 def compare(
@@ -27,9 +27,9 @@ def compare(
     from dataclasses import asdict
 
     with usage_errors():
-        from mldfr.evaluation.comparison import compare as compare_two
-        from mldfr.evaluation.comparison import read_report
-        from mldfr.json_files import differences
+        from mldfr.core.json_files import differences
+        from mldfr.evaluation.statistics.comparison import compare as compare_two
+        from mldfr.evaluation.statistics.comparison import read_report
 
         if len(reports) < 2:
             raise ValueError("a comparison needs two files or more")

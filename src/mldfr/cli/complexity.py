@@ -21,11 +21,11 @@ def complexity(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count parameters and multiply-adds of the paper's network at the default input size (Table V)."""
-    from mldfr.backbones import BACKBONES
+    from mldfr.networks.backbones import BACKBONES
 
     with usage_errors():
         names = [BACKBONES.check(name) for name in backbones or BACKBONES]
-    from mldfr.complexity import complexity as count
+    from mldfr.networks.complexity import complexity as count
 
     counted = [count(name, num_classes=classes, classifier_bias=classifier_bias) for name in names]
     if as_json:

@@ -5,7 +5,7 @@ import io
 import sys
 from typing import TextIO, cast
 
-from mldfr.text import ESCAPED
+from mldfr.core.text import ESCAPED
 
 
 class Ascii(io.TextIOBase):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mldfr.cli.usage import usage_errors
-from mldfr.text import one_line, plain
+from mldfr.core.text import one_line, plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +67,7 @@ def data(
         with usage_errors():
             if out is None:
                 raise ValueError("data creatures needs --out, the folder for the pictures")
-            from mldfr.data.creatures import write
+            from mldfr.data.synthetic.creatures import write
 
             write(out, images=images, classes=classes, size=size, seed=seed, co_occurrence=co_occurrence)
         typer.echo(f"{images} pictures of {classes} classes in {out}: mldfr data {CREATURES}:{out}", err=True)
@@ -111,8 +111,8 @@ def _report(found: "DataSet", sheet: Path, *, thorough: bool, as_json: bool) -> 
 
 def _write_sheet(found: "DataSet", path: Path) -> bool:
     """Write the contact sheet, if there is anything to show."""
-    from mldfr.files import replacing
-    from mldfr.report.contact_sheet import contact_sheet
+    from mldfr.core.files import replacing
+    from mldfr.reports.page.contact_sheet import contact_sheet
 
     samples = [sample for members in found.splits.values() for sample in members]
     if not samples:

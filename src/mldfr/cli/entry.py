@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from mldfr.files import FULL, WriteError
-from mldfr.text import one_line
+from mldfr.core.files import FULL, WriteError
+from mldfr.core.text import one_line
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 SIGNALLED = 128

@@ -67,9 +67,9 @@ def evaluate(
             raise ValueError("name a model, or the folder of its maps with --score-maps, and not both")
         if score_maps is not None and (scales is not None or save_maps is not None):
             raise ValueError("--scales and --save-maps are for models; with --score-maps the maps are there")
-        from mldfr.config import Localization
-        from mldfr.data import DataError
+        from mldfr.core.errors import DataError
         from mldfr.evaluation.protocols import PROTOCOLS
+        from mldfr.networks.card import Localization
 
         names = PROTOCOLS.names() if protocol == "all" else tuple(map(PROTOCOLS.check, protocol.split(",")))
         factors = None if scales is None else tuple(scale_factors(scales))
@@ -131,8 +131,8 @@ def _look_at_all(plan: "Plan", journal: "Journal", *, keeps: bool) -> "tuple[Sum
 def _answer(
     plan: "Plan", summary: "Summary", failed: "dict[str, ImageError]", out: Path | None, *, as_json: bool
 ) -> None:
+    from mldfr.core.files import replacing
     from mldfr.evaluation.run import report
-    from mldfr.files import replacing
 
     content = report(summary, plan.setting, failed, plan.problems, plan.names)
     text = _laid_out(content)
@@ -185,8 +185,8 @@ def _print_table(content: dict[str, Any]) -> None:
 
 
 def _draw(out: Path, summary: "Summary", content: dict[str, Any]) -> None:
-    from mldfr.report.bars import draw_bars, draw_histogram
-    from mldfr.report.curves import draw_curves
+    from mldfr.reports.page.bars import draw_bars, draw_histogram
+    from mldfr.reports.page.curves import draw_curves
 
     curves = {name: (100 * values).tolist() for name, values in summary.curves().items()}
     if curves:

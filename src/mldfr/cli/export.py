@@ -35,7 +35,7 @@ def export(
         DEPLOYMENT_FORMATS.check(format)
         factors = None if scales is None else scale_factors(scales)
         from mldfr.deployment.exporting import export as write
-        from mldfr.predict import load
+        from mldfr.localizer.localizer import load
 
         pictures = _pictures(calibrate or [])
         network = load(model, device="cpu")

@@ -27,14 +27,14 @@ class Kind(StrEnum):
 
 
 REGISTRIES = {
-    Kind.backbones: "mldfr.backbones:BACKBONES",
-    Kind.normalizers: "mldfr.score_maps:NORMALIZERS",
-    Kind.box_rules: "mldfr.boxes:BOX_RULES",
-    Kind.instances: "mldfr.instances:INSTANCES",
-    Kind.refinements: "mldfr.refinement:REFINEMENTS",
-    Kind.models: "mldfr.models:MODELS",
+    Kind.backbones: "mldfr.networks.backbones:BACKBONES",
+    Kind.normalizers: "mldfr.boxes.normalizers:NORMALIZERS",
+    Kind.box_rules: "mldfr.boxes.rules:BOX_RULES",
+    Kind.instances: "mldfr.boxes.instances:INSTANCES",
+    Kind.refinements: "mldfr.boxes.refinement:REFINEMENTS",
+    Kind.models: "mldfr.networks.zoo:MODELS",
     Kind.data: "mldfr.data:READERS",
-    Kind.criteria: "mldfr.selection:CRITERIA",
+    Kind.criteria: "mldfr.evaluation.selection:CRITERIA",
     Kind.protocols: "mldfr.evaluation.protocols:PROTOCOLS",
     Kind.deployment_formats: "mldfr.deployment:DEPLOYMENT_FORMATS",
     Kind.runtimes: "mldfr.deployment.runtimes:RUNTIMES",
@@ -53,7 +53,7 @@ def list_names(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> N
 
 def _lines(kind: Kind) -> list[str]:
     if kind is Kind.recalibrations:
-        from mldfr.recalibration import CONVOLUTION, POOLING
+        from mldfr.networks.recalibration import CONVOLUTION, POOLING
 
         return [f"{name}\tpooling" for name in POOLING] + [f"{name}\tconvolution" for name in CONVOLUTION]
     if kind is Kind.annotation_formats:

@@ -26,13 +26,13 @@ from mldfr.cli.options import (
 )
 from mldfr.cli.results import OVERLAYS, Stream, open_results, setting_of, targets
 from mldfr.cli.usage import usage_errors
-from mldfr.files import WriteError, replacing, writing
+from mldfr.core.files import WriteError, replacing, writing
 
 if TYPE_CHECKING:
     from mldfr.images import ImageError
     from mldfr.jobs.journal import LineJournal
-    from mldfr.predict import Located
-    from mldfr.wanted_classes import Wanted
+    from mldfr.localizer.localizer import Located
+    from mldfr.localizer.wanted_classes import Wanted
 
 PREDICTIONS = "predictions.jsonl"
 
@@ -130,8 +130,8 @@ def _save_all(
     from rich.console import Console
     from rich.progress import track
 
+    from mldfr.core.parallel import ahead
     from mldfr.images import ImageError
-    from mldfr.parallel import ahead
 
     console = Console(stderr=True)
     before, count, how = len(lines), 0, "" if isinstance(lines, Stream) else "; the same command goes on"

@@ -20,7 +20,7 @@ from mldfr.cli.report import report
 from mldfr.cli.select import select
 from mldfr.cli.serve import serve
 from mldfr.cli.train import train
-from mldfr.parallel import wait_asleep
+from mldfr.core.parallel import wait_asleep
 
 
 class Verbs(TyperGroup):

@@ -7,7 +7,7 @@ import typer
 from mldfr.cli.usage import scale_factors
 
 if TYPE_CHECKING:
-    from mldfr.config import Rules
+    from mldfr.networks.card import Rules
 
 OF_MODEL = "the model's own"
 
@@ -45,7 +45,7 @@ def checked_rules(
     Raises:
         ValueError: It is wrong in itself, whatever the model, which need not be loaded to know that.
     """
-    from mldfr.config import Localization, Rules
+    from mldfr.networks.card import Localization, Rules
 
     rules = Rules(
         scales=None if scales is None else scale_factors(scales),

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mldfr.cli.usage import usage_errors
-from mldfr.files import WriteError
+from mldfr.core.files import WriteError
 
 if TYPE_CHECKING:
-    from mldfr.types import Sample
+    from mldfr.core.types import Sample
 
 PAGES = (".html", ".htm")
 
@@ -43,9 +43,9 @@ def report(
     """
     with usage_errors():
         _check_place(out)
-        from mldfr.report.page import write
-        from mldfr.reporting.evaluated import Places
-        from mldfr.reporting.pages import Wishes, make_page
+        from mldfr.reports.content.evaluated import Places
+        from mldfr.reports.content.pages import Wishes, make_page
+        from mldfr.reports.page.page import write
 
         wishes = Wishes(Places(data, images, model), gallery, sample, device)
         page = make_page(folder, out, wishes, watch=_watched)

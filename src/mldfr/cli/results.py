@@ -7,16 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mldfr.files import remove_leftovers, write_all, writing
-from mldfr.text import escaped
-from mldfr.versions import OF_BOXES, installed_versions
+from mldfr.core.files import remove_leftovers, write_all, writing
+from mldfr.core.text import escaped
+from mldfr.core.versions import OF_BOXES, installed_versions
 
 if TYPE_CHECKING:
-    from mldfr.config import Rules
     from mldfr.images import ImageFile
     from mldfr.jobs.journal import LineJournal
-    from mldfr.predict import Locator
-    from mldfr.wanted_classes import Wanted
+    from mldfr.localizer.localizer import Locator
+    from mldfr.localizer.wanted_classes import Wanted
+    from mldfr.networks.card import Rules
 
 OVERLAYS = "overlays"
 
@@ -48,7 +48,7 @@ class Stream:
 
 def setting_of(model: str, localizer: "Locator", wanted: "Wanted", rules: "Rules") -> dict[str, Any]:
     """All that a prediction depends on besides its picture, as plain values."""
-    from mldfr.wanted_classes import class_indices
+    from mldfr.localizer.wanted_classes import class_indices
 
     card = localizer.card
     return {

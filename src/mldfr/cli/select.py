@@ -8,10 +8,10 @@ import typer
 from mldfr.cli.usage import usage_errors
 
 if TYPE_CHECKING:
+    from mldfr.core.types import Float64Array, Sample
     from mldfr.data.sizes import SizeError
+    from mldfr.evaluation.selection import Choice, Trial
     from mldfr.images import ImageError
-    from mldfr.selection import Choice, Trial
-    from mldfr.types import Float64Array, Sample
 
 SELECTION = "selection"
 FEW = 30
@@ -39,7 +39,7 @@ def select(
 
     `mldfr locate` uses them from then on. `selection.json` and `selection.png` are written beside the model.
     """
-    from mldfr.network import MODEL_FILE
+    from mldfr.networks.network import MODEL_FILE
 
     folder = Path(model) if Path(model).is_dir() else Path(model).parent
     file = folder / MODEL_FILE if Path(model).is_dir() else Path(model)
@@ -48,12 +48,12 @@ def select(
             raise ValueError(f"{file}: no such model; training writes it when it is done")
         samples = _pictures(folder, file, data, split)
         from mldfr.data.sizes import SizeError, summed_up
-        from mldfr.selection import CRITERIA, Rules, choose, draw_sample, has_boxes, try_rules
+        from mldfr.evaluation.selection import CRITERIA, Rules, choose, draw_sample, has_boxes, try_rules
 
         name = CRITERIA.check(criterion or ("corloc" if has_boxes(samples) else "repeated_contrast"))
         if CRITERIA[name].needs_boxes and not has_boxes(samples):
             raise ValueError(f"criterion {name} needs boxes, and the pictures have none; take repeated_contrast")
-        from mldfr.predict import load
+        from mldfr.localizer.localizer import load
 
         localizer = load(file, device=device)
         others: list[SizeError] = []
@@ -95,12 +95,12 @@ def _note(error: "ImageError", others: "list[SizeError]") -> None:
 
 def _pictures(folder: Path, file: Path, data: str | None, split: str | None) -> "list[Sample]":
     """The pictures that the run held out, or the split of the data that was named; labels in the model's numbers."""
-    from mldfr.config import Card
     from mldfr.data import open_data
     from mldfr.data.class_names import match_classes
+    from mldfr.networks.card import Card
+    from mldfr.networks.weights import read
     from mldfr.training.prepare import USUAL, held_out_samples
     from mldfr.training.run_folder import RUN
-    from mldfr.weights import read
 
     names = Card.model_validate(read(file)[1]).class_names
     if data is not None:
@@ -120,8 +120,8 @@ def _write(folder: Path, trial: "Trial", choice: "Choice", values: "Float64Array
     import json
     from dataclasses import asdict
 
-    from mldfr.files import replacing
-    from mldfr.report.curves import draw_curves
+    from mldfr.core.files import replacing
+    from mldfr.reports.page.curves import draw_curves
 
     pyramids = [", ".join(f"{scale:g}" for scale in pyramid) for pyramid in trial.rules.pyramids]
     panels = {

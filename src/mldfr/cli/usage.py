@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import typer
 
-from mldfr.text import one_line
+from mldfr.core.text import one_line
 
 
 @contextmanager
@@ -16,7 +16,7 @@ def usage_errors(kind: type[ValueError] = ValueError) -> Iterator[None]:
     except kind as error:
         from pydantic import ValidationError
 
-        from mldfr.config import explain
+        from mldfr.networks.card import explain
 
         message = explain(error) if isinstance(error, ValidationError) else str(error)
         typer.echo(one_line(f"mldfr: {message}"), err=True)

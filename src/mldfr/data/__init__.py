@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from mldfr.core.registry import Registry
 from mldfr.data.base import DataError, DataSet
 from mldfr.data.layouts import checked, hint, refuse_other
 from mldfr.data.wsol import read as read_wsol
-from mldfr.registry import Registry
 
 __all__ = ["READERS", "DataError", "DataSet", "open_data", "parse_source"]
 
@@ -25,7 +25,7 @@ READERS: Registry[Callable[[Path], DataSet]] = Registry(
         "voc2007": "mldfr.data.voc2007:read",
         "wsol": "mldfr.data.wsol:read",
         "pets": "mldfr.data.pets:read",
-        "creatures": "mldfr.data.creatures:read",
+        "creatures": "mldfr.data.synthetic.creatures:read",
     },
 )
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mldfr.core.errors import DataError as DataError
+from mldfr.core.text import class_name, escaped
+from mldfr.core.types import Sample
 from mldfr.data.class_names import ClassNames, match_classes, some
-from mldfr.data.errors import DataError as DataError
 from mldfr.images import PassedOver
-from mldfr.text import class_name, escaped
-from mldfr.types import Sample
 
 
 @dataclass(frozen=True, eq=False)

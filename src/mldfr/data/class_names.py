@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from mldfr.data.errors import DataError
+from mldfr.core.errors import DataError
 
 SHOWN = 30
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
+from mldfr.core.types import GroundTruth, Sample
 from mldfr.data.base import DataError, DataSet, is_multi_label
 from mldfr.data.coco_tables import Image, Key, Tables, called, check_names, in_order, load
 from mldfr.data.folder import SPLITS
 from mldfr.data.picture_ids import PictureIds, is_there
-from mldfr.junk import without_junk
-from mldfr.types import GroundTruth, Sample
+from mldfr.images.junk import without_junk
 
 TRIED = 10
 """So many images are looked for, to find their folder: a few may be missing."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from mldfr.core.types import GroundTruth, Sample
 from mldfr.data.base import DataError, DataSet, group_by_split, number, read_lines
 from mldfr.data.picture_ids import PictureIds
-from mldfr.types import GroundTruth, Sample
 
 
 def read(root: Path) -> DataSet:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from mldfr.core.types import Sample
 from mldfr.data.base import DataError, DataSet
 from mldfr.images import ImageError, PassedOver, find_images, list_folder, passed_over_lines, take_picture
-from mldfr.types import Sample
 
 SPLITS = {
     "train": "train",
@@ -22,7 +22,7 @@ SPLITS = {
 def read(root: Path) -> DataSet:
     """Read `root/class/**/picture`, or `root/split/class/**/picture` where all folders of `root` are named as splits.
 
-    Classes are the folders' names in alphabetical order, over all splits. Junk (`mldfr.junk`) is passed over.
+    Classes are the folders' names in alphabetical order, over all splits. Junk (`mldfr.images.junk`) is passed over.
 
     Raises:
         DataError: No class folders, no pictures in any of them, or splits with other folders beside them.

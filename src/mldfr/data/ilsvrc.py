@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from mldfr.core.types import GroundTruth, Sample
 from mldfr.data.base import DataError, DataSet
 from mldfr.data.sizes import Size
 from mldfr.data.voc2007 import Annotated, read_annotated
 from mldfr.images import PassedOver, list_folder, take_picture
-from mldfr.types import GroundTruth, Sample
 
 DATA = ("", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")
 ANNOTATIONS = (

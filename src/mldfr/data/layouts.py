@@ -7,12 +7,12 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from mldfr.core.errors import DataError
 from mldfr.data.base import DataSet
-from mldfr.data.errors import DataError
 from mldfr.data.folder import SPLITS
 from mldfr.data.ilsvrc import DATA
 from mldfr.images import SUFFIXES
-from mldfr.junk import is_junk, without_junk
+from mldfr.images.junk import is_junk, without_junk
 
 MOST = 50
 """So many entries of a folder are looked at."""

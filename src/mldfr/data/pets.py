@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from mldfr.core.types import GroundTruth, Sample
 from mldfr.data.base import DataError, DataSet, read_lines
 from mldfr.data.sizes import Size
 from mldfr.images import ImageError, ImageFile, PassedOver, find_images, opened, upright
-from mldfr.junk import without_junk
-from mldfr.types import GroundTruth, Sample
+from mldfr.images.junk import without_junk
 
 PET, BACKGROUND, BORDER = 1, 2, 3
 LISTS = ("trainval", "test")

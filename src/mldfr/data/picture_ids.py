@@ -9,7 +9,7 @@ import posixpath
 import re
 from pathlib import Path, PurePosixPath
 
-from mldfr.data.errors import DataError
+from mldfr.core.errors import DataError
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 DRIVE = re.compile("[a-z]:/", re.IGNORECASE)

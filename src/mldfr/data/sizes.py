@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from mldfr.core.types import Sample
 from mldfr.images import ImageError
-from mldfr.types import Sample
 
 Size = tuple[int, int]
 """Height and width."""

@@ -11,13 +11,13 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from mldfr.core.text import escaped, is_escape_of
+from mldfr.core.types import Sample
 from mldfr.data.base import DataSet
 from mldfr.data.class_names import alike
 from mldfr.data.sizes import size_error
 from mldfr.exports.checks import faults_of_classes
 from mldfr.images import JUNK, ImageError, PassedOverKind, image_size, passed_over_kinds, read_image
-from mldfr.text import escaped, is_escape_of
-from mldfr.types import Sample
 
 TRAINVAL = "trainval"
 """The split that repeats others by its name: what it shares with them is no leak."""

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mldfr.core.types import Sample
 from mldfr.data.base import DataError, DataSet, group_by_split, is_multi_label, read_text
 from mldfr.data.folder import SPLITS
 from mldfr.data.picture_ids import PictureIds
-from mldfr.types import Sample
 
 PICTURE = ("path", "image")
 SPLIT = "split"

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from mldfr.core.types import GroundTruth, Sample
 from mldfr.data.base import DataError, DataSet, read_lines, read_text
 from mldfr.data.picture_ids import PictureIds
 from mldfr.data.sizes import Size, known_size
-from mldfr.types import GroundTruth, Sample
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),

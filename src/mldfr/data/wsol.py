@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mldfr.core.types import GroundTruth, Sample
 from mldfr.data.base import DataError, DataSet, number, read_lines
 from mldfr.data.picture_ids import PictureIds, is_there
 from mldfr.data.sizes import Size, known_size
-from mldfr.junk import without_junk
-from mldfr.types import GroundTruth, Sample
+from mldfr.images.junk import without_junk
 
 IDS, LABELS, PLACES, SIZES = "image_ids.txt", "class_labels.txt", "localization.txt", "image_sizes.txt"
 

@@ -5,7 +5,7 @@ A format is a `DeploymentFormat`: one file, and one line here.
 
 from typing import TYPE_CHECKING
 
-from mldfr.registry import Registry
+from mldfr.core.registry import Registry
 
 if TYPE_CHECKING:
     from mldfr.deployment.base import DeploymentFormat

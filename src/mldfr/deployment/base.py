@@ -8,14 +8,14 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from mldfr.config import Card, explain
 from mldfr.deployment.description import PRECISIONS, describe
 from mldfr.deployment.graph import mapped_scales
-from mldfr.network import LocalizationNetwork
-from mldfr.predict import Activator
-from mldfr.pyramid import Activation
-from mldfr.wanted_classes import Chosen
-from mldfr.weights import WeightsError, fingerprint
+from mldfr.localizer.localizer import Activator
+from mldfr.localizer.mscam import Activation
+from mldfr.localizer.wanted_classes import Chosen
+from mldfr.networks.card import Card, explain
+from mldfr.networks.network import LocalizationNetwork
+from mldfr.networks.weights import WeightsError, fingerprint
 
 CARD_KEY = "mldfr"
 DESCRIPTION_KEY = "mldfr_description"

@@ -1,7 +1,7 @@
 """What an exported file says of itself to those who run it without mldfr."""
 
-from mldfr.config import Card
 from mldfr.deployment.graph import output_names, written
+from mldfr.networks.card import Card
 
 TEXT = """\
 Says what is in a picture and where: logits, and class activation maps summed over an image pyramid.

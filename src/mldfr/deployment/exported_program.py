@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
+from mldfr.core.types import UInt8Array
 from mldfr.deployment.base import CARD_KEY, FINGERPRINT_KEY, DeploymentFormat, activation, asked, read_card
-from mldfr.network import LocalizationNetwork
-from mldfr.predict import Activator
-from mldfr.pyramid import Activation
-from mldfr.types import UInt8Array
-from mldfr.wanted_classes import Chosen
-from mldfr.weights import WeightsError
+from mldfr.localizer.localizer import Activator
+from mldfr.localizer.mscam import Activation
+from mldfr.localizer.wanted_classes import Chosen
+from mldfr.networks.network import LocalizationNetwork
+from mldfr.networks.weights import WeightsError
 
 
 def check(network: LocalizationNetwork) -> None:

@@ -8,17 +8,17 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from mldfr.core.files import replacing
+from mldfr.core.text import escaped
+from mldfr.core.types import UInt8Array
 from mldfr.deployment import DEPLOYMENT_FORMATS
 from mldfr.deployment.base import DeploymentError, DeploymentFormat, metadata
 from mldfr.deployment.graph import PyramidGraph, trace
 from mldfr.deployment.quantization import split
-from mldfr.files import replacing
 from mldfr.images import read_image
-from mldfr.network import LocalizationNetwork
-from mldfr.predict import Activator
-from mldfr.pyramid import Activation, mscam
-from mldfr.text import escaped
-from mldfr.types import UInt8Array
+from mldfr.localizer.localizer import Activator
+from mldfr.localizer.mscam import Activation, mscam
+from mldfr.networks.network import LocalizationNetwork
 
 TOLERANCES = {"f32": 1e-4, "int8": 0.5}
 """How far a value may be off, in parts of the largest value of its kind in both classes (or of 1), by precision.

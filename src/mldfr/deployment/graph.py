@@ -9,8 +9,8 @@ from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
 from mldfr.deployment.resampling import resize, upsampling
-from mldfr.network import LocalizationNetwork
-from mldfr.pyramid import channel_statistics, short_side, standardize
+from mldfr.localizer.mscam import channel_statistics, short_side, standardize
+from mldfr.networks.network import LocalizationNetwork
 
 INPUTS = ("image", "classes")
 

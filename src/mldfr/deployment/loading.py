@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mldfr.deployment.onnx_localizer import load_onnx
 from mldfr.deployment.runtimes import DEFAULT, RUNTIMES
-from mldfr.predict import Locator, load
+from mldfr.localizer.localizer import Locator, load
 
 
 def open_locator(name_or_path: str | Path, *, device: str = "auto", runtime: str | None = None) -> Locator:

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from mldfr.config import Card
 from mldfr.deployment import quantization
 from mldfr.deployment.base import CARD_KEY, DESCRIPTION_KEY, DeploymentError, DeploymentFormat
 from mldfr.deployment.graph import INPUTS, mapped_scales, output_names, passes, pixels_name, written
 from mldfr.deployment.onnx_localizer import load_onnx
-from mldfr.network import LocalizationNetwork
-from mldfr.predict import Activator
+from mldfr.localizer.localizer import Activator
+from mldfr.networks.card import Card
+from mldfr.networks.network import LocalizationNetwork
 
 OPSET = 20
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from mldfr.config import Card
+from mldfr.core.text import escaped
 from mldfr.deployment.base import FINGERPRINT_KEY, PRECISION_KEY, OpenedGraph
 from mldfr.deployment.runtimes import DEFAULT, RUNTIMES
-from mldfr.predict import Activator, Locator
-from mldfr.text import escaped
-from mldfr.weights import WeightsError
+from mldfr.localizer.localizer import Activator, Locator
+from mldfr.networks.card import Card
+from mldfr.networks.weights import WeightsError
 
 
 class _Opened(NamedTuple):

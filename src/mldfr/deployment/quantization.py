@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from mldfr.core.types import UInt8Array
 from mldfr.deployment.graph import INPUTS
 from mldfr.images import read_image
-from mldfr.types import UInt8Array
 
 FEWEST, MOST = 8, 56
 """Pictures that are taken."""

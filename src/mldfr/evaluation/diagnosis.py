@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
+from mldfr.core.types import Box, Float64Array
 from mldfr.evaluation.protocols import Protocol
-from mldfr.types import Box, Float64Array
 
 Kind = Literal["right", "wrong_class", "several_merged", "part_only", "too_much", "missed"]
 KINDS: tuple[Kind, ...] = ("right", "wrong_class", "several_merged", "part_only", "too_much", "missed")

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mldfr.data import DataError
+from mldfr.boxes.normalizers import check, min_max
+from mldfr.core.errors import DataError
+from mldfr.core.parallel import ahead, in_batches, spread
+from mldfr.core.types import Float32Array, Sample, UInt8Array
 from mldfr.images import ImageError, read_image
-from mldfr.network import LocalizationNetwork
-from mldfr.parallel import ahead, in_batches, spread
-from mldfr.pyramid import Activation, mscam
-from mldfr.score_maps import check, min_max
-from mldfr.types import Float32Array, Sample, UInt8Array
+from mldfr.localizer.mscam import Activation, mscam
+from mldfr.networks.network import LocalizationNetwork
 
 TOP = 5
 LIKELY = 0.1

@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mldfr.core.types import Sample
+from mldfr.core.versions import installed_versions
 from mldfr.data import DataError, DataSet, open_data
 from mldfr.data.class_names import ClassMatch, match_classes, told_apart
 from mldfr.evaluation.protocols import PROTOCOLS
 from mldfr.evaluation.record import Rules
 from mldfr.evaluation.run import Sources, check_truth, without_classes
 from mldfr.evaluation.store import MapStore
-from mldfr.junk import without_junk
-from mldfr.predict import load
-from mldfr.pyramid import short_side
-from mldfr.types import Sample
-from mldfr.versions import installed_versions
-from mldfr.weights import fingerprint
+from mldfr.images.junk import without_junk
+from mldfr.localizer.localizer import load
+from mldfr.localizer.mscam import short_side
+from mldfr.networks.weights import fingerprint
 
 VERSIONED = ("mldfr", "torch", "torchvision", "timm", "numpy", "numba", "opencv-python-headless", "faster-coco-eval")
 USUAL = "test"

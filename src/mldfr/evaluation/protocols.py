@@ -6,9 +6,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mldfr.boxes import iou
-from mldfr.registry import Registry
-from mldfr.types import BoolArray, Float64Array
+from mldfr.boxes.rules import iou
+from mldfr.core.registry import Registry
+from mldfr.core.types import BoolArray, Float64Array
 
 IOUS = (0.3, 0.5, 0.7)
 """Where MaxBoxAccV2 looks; 0.5 is the one of CorLoc."""
@@ -39,10 +39,10 @@ class Protocol:
             for those of the picture.
         normalizer: Of maps that come without one; None takes them as they are.
         own_normalizer: Whether it is a part of the box rule, whatever else is asked for.
-        box_rule: A box rule of `mldfr.boxes`, or `contours`: those of the 8-bit map, at every threshold.
+        box_rule: A box rule of `mldfr.boxes.rules`, or `contours`: those of the 8-bit map, at every threshold.
         multi_label_rule: The same for sets in whose pictures there may be several classes.
-        edge: What is added to the sides of a box (see `mldfr.boxes.iou`). The published code adds it to annotated boxes
-            that end behind their last pixel too, those of CUB; so do we, whatever the set.
+        edge: What is added to the sides of a box (see `mldfr.boxes.rules.iou`). The published code adds it to annotated
+            boxes that end behind their last pixel too, those of CUB; so do we, whatever the set.
         last_pixel: Whether a predicted box ends in its last pixel rather than behind it.
         inclusive: Whether an IoU of exactly the limit is a hit.
         detection: Whether its boxes are those by which detection is measured: average precision needs several boxes of

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mldfr.boxes import BOX_RULES
+from mldfr.boxes.normalizers import NORMALIZERS, check
+from mldfr.boxes.rules import BOX_RULES
+from mldfr.core.types import BoolArray, Boxes, Float32Array, Float64Array, Sample
 from mldfr.evaluation.evidence import Evidence, Ranking, ScoreMap
-from mldfr.evaluation.pixels import pixel_iou, read_mask, score_histograms
+from mldfr.evaluation.metrics.pixels import pixel_iou, read_mask, score_histograms
+from mldfr.evaluation.metrics.sweep import sweep
 from mldfr.evaluation.protocols import IOUS, PROTOCOLS, Protocol
-from mldfr.score_maps import NORMALIZERS, check
-from mldfr.sweep import sweep
-from mldfr.types import BoolArray, Boxes, Float32Array, Float64Array, Sample
 
 Int64Array = npt.NDArray[np.int64]
 NO_BOXES = Boxes.make([], [], [])

@@ -10,19 +10,19 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from mldfr.data import DataError
+from mldfr.core.errors import DataError
+from mldfr.core.files import writing
+from mldfr.core.json_files import append_line, differences, id_of, parse, read_json, write_json
+from mldfr.core.parallel import ahead
+from mldfr.core.text import plain
+from mldfr.core.types import Sample
 from mldfr.data.sizes import SizeError, size_error
 from mldfr.evaluation.evidence import Evidence, observe
 from mldfr.evaluation.record import Record, Rules, judge
 from mldfr.evaluation.store import MapStore
 from mldfr.evaluation.summary import Summary
-from mldfr.files import writing
 from mldfr.images import ImageError
-from mldfr.json_files import append_line, differences, id_of, parse, read_json, write_json
-from mldfr.network import LocalizationNetwork
-from mldfr.parallel import ahead
-from mldfr.text import plain
-from mldfr.types import Sample
+from mldfr.networks.network import LocalizationNetwork
 
 SETTING, JOURNAL = "setting.json", "images.jsonl"
 JUDGES = min(8, os.cpu_count() or 1)

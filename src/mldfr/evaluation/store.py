@@ -19,13 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from mldfr.data import DataError
-from mldfr.data.sizes import is_resize
-from mldfr.evaluation.evidence import UNRANKED, Evidence, Ranking, ScoreMap
-from mldfr.evaluation.protocols import WSOLEVALUATION
-from mldfr.files import remove_leftovers, replacing
-from mldfr.images import SUFFIXES, ImageError, image_size
-from mldfr.json_files import (
+from mldfr.core.errors import DataError
+from mldfr.core.files import remove_leftovers, replacing
+from mldfr.core.json_files import (
     append_line,
     cut_unfinished,
     differences,
@@ -34,9 +30,13 @@ from mldfr.json_files import (
     read_whole_lines,
     write_json,
 )
-from mldfr.junk import without_junk
-from mldfr.text import original, short_enough
-from mldfr.types import Float32Array, Sample
+from mldfr.core.text import original, short_enough
+from mldfr.core.types import Float32Array, Sample
+from mldfr.data.sizes import is_resize
+from mldfr.evaluation.evidence import UNRANKED, Evidence, Ranking, ScoreMap
+from mldfr.evaluation.protocols import WSOLEVALUATION
+from mldfr.images import SUFFIXES, ImageError, image_size
+from mldfr.images.junk import without_junk
 
 ABOUT, PREDICTIONS, OTHERS = "maps.json", "predictions.jsonl", "by-class"
 SIDE = WSOLEVALUATION.side

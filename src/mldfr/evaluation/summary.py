@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mldfr.evaluation.classification import ClassificationErrors
-from mldfr.evaluation.coco import coco_average_precision
-from mldfr.evaluation.detection import DetectionAP, DetectionRecords, Points, PrecisionRecall
+from mldfr.core.types import Boxes, Float32Array, Float64Array, Sample
 from mldfr.evaluation.diagnosis import Breakdown, Diagnosis, diagnose
-from mldfr.evaluation.localization import FixedThreshold
-from mldfr.evaluation.max_box_acc import MaxBoxAcc
-from mldfr.evaluation.pixels import PixelMetrics
+from mldfr.evaluation.metrics.classification import ClassificationErrors
+from mldfr.evaluation.metrics.coco import coco_average_precision
+from mldfr.evaluation.metrics.detection import DetectionAP, DetectionRecords, Points, PrecisionRecall
+from mldfr.evaluation.metrics.localization import FixedThreshold
+from mldfr.evaluation.metrics.max_box_acc import MaxBoxAcc
+from mldfr.evaluation.metrics.pixels import PixelMetrics
+from mldfr.evaluation.metrics.ranking import AveragePrecisions, RankingAP
+from mldfr.evaluation.metrics.scores import Score, mean_score
+from mldfr.evaluation.metrics.sweep import THRESHOLDS
 from mldfr.evaluation.protocols import IOUS, PROTOCOLS, at_iou
-from mldfr.evaluation.ranking import AveragePrecisions, RankingAP
 from mldfr.evaluation.record import NO_BOXES, Record, Rules, annotated
-from mldfr.evaluation.scores import Score, mean_score
-from mldfr.sweep import THRESHOLDS
-from mldfr.types import Boxes, Float32Array, Float64Array, Sample
 
 DETECTION_IOUS = (0.5, 0.3, 0.1)
 POINTS: tuple[Points, ...] = ("11", "all")

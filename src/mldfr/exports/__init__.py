@@ -6,10 +6,10 @@ A format is an object with the two verbs of `Format`: one file, and one line her
 from collections.abc import Callable
 from pathlib import Path
 
+from mldfr.core.registry import Registry
+from mldfr.core.types import Float32Array
 from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox
 from mldfr.exports.supervision import to_supervision
-from mldfr.registry import Registry
-from mldfr.types import Float32Array
 
 __all__ = ["FORMATS", "MAP_FORMATS", "AnnotatedImage", "ExportError", "Format", "ObjectBox", "to_supervision"]
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from posixpath import splitext
 from typing import ClassVar, Protocol
 
-from mldfr.types import Prediction
+from mldfr.core.types import Prediction
 
 Corners = tuple[float, float, float, float]
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
+from mldfr.core.text import LONGEST
 from mldfr.exports.base import AnnotatedImage, ExportError, Format
-from mldfr.text import LONGEST
 
 UNWRITABLE = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML cannot hold, or does not give back as they were."""

@@ -12,10 +12,10 @@ from typing import Any, ClassVar, TextIO, TypeVar
 
 from pydantic import BaseModel
 
+from mldfr.core.files import replacing
 from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, clip
 from mldfr.exports.checks import check_classes, checked, distinct
 from mldfr.exports.reading import about, parse_json
-from mldfr.files import replacing
 
 
 class _Row(BaseModel):

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import ClassVar
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
+from mldfr.core.files import replacing
 from mldfr.exports.base import AnnotatedImage, ExportError, Format
 from mldfr.exports.checks import check_classes, checked
 from mldfr.exports.coco import read_content, write_content
 from mldfr.exports.reading import about
-from mldfr.files import replacing
 
 MEMBER = "annotations/instances_default.json"
 """Where CVAT looks for the annotations of its only subset."""

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mldfr.core.files import writing
 from mldfr.exports.base import ExportError
-from mldfr.files import writing
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from xml.etree.ElementTree import Comment, Element, SubElement
 
 from pydantic import BaseModel, BeforeValidator, RootModel
 
+from mldfr.core.files import replacing
 from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, clip
 from mldfr.exports.checks import check_classes, checked, distinct
 from mldfr.exports.coco import write_rows
 from mldfr.exports.reading import about, number_of, parse_json
-from mldfr.files import replacing
 
 BOXES, PICTURE = "label", "image"
 """The names of the two parts of the interface, which every result refers to."""

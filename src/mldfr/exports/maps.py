@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mldfr.files import replacing
-from mldfr.types import Float32Array
+from mldfr.core.files import replacing
+from mldfr.core.types import Float32Array
 
 
 def write_npy(path: Path, activation: Float32Array) -> Path:

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 from pydantic import BaseModel, ValidationError
 
+from mldfr.core.files import FULL
 from mldfr.exports.base import ExportError
-from mldfr.files import FULL
 
 M = TypeVar("M", bound=BaseModel)
 

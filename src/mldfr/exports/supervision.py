@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from mldfr.core.types import Prediction
 from mldfr.exports.base import AnnotatedImage
-from mldfr.types import Prediction
 
 
 def to_supervision(found: Prediction | AnnotatedImage, classes: Sequence[str] | Mapping[int, str] | None = None) -> Any:

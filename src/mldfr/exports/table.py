@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from mldfr.core.files import replacing
 from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, clip
 from mldfr.exports.checks import check_classes, checked, distinct
 from mldfr.exports.reading import about
-from mldfr.files import replacing
 
 COLUMNS = ("image", "height", "width", "class_index", "class_name", "x0", "y0", "x1", "y1", "score")
 

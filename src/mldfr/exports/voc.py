@@ -12,7 +12,7 @@ from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, c
 from mldfr.exports.checks import UNWRITABLE, check_classes, checked
 from mldfr.exports.folders import new_folder, write_new
 from mldfr.exports.reading import about, number_of
-from mldfr.junk import is_apple_double
+from mldfr.images.junk import is_apple_double
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 LABELS, HEADER = "labelmap.txt", "# label:color_rgb:parts:actions"

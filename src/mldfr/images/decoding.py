@@ -5,10 +5,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from mldfr.core.types import UInt8Array
 from mldfr.images.errors import ImageError
 from mldfr.images.opening import check_size, opened, upright, upright_size, why
 from mldfr.images.pixels import Stored, eight_bits
-from mldfr.types import UInt8Array
 
 
 def read_image(path: str | Path, *, least: int | None = None) -> UInt8Array:

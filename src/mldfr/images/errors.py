@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mldfr.text import one_line
+from mldfr.core.text import one_line
 
 
 class ImageError(ValueError):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mldfr.images.errors import ImageError
 from mldfr.images.formats import COPY, NO_PICTURES, SUFFIXES, ending, is_picture, why_unread
+from mldfr.images.junk import is_junk
 from mldfr.images.passed_over import JUNK, PassedOver
-from mldfr.junk import is_junk
 
 TEXT_SAMPLE = 512
 
@@ -33,10 +33,10 @@ def find_images(
     """Files, folders (searched recursively, in the order of names) and globs to picture files, each path once.
 
     In folders and globs only files with a picture's ending count, and those without an ending or with one that says
-    nothing whose first bytes are a picture's. Junk (`mldfr.junk`), hidden files among it, is not looked into. A file
-    named directly is always taken, and a folder named directly is searched whatever it is called. Links are followed,
-    and what they lead to has the link's name, but for folders that lead back to where the search came from. What cannot
-    be found or searched is given as an error in its place.
+    nothing whose first bytes are a picture's. Junk (`mldfr.images.junk`), hidden files among it, is not looked into. A
+    file named directly is always taken, and a folder named directly is searched whatever it is called. Links are
+    followed, and what they lead to has the link's name, but for folders that lead back to where the search came from.
+    What cannot be found or searched is given as an error in its place.
 
     Args:
         patterns: What the user named.

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mldfr.core.text import one_line
 from mldfr.images.formats import ending
-from mldfr.text import one_line
 
 JUNK = "left by a system or a program"
 

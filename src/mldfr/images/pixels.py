@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from mldfr.types import UInt8Array
+from mldfr.core.types import UInt8Array
 
 FULL = 65535
 """The largest value of 16 bits."""

@@ -7,10 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mldfr.data import DataError
-from mldfr.files import remove_leftovers_of, replacing, writing
+from mldfr.core.errors import DataError
+from mldfr.core.files import remove_leftovers_of, replacing, writing
+from mldfr.core.json_files import append_line, cut_unfinished, differences, parse, read_json, write_json
 from mldfr.jobs.lock import locked
-from mldfr.json_files import append_line, cut_unfinished, differences, parse, read_json, write_json
 
 
 class LineJournal:

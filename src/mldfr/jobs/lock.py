@@ -6,8 +6,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mldfr.data import DataError
-from mldfr.files import WriteError
+from mldfr.core.errors import DataError
+from mldfr.core.files import WriteError
 
 
 @contextmanager

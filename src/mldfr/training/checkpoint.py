@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from mldfr.files import replacing
+from mldfr.core.files import replacing
 
 FOLDER = "checkpoints"
 KEPT = 2

@@ -9,7 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from mldfr.text import one_line
+from mldfr.core.text import one_line
 from mldfr.training import checkpoint
 from mldfr.training.examples import Batch, Example
 from mldfr.training.run_folder import Epoch

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
 
+from mldfr.core.types import Sample, UInt8Array
 from mldfr.images import ImageError, read_image
 from mldfr.training.recipe import Augmentation
-from mldfr.types import Sample, UInt8Array
 
 
 class Example(NamedTuple):

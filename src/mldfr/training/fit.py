@@ -12,12 +12,13 @@ from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from torch import Tensor, nn
 
+from mldfr.core.files import remove_leftovers
+from mldfr.core.text import one_line, plain
+from mldfr.core.versions import installed_versions
 from mldfr.data.class_names import some
 from mldfr.exports.checks import faults_of_classes
-from mldfr.files import remove_leftovers
-from mldfr.network import MODEL_FILE, LocalizationNetwork
-from mldfr.pyramid import channel_statistics, standardize
-from mldfr.text import one_line, plain
+from mldfr.localizer.mscam import channel_statistics, standardize
+from mldfr.networks.network import MODEL_FILE, LocalizationNetwork
 from mldfr.training import checkpoint, memory, run_folder
 from mldfr.training.course import Course, Outcome
 from mldfr.training.examples import Batch, Order, Pictures, load_batches
@@ -28,7 +29,6 @@ from mldfr.training.recipe import Recipe, RecipeError, Training, differences
 from mldfr.training.run_folder import RunError
 from mldfr.training.schedule import Schedule
 from mldfr.training.synchronized import synchronize_batch_norms
-from mldfr.versions import installed_versions
 
 SMALL_BATCH = 32
 """Under so many pictures for each statistic of BatchNorm, Table XII has nothing good to say."""

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
-from mldfr.files import writing
+from mldfr.core.files import writing
 from mldfr.training.course import Course
 from mldfr.training.examples import Order
 from mldfr.training.run_folder import Epoch, write_metrics

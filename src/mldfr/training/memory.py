@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from mldfr.network import LocalizationNetwork
+from mldfr.networks.network import LocalizationNetwork
 
 STATES = 4
 """Numbers kept for each parameter: itself, its gradient, the momentum, and what the optimizer computes with."""

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
-from mldfr.backbones import BACKBONES
-from mldfr.text import one_line
+from mldfr.core.text import one_line
+from mldfr.networks.backbones import BACKBONES
+from mldfr.networks.weights import downloaded
 from mldfr.training import memory
 from mldfr.training.fit import Classifier, loss_of, make_order, warnings_of, with_parts
 from mldfr.training.prepare import Material, create_network
 from mldfr.training.processes import make_fabric
 from mldfr.training.recipe import Recipe
-from mldfr.weights import downloaded
 
 MEASURED = 8
 MEASURED_STEPS = 2

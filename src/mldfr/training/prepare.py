@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mldfr.core.types import Sample
 from mldfr.data import DataError, DataSet, open_data
 from mldfr.data.base import renumbered
 from mldfr.data.class_names import match_classes
-from mldfr.network import LocalizationNetwork
+from mldfr.networks.network import LocalizationNetwork
 from mldfr.training.examples import Example, hold_out
 from mldfr.training.recipe import Recipe
 from mldfr.training.run_folder import RunError, read_run
-from mldfr.types import Sample
 
 USUAL = ("train", "trainval")
 """The splits that are learned from where none is named, the first that the data has."""

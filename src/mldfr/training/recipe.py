@@ -13,8 +13,8 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from mldfr.backbones import MIN_INPUT_SIZE
-from mldfr.config import Localization, Strict, check_name, explain
+from mldfr.networks.backbones import MIN_INPUT_SIZE
+from mldfr.networks.card import Localization, Strict, check_name, explain
 
 DEFAULT = "finetune"
 WITHOUT_EFFECT = ("data.workers", "data.cache", "training.checkpoint_minutes", "training.checkpoint_epochs")

@@ -20,8 +20,8 @@ from typing import Any
 
 import yaml
 
-from mldfr.files import add_text, replacing
-from mldfr.text import escaped, one_line, plain
+from mldfr.core.files import add_text, replacing
+from mldfr.core.text import escaped, one_line, plain
 from mldfr.training.recipe import Recipe, parse
 
 RECIPE = "recipe.yaml"

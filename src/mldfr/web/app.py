@@ -15,8 +15,8 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
-from mldfr.parallel import at_once
-from mldfr.predict import Locator
+from mldfr.core.parallel import at_once
+from mldfr.localizer.localizer import Locator
 from mldfr.web.errors import WebError, add_error_handlers, validated
 from mldfr.web.exporting import Download, export
 from mldfr.web.limits import HeadAsGet, RequestLimits, Safeguard, SameOrigin

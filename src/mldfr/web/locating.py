@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mldfr.boxes import BOX_RULES, JOINED, MIN_REGION
-from mldfr.config import Card, Localization
+from mldfr.boxes.normalizers import NORMALIZERS
+from mldfr.boxes.refinement import AS_DRAWN
+from mldfr.boxes.rules import BOX_RULES, JOINED, MIN_REGION
+from mldfr.core.types import Float32Array, Label
 from mldfr.data.class_names import told_apart
 from mldfr.exports import FORMATS
-from mldfr.predict import Located, Locator
-from mldfr.refinement import AS_DRAWN
-from mldfr.score_maps import NORMALIZERS
-from mldfr.types import Float32Array, Label
+from mldfr.localizer.localizer import Located, Locator
+from mldfr.networks.card import Card, Localization
 from mldfr.web.errors import WebError
 from mldfr.web.pictures import read_picture
 from mldfr.web.schemas import (

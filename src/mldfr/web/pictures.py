@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from mldfr.core.types import UInt8Array
 from mldfr.images import ImageError, check_size, to_rgb, upright_size
 from mldfr.images.formats import PHOTOGRAPHS, UNKNOWN, describe, formats
-from mldfr.types import UInt8Array
 from mldfr.web.errors import WebError
 
 FORMATS = tuple(name for name in formats() if name in PHOTOGRAPHS)

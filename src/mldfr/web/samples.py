@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mldfr.data.creatures import draw
+from mldfr.data.synthetic.creatures import draw
 
 CREATURES = (3, 8, 21)
 """Numbers of drawn pictures, chosen for their looks."""

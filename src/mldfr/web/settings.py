@@ -5,7 +5,7 @@ import socket
 
 from pydantic import Field
 
-from mldfr.config import Strict
+from mldfr.networks.card import Strict
 
 
 class Settings(Strict):

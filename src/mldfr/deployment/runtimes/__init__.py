@@ -5,7 +5,7 @@ A runtime is a function from a file to an `OpenedGraph`: one file, and one line 
 
 from typing import TYPE_CHECKING
 
-from mldfr.registry import Registry
+from mldfr.core.registry import Registry
 
 if TYPE_CHECKING:
     from mldfr.deployment.base import Runtime

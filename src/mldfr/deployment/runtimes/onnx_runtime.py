@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mldfr.core.types import UInt8Array
 from mldfr.deployment.base import OpenedGraph, activation, asked, read_card
 from mldfr.deployment.graph import INPUTS, output_names
-from mldfr.predict import Activator
-from mldfr.pyramid import Activation
-from mldfr.types import UInt8Array
-from mldfr.wanted_classes import Chosen
-from mldfr.weights import WeightsError
+from mldfr.localizer.localizer import Activator
+from mldfr.localizer.mscam import Activation
+from mldfr.localizer.wanted_classes import Chosen
+from mldfr.networks.weights import WeightsError
 
 
 def open_graph(path: Path, device: str, threads: int) -> OpenedGraph:

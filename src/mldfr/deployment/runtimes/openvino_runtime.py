@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from mldfr.config import Card
+from mldfr.core.types import UInt8Array
 from mldfr.deployment.base import METADATA, OpenedGraph, activation, asked, read_card
 from mldfr.deployment.graph import INPUTS, mapped_scales, output_names, passes, pixels_name
-from mldfr.predict import Activator
-from mldfr.pyramid import Activation, resized, scaled_size, short_side, upsampled
-from mldfr.types import UInt8Array
-from mldfr.wanted_classes import Chosen
-from mldfr.weights import WeightsError
+from mldfr.localizer.localizer import Activator
+from mldfr.localizer.mscam import Activation, resized, scaled_size, short_side, upsampled
+from mldfr.localizer.wanted_classes import Chosen
+from mldfr.networks.card import Card
+from mldfr.networks.weights import WeightsError
 
 if TYPE_CHECKING:
     import openvino

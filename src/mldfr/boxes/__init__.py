@@ -1,0 +1,1 @@
+"""From score maps to boxes: normalisers, box rules, instances and refinements."""

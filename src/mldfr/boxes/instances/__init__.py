@@ -1,0 +1,44 @@
+"""From what is kept of a map to instances: each connected region is one object, or several that touch are split.
+
+A way to find instances is a function that numbers them: one file, and one line here.
+"""
+
+from typing import Literal, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mldfr.core.registry import Registry
+from mldfr.core.types import BoolArray, Float32Array, UInt8Array
+
+Connectivity = Literal[4, 8]
+Labels = npt.NDArray[np.int32]
+"""(H, W): 0 where nothing is kept, else the number of the instance, 1 to N."""
+
+
+class Instances(Protocol):
+    """A function that numbers the instances in what is kept of a map."""
+
+    def __call__(
+        self, activation: Float32Array, kept: BoolArray, pixels: UInt8Array, *, connectivity: Connectivity = 8
+    ) -> Labels:
+        """Number them.
+
+        Args:
+            activation: (H, W) in [0, 1].
+            kept: (H, W), what belongs to any object.
+            pixels: (H, W, 3), the picture.
+            connectivity: 8 where pixels that meet at a corner are neighbours, else 4.
+        """
+
+
+INSTANCES: Registry[Instances] = Registry(
+    "way to find instances",
+    {"joined": "mldfr.boxes.instances:joined", "separate": "mldfr.boxes.instances.watershed:separate"},
+)
+
+
+def joined(activation: Float32Array, kept: BoolArray, pixels: UInt8Array, *, connectivity: Connectivity = 8) -> Labels:
+    """Every connected region is one instance; takes and returns what `Instances` does."""
+    return cv2.connectedComponents(kept.astype(np.uint8), connectivity=connectivity)[1].astype(np.int32, copy=False)

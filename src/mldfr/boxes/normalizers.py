@@ -1,0 +1,78 @@
+"""From summed class activations to activations in [0, 1]."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mldfr.core.registry import Registry
+from mldfr.core.types import Float32Array
+
+Normalizer = Callable[[Float32Array], Float32Array]
+
+NORMALIZERS: Registry[Normalizer] = Registry(
+    "normalizer",
+    {
+        "min_max": "mldfr.boxes.normalizers:min_max",
+        "max": "mldfr.boxes.normalizers:maximum",
+        "percentile": "mldfr.boxes.normalizers:percentile",
+    },
+)
+
+PERCENTILE = 45.0
+
+
+def min_max(score_map: Float32Array) -> Float32Array:
+    """`(A - min) / (max - min)`, Eq. 9 of the paper.
+
+    Args:
+        score_map: (H, W), any range.
+
+    Returns:
+        (H, W) in [0, 1]; zeros for a constant map.
+
+    Raises:
+        ValueError: Not a map, or a value is not finite.
+    """
+    lowest = check(score_map).min()
+    return _divide(score_map - lowest)
+
+
+def maximum(score_map: Float32Array) -> Float32Array:
+    """`relu(A) / max`: zero stays where the network put it.
+
+    Takes, returns and raises what `min_max` does; a constant map is zeros here too.
+    """
+    if check(score_map).min() == score_map.max():
+        return np.zeros_like(score_map)
+    return _divide(np.maximum(score_map, 0))
+
+
+def percentile(score_map: Float32Array, *, q: float = PERCENTILE) -> Float32Array:
+    """`relu(A - q-th percentile) / max`, known as IVR normalisation.
+
+    Takes, returns and raises what `min_max` does.
+    """
+    base = np.float32(np.percentile(check(score_map), q))
+    return _divide(np.maximum(score_map - base, 0))
+
+
+def check(score_map: Float32Array) -> Float32Array:
+    """Return the map if it is one: (H, W), not empty, every value finite.
+
+    Raises:
+        ValueError: It is not; the message says what came instead.
+    """
+    if score_map.ndim != 2 or score_map.size == 0:
+        raise ValueError(f"a score map has the shape (H, W) and at least one pixel; got {score_map.shape}")
+    if not np.isfinite(score_map).all():
+        bad = int(score_map.size - np.isfinite(score_map).sum())
+        raise ValueError(f"a score map must be finite; {bad} of {score_map.size} values are not")
+    return score_map
+
+
+def _divide(positive: Float32Array) -> Float32Array:
+    highest = positive.max()
+    if highest == 0:
+        return np.zeros_like(positive)
+    divided: Float32Array = positive / highest
+    return divided

@@ -1,0 +1,1 @@
+"""A data set that a program draws."""

@@ -1,0 +1,1 @@
+"""The field's metrics, as functions of boxes, maps and labels."""

@@ -1,0 +1,49 @@
+"""What a metric answers: a number, what it is a number of, and the images that it is a mean over."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mldfr.core.types import Float64Array
+
+Unit = Literal["images", "cases", "classes", "objects"]
+"""What is counted; a case is a picture and one of its labels, of which boxes are annotated."""
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """The value of a metric.
+
+    Attributes:
+        value: In percent; NaN where nothing could be counted.
+        count: The denominator: of how many.
+        unit: Of what.
+        values: Where it is a mean: the value of each image or case in [0, 1], NaN where it has none.
+        groups: Where it is a mean over classes of their means: the class of each.
+        higher_is_better: False for errors.
+    """
+
+    value: float
+    count: int
+    unit: Unit
+    values: Float64Array | None = None
+    groups: Sequence[int] | None = None
+    higher_is_better: bool = True
+
+
+def mean_score(values: Sequence[float] | Float64Array, unit: Unit, *, higher_is_better: bool = True) -> Score:
+    """The share of the images, or cases."""
+    array = np.asarray(values, dtype=np.float64)
+    known = array[~np.isnan(array)]
+    value = float(100 * known.mean()) if len(known) else float("nan")
+    return Score(value, len(known), unit, array, None, higher_is_better)
+
+
+def class_mean_score(values: Sequence[float] | Float64Array, groups: Sequence[int]) -> Score:
+    """The mean over the classes of the share of their cases; classes without any are left out."""
+    array, classes = np.asarray(values, dtype=np.float64), np.asarray(groups, dtype=np.int64)
+    means = [float(array[classes == k].mean()) for k in np.unique(classes)]
+    value = 100 * sum(means) / len(means) if means else float("nan")
+    return Score(value, len(means), "classes", array, groups)

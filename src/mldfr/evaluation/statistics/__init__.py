@@ -1,0 +1,1 @@
+"""Intervals, and whether one result is better than another."""

@@ -1,0 +1,138 @@
+"""Which of two evaluations of the same pictures is better, and whether it is more than chance."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mldfr.core.errors import DataError
+from mldfr.core.types import Float64Array
+from mldfr.evaluation.statistics.bootstrap import Difference, Verdict, paired_bootstrap
+
+MUST_AGREE = ("annotations", "class_agnostic")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A metric in two evaluations.
+
+    Attributes:
+        metric: Its group and name, such as paper.corloc.
+        one, other: The values in percent; None where nothing could be counted.
+        difference: Other minus one in percent with its interval; None where the metric is not a mean over images, or
+            there are too few.
+        verdict: What the other is shown to be, or None where there is no interval.
+    """
+
+    metric: str
+    one: float | None
+    other: float | None
+    difference: Difference | None
+    verdict: Verdict | None
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """Read what `mldfr evaluate` wrote.
+
+    Raises:
+        DataError: It is something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not JSON ({error})") from error
+    expected = {"setting", "metrics", "values", "images", "cases"}
+    if not isinstance(content, dict) or not expected <= content.keys():
+        raise DataError(f"{path}: not a metrics.json of `mldfr evaluate`; it needs {', '.join(sorted(expected))}")
+    if content.get("format_version") != 1:
+        raise DataError(f"{path}: of format {content.get('format_version')!r}; this version reads 1")
+    return content
+
+
+def compare(one: Mapping[str, Any], other: Mapping[str, Any], *, samples: int = 10_000) -> Iterator[Row]:
+    """Every metric that both have, with a paired bootstrap over the images where it is a mean over images or cases.
+
+    Where images have several labels they are drawn with all of their cases. There is no interval for average precision
+    and PxAP, nor for a mean over classes of which one has a single image. For MaxBoxAcc an image counts as it does at
+    its evaluation's best threshold, which is not chosen again. Each interval stands for itself: of twenty metrics that
+    do not differ one is expected to look as if it did.
+
+    Args:
+        one: What `read_report` gave.
+        other: The same, of another model or other rules.
+        samples: Of the bootstrap.
+
+    Raises:
+        DataError: They are not of the same pictures.
+    """
+    for key in MUST_AGREE:
+        if one["setting"].get(key) != other["setting"].get(key):
+            sets = " and ".join(
+                f"{each['setting'].get('data')} {each['setting'].get('split')}" for each in (one, other)
+            )
+            raise DataError(f"only evaluations of the same pictures can be compared; {key} differ: {sets}")
+    for group, metrics in one["metrics"].items():
+        for name, value in metrics.items():
+            if name in other["metrics"].get(group, {}):
+                metric = f"{group}.{name}"
+                difference, verdict = _difference(one, other, metric, samples)
+                yield Row(metric, value, other["metrics"][group][name], difference, verdict)
+
+
+def _difference(
+    one: Mapping[str, Any], other: Mapping[str, Any], metric: str, samples: int
+) -> tuple[Difference | None, Verdict | None]:
+    if metric not in one["values"] or metric not in other["values"]:
+        return None, None
+    column = one["values"][metric]
+    first, second, images, groups = _aligned(one, other, metric, "cases" if column["over"] == "cases" else "images")
+    if np.isfinite(first).sum() < 2:
+        return None, None
+    over_classes = column["mean_over_classes"]
+    several = len(set(images)) < len(images)
+    if over_classes and not several and 1 in Counter(groups).values():
+        return None, None  # where a class has one image, none can be drawn in its place
+    found = paired_bootstrap(
+        first,
+        second,
+        groups=groups if over_classes else None,
+        clusters=np.unique(images, return_inverse=True)[1] if several else None,
+        samples=samples,
+    )
+    percent = Difference(100 * found.value, 100 * found.low, 100 * found.high)
+    return percent, percent.verdict(higher_is_better=column["higher_is_better"])
+
+
+def _aligned(
+    one: Mapping[str, Any], other: Mapping[str, Any], metric: str, over: str
+) -> tuple[Float64Array, Float64Array, list[str], list[int]]:
+    """The values of both for the images, or cases, that both have, with each one's image and class in the first."""
+    columns = [
+        dict(zip((_key(item, each) for item in each[over]), each["values"][metric]["values"], strict=True))
+        for each in (one, other)
+    ]
+    if apart := columns[0].keys() ^ columns[1].keys():
+        some = ", ".join(str(key[0]) for key in sorted(apart)[:3])
+        raise DataError(f"{len(apart)} {over} are in one of the evaluations only, such as {some}; nothing is compared")
+    keys = list(columns[0])
+    first, second = (np.array([_value(column[key]) for key in keys]) for column in columns)
+    labels = [0 if isinstance(item, str) else int(item[1]) for item in one[over]]
+    return first, second, [key[0] for key in keys], labels
+
+
+def _key(item: str | Sequence[Any], report: Mapping[str, Any]) -> tuple[str, str]:
+    """An image, or an image and a class under the data's own name: models may number their classes differently."""
+    if isinstance(item, str):
+        return item, ""
+    label = item[1]
+    return str(item[0]), str(report.get("names", {}).get(str(label), label))
+
+
+def _value(value: float | None) -> float:
+    return float("nan") if value is None else value

@@ -1,0 +1,247 @@
+"""Multi-scale class activation mapping, MsCAM (paper, Section III-C and Fig. 6)."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.transforms.v2 import functional as transforms
+
+from mldfr.core.parallel import spread
+from mldfr.networks.backbones import MIN_INPUT_SIZE
+from mldfr.networks.card import Preprocessing
+from mldfr.networks.network import LocalizationNetwork
+
+Classes = int | Literal["all"] | Sequence[Sequence[int]] | Callable[[int, Tensor], Sequence[int]]
+"""Which classes to map: the k most probable of each image, all, those listed for each image, or a function that is
+given the image's index and logits (K,)."""
+
+_evaluated: dict[nn.Module, tuple[int, list[tuple[nn.Module, bool]]]] = {}
+"""What is `evaluating`: by how many threads, and the modes of its parts before."""
+_modes = threading.Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class Activation:
+    """What the pyramid has to say about one image.
+
+    Attributes:
+        logits: (K,), of the scale-1 pass.
+        classes: k class indices.
+        score_maps: (k, H, W), the sum over the scales at image resolution, any range.
+        scale_maps: What was summed, before it was resized: (k, h, w) for each scale.
+    """
+
+    logits: Tensor
+    classes: tuple[int, ...]
+    score_maps: Tensor
+    scale_maps: Mapping[float, Tensor]
+
+
+def mscam(
+    network: LocalizationNetwork,
+    images: Sequence[Tensor],
+    *,
+    scales: Sequence[float] = (1.0, 1.5, 2.0),
+    classes: Classes = 1,
+) -> list[Activation]:
+    """Map classes at several scales and sum the maps at image resolution.
+
+    The short side of an image becomes `scale * input_size`, its shape is kept; the maps of the classes asked for,
+    and no others, are resized to the image (bilinear, half-pixel centres) and added. Images whose scaled sizes agree
+    run through the network together, on an NVIDIA GPU in half precision. Logits come from the scale-1 pass, which is
+    run for them alone if 1 is not among the scales. The network is left in the mode, train or eval, it was in.
+
+    Args:
+        network: The network.
+        images: uint8 (3, H, W) each, of any shapes.
+        scales: Factors of the pyramid.
+        classes: A number k for the k most probable classes of each image, "all", a list for each image, or a function
+            that lists them when it is given the image's index and logits.
+
+    Returns:
+        One activation per image, on the network's device.
+
+    Raises:
+        ValueError: A scale at which the short side has under 64 pixels, or classes that do not exist.
+    """
+    sums: dict[int, Tensor] = {}
+    parts: list[dict[float, Tensor]] = [{} for _ in images]
+    logits, given = _start(network, images, scales, classes)
+    for scale, index, maps in _passes(network, images, scales, classes, logits, given):
+        if times := list(scales).count(scale):
+            whole = upsampled(times * maps, images[index].shape[-2:])
+            sums[index] = sums[index].add_(whole) if index in sums else whole
+            parts[index][scale] = maps
+    return [Activation(logits[i], tuple(given[i]), sums[i], parts[i]) for i in range(len(images))]
+
+
+def scale_maps(
+    network: LocalizationNetwork, image: Tensor, *, scales: Sequence[float], classes: Sequence[int]
+) -> dict[float, Tensor]:
+    """What `mscam` would sum, one by one: for each scale the maps (k, H, W) of the classes at image resolution.
+
+    Takes and raises what `mscam` does; the image is one, uint8 (3, H, W).
+    """
+    logits, given = _start(network, [image], scales, [classes])
+    passes = _passes(network, [image], scales, [classes], logits, given)
+    return {scale: upsampled(maps, image.shape[-2:]) for scale, _, maps in passes if scale in scales}
+
+
+def scaled_features(network: LocalizationNetwork, image: Tensor, scale: float) -> Tensor:
+    """The features (C, h, w) of one image, uint8 (3, H, W), at one scale."""
+    ((_, features),) = _features(network, [image.to(network.head.weight.device)], scale)
+    return features
+
+
+def short_side(preprocessing: Preprocessing, scale: float) -> int:
+    """Pixels of the short side at a scale.
+
+    Raises:
+        ValueError: They are fewer than the network can take.
+    """
+    pixels = int(scale * preprocessing.input_size)
+    if pixels < MIN_INPUT_SIZE:
+        raise ValueError(f"at scale {scale:g} the short side has {pixels} pixels; at least {MIN_INPUT_SIZE} are needed")
+    return pixels
+
+
+def scaled_size(height: int, width: int, pixels: int) -> tuple[int, int]:
+    """The size (H, W) at which the short side has so many pixels and the shape is kept."""
+    if height <= width:
+        return pixels, max(pixels, int(pixels * width / height))
+    return max(pixels, int(pixels * height / width)), pixels
+
+
+def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """A picture (3, H, W) uint8 at another size (H, W), bilinear and antialiased."""
+    made: Tensor = transforms.resize(image, list(size), antialias=True)
+    return made
+
+
+def upsampled(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Maps (k, h, w) at the size (H, W) of the picture: (k, H, W)."""
+    return F.interpolate(maps[None], size=tuple(size), mode="bilinear", align_corners=False)[0]
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into eval mode, and each of its parts back into its own mode when the last thread is done."""
+    with _modes:
+        users, own = _evaluated.get(module) or (0, [(part, part.training) for part in module.modules()])
+        _evaluated[module] = users + 1, own
+        module.eval()
+    try:
+        yield
+    finally:
+        with _modes:
+            users, own = _evaluated.pop(module)
+            if users > 1:
+                _evaluated[module] = users - 1, own
+            else:
+                for part, training in own:
+                    part.training = training
+
+
+def _start(
+    network: LocalizationNetwork, images: Sequence[Tensor], scales: Sequence[float], classes: Classes
+) -> tuple[list[Tensor], list[Sequence[int]]]:
+    """Room for the logits of each image, and the classes given for it."""
+    if not scales:
+        raise ValueError("the pyramid needs at least one scale")
+    given = _check_classes(classes, len(images), network.card.architecture.num_classes)
+    return [torch.empty(0)] * len(images), given
+
+
+def _passes(
+    network: LocalizationNetwork,
+    images: Sequence[Tensor],
+    scales: Sequence[float],
+    classes: Classes,
+    logits: list[Tensor],
+    given: list[Sequence[int]],
+) -> Iterator[tuple[float, int, Tensor]]:
+    """For each scale and image the maps (k, h, w) of its classes; fills in logits, and classes that they tell."""
+    device = network.head.weight.device
+    images = [image.to(device) for image in images]
+    # Scale 1 comes first: it says which classes are the most probable.
+    order = sorted({1.0, *scales}, key=lambda scale: scale != 1)
+
+    def run(scale: float) -> list[tuple[int, Tensor]]:
+        with inference_precision(device):  # which holds for one thread
+            return _features(network, images, scale)
+
+    with torch.inference_mode(), evaluating(network), inference_precision(device):
+        found = spread(run, order) if device.type == "cpu" else map(run, order)
+        for scale, of_images in zip(order, found, strict=True):
+            for index, features in of_images:
+                if scale == 1:
+                    logits[index] = network.logits(features[None])[0].float()
+                    given[index] = given[index] or _by_logits(index, logits[index], classes)
+                yield scale, index, network.score_maps(features, given[index]).float()
+
+
+def inference_precision(device: torch.device) -> torch.autocast:
+    """In which precision a network is run for its maps: half on an NVIDIA GPU, all 32 bits elsewhere."""
+    return torch.autocast(device.type, dtype=torch.float16, enabled=device.type == "cuda")
+
+
+def _check_classes(classes: Classes, count: int, num_classes: int) -> list[Sequence[int]]:
+    """The classes given for each image; empty where the logits will tell."""
+    if callable(classes):
+        return [()] * count
+    if isinstance(classes, int):
+        if not 1 <= classes <= num_classes:
+            raise ValueError(f"the {classes} most probable of {num_classes} classes cannot be had")
+        return [()] * count
+    if isinstance(classes, str):
+        return [range(num_classes)] * count
+    if len(classes) != count:
+        raise ValueError(f"{len(classes)} lists of classes for {count} images")
+    for chosen in classes:
+        if not chosen or not all(0 <= index < num_classes for index in chosen):
+            raise ValueError(f"classes must be from 0 to {num_classes - 1} and at least one; got {list(chosen)}")
+    return list(classes)
+
+
+def _by_logits(index: int, logits: Tensor, classes: Classes) -> Sequence[int]:
+    if callable(classes):
+        return classes(index, logits)
+    assert isinstance(classes, int)
+    return logits.topk(classes).indices.tolist()
+
+
+@torch.inference_mode()
+def _features(network: LocalizationNetwork, images: Sequence[Tensor], scale: float) -> list[tuple[int, Tensor]]:
+    """The features (C, h, w) of every image at one scale, with the image's index."""
+    pixels = short_side(network.card.preprocessing, scale)
+    batches: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for index, image in enumerate(images):
+        batches[scaled_size(image.shape[1], image.shape[2], pixels)].append(index)
+    found: list[tuple[int, Tensor]] = []
+    for size, members in batches.items():
+        batch = torch.stack([resized(images[index], size) for index in members])
+        found += zip(members, network.features(normalize(network, batch)), strict=True)
+    return found
+
+
+def normalize(network: LocalizationNetwork, images: Tensor) -> Tensor:
+    """uint8 images (B, 3, H, W) to the network's input: float32, normalised, channels last."""
+    mean, std = channel_statistics(network.card.preprocessing)
+    return standardize(images, mean.to(images.device), std.to(images.device))
+
+
+def channel_statistics(preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the channels, (3, 1, 1) each, on the 0-255 scale."""
+    mean, std = (torch.tensor(values)[:, None, None] * 255 for values in (preprocessing.mean, preprocessing.std))
+    return mean, std
+
+
+def standardize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """uint8 images (B, 3, H, W) to float32, normalised, channels last."""
+    return ((images.float() - mean) / std).contiguous(memory_format=torch.channels_last)

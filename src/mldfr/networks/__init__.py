@@ -1,0 +1,1 @@
+"""Localization networks: backbones, recalibration, heads, their cards and their weights."""

@@ -1,0 +1,153 @@
+"""What a run is told, as small frozen models that refuse unknown keys; together they make a model's card."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypedDict, Unpack
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from mldfr.boxes.instances import INSTANCES
+from mldfr.boxes.normalizers import NORMALIZERS
+from mldfr.boxes.refinement import AS_DRAWN, REFINEMENTS
+from mldfr.boxes.rules import BOX_RULES, JOINED, check_combination
+from mldfr.core.registry import Registry
+from mldfr.core.text import plain
+from mldfr.networks.backbones import BACKBONES, MIN_INPUT_SIZE
+from mldfr.networks.recalibration import CONVOLUTION, POOLING
+
+Triple = tuple[float, float, float]
+Scale = Annotated[float, Field(gt=0, le=16, allow_inf_nan=False)]
+
+
+class Strict(BaseModel):
+    """Frozen, and a misspelt key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def check_name(name: str | None, info: ValidationInfo) -> str | None:
+    """A validator: the name, if the registry of its field has it or it is left open.
+
+    Raises:
+        UnknownNameError: It has not.
+    """
+    registries: dict[str, Registry[Any]] = {
+        "backbone": BACKBONES,
+        "recalibration": POOLING,
+        "convolution": CONVOLUTION,
+        "normalizer": NORMALIZERS,
+        "box_rule": BOX_RULES,
+        "instances": INSTANCES,
+        "refine": REFINEMENTS,
+    }
+    return name if name is None else registries[str(info.field_name)].check(name)
+
+
+class Architecture(Strict):
+    """The network, as nothing but names and numbers."""
+
+    backbone: str
+    num_classes: int = Field(ge=1)
+    last_downsampling: Literal["transition", "dilate"]
+    recalibration: str
+    recalibration_options: dict[str, Any] = {}
+    convolution: str
+    classifier_bias: bool
+
+    _known = field_validator("backbone", "recalibration", "convolution")(check_name)
+
+
+class Preprocessing(Strict):
+    """How a picture becomes the network's input."""
+
+    input_size: int = Field(ge=MIN_INPUT_SIZE)
+    """Short side at scale 1, in pixels."""
+    mean: Triple
+    std: Triple
+    """Normalisation of RGB values in [0, 1]."""
+
+
+class Localization(Strict):
+    """From score maps to boxes (paper, Section III-C and IV-B)."""
+
+    scales: tuple[Scale, ...] = Field(default=(1.0, 1.5, 2.0), min_length=1)
+    """Factors of the image pyramid; the short side is `scale * input_size`."""
+    threshold: float = Field(default=0.2, ge=0, lt=1)
+    """What an activation in [0, 1] must exceed to belong to an object: t of Eq. 9."""
+    normalizer: str = "min_max"
+    box_rule: str = "regions"
+    instances: str = JOINED
+    """Whether regions of several peaks are split."""
+    refine: str = AS_DRAWN
+    """What fits boxes to the picture."""
+
+    def changed(self, **rules: Unpack["Rules"]) -> "Localization":
+        """The same with some fields replaced.
+
+        Raises:
+            ValueError: A value out of its range, or an unknown name.
+        """
+        given = {key: value for key, value in rules.items() if value is not None}
+        try:
+            return Localization.model_validate({**self.model_dump(), **given})
+        except ValidationError as error:
+            raise ValueError(explain(error)) from error
+
+    _known = field_validator("normalizer", "box_rule", "instances", "refine")(check_name)
+
+    @model_validator(mode="after")
+    def _together(self) -> "Localization":
+        check_combination(self.box_rule, self.instances)
+        return self
+
+
+class Rules(TypedDict, total=False):
+    """The fields of `Localization` as keywords; None is as good as left out."""
+
+    scales: Sequence[float] | None
+    threshold: float | None
+    normalizer: str | None
+    box_rule: str | None
+    instances: str | None
+    refine: str | None
+
+
+class Card(Strict):
+    """What a saved model says of itself; it stands in the file's header as JSON."""
+
+    format_version: Literal[1] = 1
+    architecture: Architecture
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    localization: Localization = Localization()
+    multi_label: bool = False
+    """Whether an image may have several classes: probabilities are sigmoids then, and a softmax otherwise."""
+    training: dict[str, Any] = {}
+    """The recipe, free-form."""
+    versions: dict[str, str] = {}
+    """Versions of the software that wrote the file."""
+
+    @field_validator("class_names", "training", mode="before")
+    @classmethod
+    def _unicode(cls, value: Any) -> Any:
+        return plain(value)
+
+    @model_validator(mode="after")
+    def _one_name_per_class(self) -> "Card":
+        if len(self.class_names) != self.architecture.num_classes:
+            raise ValueError(f"{len(self.class_names)} class names for {self.architecture.num_classes} classes")
+        return self
+
+
+def explain(error: ValidationError, *, only: Sequence[ErrorDetails] | None = None) -> str:
+    """The errors of a validation, or some of them, in one line: `key: what is wrong with it, and what came`."""
+    lines = []
+    for item in error.errors(include_url=False) if only is None else only:
+        key = ".".join(str(part) for part in item["loc"])
+        message = re.sub(r"^Value error, ", "", item["msg"])
+        given = item["input"]
+        if message == item["msg"] and isinstance(given, str | int | float | bool | None):
+            message += f"; got {given!r}"
+        lines.append(f"{key}: {message}" if key else message)
+    return "; ".join(lines)

@@ -1,0 +1,46 @@
+"""Parameters and multiply-adds, as the paper counts them in Table V."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from mldfr.networks.network import LocalizationNetwork
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """The size of a network.
+
+    Attributes:
+        backbone: Its name.
+        parameters: All of them, Conv-Cls and recalibration included.
+        multiply_adds: Of convolutions and matrix products for one image, each counted once.
+        input_size: Side of that image in pixels.
+    """
+
+    backbone: str
+    parameters: int
+    multiply_adds: int
+    input_size: int
+
+
+def complexity(backbone: str, *, num_classes: int = 1000, classifier_bias: bool = False) -> Complexity:
+    """Count the network of the paper on a backbone, without giving it memory.
+
+    Raises:
+        UnknownNameError: No such backbone.
+    """
+    with torch.device("meta"):
+        localizer = LocalizationNetwork.create(
+            backbone, num_classes=num_classes, classifier_bias=classifier_bias
+        ).eval()
+        side = localizer.card.preprocessing.input_size
+        with FlopCounterMode(display=False) as counter:
+            localizer(torch.empty(1, 3, side, side))
+    return Complexity(
+        backbone=backbone,
+        parameters=sum(parameter.numel() for parameter in localizer.parameters()),
+        multiply_adds=counter.get_total_flops() // 2,
+        input_size=side,
+    )

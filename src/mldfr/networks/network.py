@@ -1,0 +1,246 @@
+"""The localization network of Fig. 7: stages, recalibration, Conv-Cls, global average pooling."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from mldfr.core.versions import installed_versions
+from mldfr.networks.backbones import BACKBONES
+from mldfr.networks.backbones.base import Backbone, LastDownsampling, StateDict, mismatch, pointwise
+from mldfr.networks.card import Architecture, Card, Preprocessing, explain
+from mldfr.networks.recalibration import CONVOLUTION, KERNEL_SIZES, POOLING
+from mldfr.networks.recalibration.normalization import fold_batch_norms, normalize_convolutions
+from mldfr.networks.weights import WeightsError, is_model, pretrained, read, write
+
+MODEL_FILE = "model.safetensors"
+
+
+class LocalizationNetwork(nn.Module):
+    """A classification network whose class scores are means of maps, so that the maps say where.
+
+    Users have it as `mldfr.Localizer`, which adds the way from pictures to boxes.
+
+    Args:
+        backbone: Four stages.
+        recalibration: Three modules, behind the first three stages.
+        head: Conv-Cls, a 1x1 convolution from features to classes.
+        card: What the model says of itself.
+    """
+
+    def __init__(self, backbone: Backbone, recalibration: Sequence[nn.Module], head: nn.Conv2d, *, card: Card) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.recalibration = nn.ModuleList(recalibration)
+        self.head = head
+        self.card = card
+
+    def features(self, images: Tensor) -> Tensor:
+        """Normalised images (B, 3, H, W), sides of at least 64, to features (B, C, H/16, W/16)."""
+        x = images
+        for index, recalibrate in enumerate(self.recalibration):
+            x = recalibrate(self.backbone.run_stage(index, x))
+        return self.backbone.run_stage(len(self.recalibration), x)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised images (B, 3, H, W) to logits (B, K) and score maps (B, K, h, w), whose means they are."""
+        features = self.features(images)  # (B, C, h, w)
+        score_maps = self.head(features)  # (B, K, h, w), Eq. 3
+        logits = score_maps.mean(dim=(2, 3))  # (B, K), Eq. 4
+        return logits, score_maps
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (B, C, h, w) to logits (B, K) by Eq. 1: pool first, which spares the K maps."""
+        logits: Tensor = self.head(features.mean(dim=(2, 3), keepdim=True)).flatten(1)
+        return logits
+
+    def score_maps(self, features: Tensor, classes: Sequence[int] | Tensor) -> Tensor:
+        """Features of one image (C, h, w) to the maps (k, h, w) of `classes` alone, by Eq. 2."""
+        rows = torch.as_tensor(classes, device=features.device)
+        weight = self.head.weight.flatten(1)[rows]  # (k, C)
+        maps = (weight @ features.flatten(1)).view(weight.shape[0], *features.shape[1:])
+        return maps if self.head.bias is None else maps + self.head.bias[rows, None, None]
+
+    def fused(self) -> Self:
+        """A copy for inference that computes the same faster: BatchNorms folded away, channels last, eval mode.
+
+        What stays as it is shares its memory with the original, so a copy costs milliseconds; it is meant to be used
+        and dropped, not kept while the original is trained.
+        """
+        copy = _twin(self).eval()
+        fold_batch_norms(copy.backbone.trunk)
+        for part in copy.backbone.modules():
+            if isinstance(part, nn.Conv2d):
+                part.weight = nn.Parameter(part.weight.detach().contiguous(memory_format=torch.channels_last))
+        return copy
+
+    @classmethod
+    def create(
+        cls,
+        backbone: str,
+        *,
+        num_classes: int | None = None,
+        class_names: Sequence[str] = (),
+        last_downsampling: LastDownsampling | None = None,
+        recalibration: str = "self_attention",
+        recalibration_options: Mapping[str, Any] | None = None,
+        convolution: str | None = None,
+        classifier_bias: bool = False,
+        weights: str | Path | StateDict | None = None,
+        pretrained_classifier: bool = False,
+        multi_label: bool = False,
+    ) -> Self:
+        """Build a network; every cell of the paper's Tables VIII, IX and XIII is a choice of arguments.
+
+        New convolutions (transition, conv6, recalibration, Conv-Cls) start with Xavier normal weights.
+
+        Args:
+            backbone: A name of `mldfr list backbones`.
+            num_classes: K; may be left out where `class_names` are given, and is 1000 without either.
+            class_names: K names; "0", "1", ... when left out.
+            last_downsampling: `transition` (the paper) or `dilate`; the backbone's own default when left out.
+            recalibration: The module behind the downsamplings ("S"), or `none`.
+            recalibration_options: Its further arguments, such as `{"gate": "identity"}`.
+            convolution: The normalisation behind the convolutions ("B"), or `none`; the backbone's own default
+                when left out, which is `batch_norm` but for resnet50x.
+            classifier_bias: Whether Conv-Cls has a bias. The paper's has none; Table V counts one.
+            weights: ImageNet weights of the trunk: a state dict, `torchvision`, `embedded`, one of torchvision's names,
+                a file with torchvision's key names; or a saved model or run folder of the same architecture, of which
+                all but Conv-Cls is taken (the paper pretrains its networks on ILSVRC that way). None starts at random.
+            pretrained_classifier: Also take Conv-Cls from the classifier in `weights`, with its bias.
+            multi_label: Whether an image may have several classes.
+
+        Raises:
+            ValueError: An unknown name, or numbers that do not belong together.
+            WeightsError: Weights that do not exist or do not fit; the message names what differs.
+        """
+        spec = BACKBONES[backbone]
+        if isinstance(class_names, str):
+            raise ValueError(f"class_names is a list of names; got {class_names!r}")
+        if num_classes is None and not class_names:
+            num_classes = 1000
+        try:
+            architecture = Architecture(
+                backbone=backbone,
+                num_classes=len(class_names) if num_classes is None else num_classes,
+                last_downsampling=last_downsampling or spec.last_downsampling,
+                recalibration=recalibration,
+                recalibration_options=dict(recalibration_options or {}),
+                convolution=convolution or spec.convolution,
+                classifier_bias=classifier_bias or pretrained_classifier,
+            )
+            card = Card(
+                architecture=architecture,
+                class_names=tuple(class_names) or tuple(map(str, range(architecture.num_classes))),
+                preprocessing=Preprocessing(input_size=spec.input_size, mean=spec.mean, std=spec.std),
+                multi_label=multi_label,
+            )
+        except ValidationError as error:
+            raise ValueError(explain(error)) from error
+        if isinstance(weights, str | Path) and is_model(model := _model_file(weights)):
+            network = cls._build(card)
+            network._continue_from(model)
+            return network
+        state = pretrained(weights, default=spec.pretrained) if isinstance(weights, str | Path) else weights
+        network = cls._build(card, state)
+        if pretrained_classifier:
+            network._take_classifier(state or {}, spec.classifier)
+        return network
+
+    @classmethod
+    def _build(cls, card: Card, weights: StateDict | None = None) -> Self:
+        """The network that a card describes, its trunk with `weights`."""
+        wanted = card.architecture
+        spec = BACKBONES[wanted.backbone]
+        try:
+            backbone = Backbone(spec, last_downsampling=wanted.last_downsampling, weights=weights)
+        except ValueError as error:
+            raise WeightsError(f"the weights do not fit {wanted.backbone}: {error}") from error
+        normalize_convolutions(backbone.trunk, CONVOLUTION[wanted.convolution])
+        module, options = POOLING[wanted.recalibration], wanted.recalibration_options
+        places = zip(spec.channels[:3], KERNEL_SIZES, strict=True)
+        try:
+            modules = [module(channels, kernel_size, **options) for channels, kernel_size in places]
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise ValueError(f"recalibration_options {options} of {wanted.recalibration}: {error}") from error
+        head = pointwise(spec.channels[-1], wanted.num_classes, bias=wanted.classifier_bias)
+        return cls(backbone, modules, head, card=card)
+
+    @classmethod
+    def from_card(cls, card: Card) -> Self:
+        """The network that a card describes, at random."""
+        return cls._build(card)
+
+    def _continue_from(self, model: Path) -> None:
+        """Take everything but Conv-Cls from a saved model."""
+        tensors, _ = read(model)
+        own = {key: value for key, value in self.state_dict().items() if not key.startswith("head.")}
+        given = {key: value for key, value in tensors.items() if not key.startswith("head.")}
+        if difference := mismatch(own, given):
+            raise WeightsError(f"{model}: of another architecture: {difference}")
+        self.load_state_dict(given, strict=False)
+
+    def _take_classifier(self, state: StateDict, name: str | None) -> None:
+        weight, bias = state.get(f"{name}.weight"), state.get(f"{name}.bias")
+        if weight is None or bias is None or weight.shape != self.head.weight.shape[:2]:
+            found = "none" if weight is None else tuple(weight.shape)
+            raise WeightsError(
+                f"Conv-Cls of {self.card.architecture.backbone} needs a pretrained classifier of shape "
+                f"{tuple(self.head.weight.shape[:2])} with a bias; the weights have {found}"
+            )
+        self.head.load_state_dict({"weight": weight[:, :, None, None], "bias": bias})
+
+    def save(self, path: str | Path) -> None:
+        """Write the network and its card into one safetensors file, under its name only when it is whole."""
+        versions = installed_versions(("mldfr", "torch", "torchvision", "timm"))
+        card = self.card.model_copy(update={"versions": versions})
+        write(Path(path), self.state_dict(), card.model_dump_json())
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str | torch.device = "cpu") -> Self:
+        """Read what `save` wrote, in eval mode.
+
+        Args:
+            path: The file, or a folder with a `model.safetensors`.
+            device: Where the network shall be.
+
+        Raises:
+            WeightsError: Not a model file, or its tensors do not fit its card; the message names those that differ.
+        """
+        file = _model_file(path)
+        tensors, raw_card = read(file)
+        try:
+            card = Card.model_validate(raw_card)
+        except ValidationError as error:
+            raise WeightsError(f"{file}: its card cannot be read: {explain(error)}") from error
+        try:
+            with torch.device("meta"):  # the shapes alone, so that nothing is filled with random numbers first
+                network = cls._build(card)
+        except ValueError as error:
+            raise WeightsError(f"{file}: its card cannot be followed: {error}") from error
+        own = network.state_dict()
+        if difference := mismatch(own, tensors):
+            raise WeightsError(f"{file}: does not fit its card: {difference}")
+        network.load_state_dict({key: value.to(own[key].dtype) for key, value in tensors.items()}, assign=True)
+        return network.requires_grad_(True).to(device).eval()
+
+
+def _model_file(path: str | Path) -> Path:
+    return Path(path) / MODEL_FILE if Path(path).is_dir() else Path(path)
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def _twin(module: M) -> M:
+    """A module of its own, parts included, that shares parameters and buffers: a deep copy spends 30 ms on objects."""
+    twin = module.__new__(type(module))
+    twin.__dict__ = module.__dict__.copy()
+    for name in ("_parameters", "_buffers", "_modules"):
+        twin.__dict__[name] = module.__dict__[name].copy()
+    for name, child in module.named_children():
+        twin.__dict__["_modules"][name] = _twin(child)
+    return twin

@@ -1,0 +1,119 @@
+"""A training run's folder: how it went, what it was told, what was chosen for it, and where it was evaluated."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mldfr.core.errors import DataError
+from mldfr.core.json_files import read_json
+from mldfr.networks.card import explain
+from mldfr.networks.network import MODEL_FILE
+from mldfr.networks.weights import fingerprint
+from mldfr.networks.weights import read as read_weights
+from mldfr.reports.content.stored import METRICS, Stored, read_stored
+from mldfr.training.recipe import Recipe
+from mldfr.training.run_folder import METRICS as EPOCHS
+from mldfr.training.run_folder import Epoch, RunError, read_run
+
+SELECTION = "selection.json"
+
+
+class Selection(BaseModel):
+    """What `mldfr select` chose, as it stands in `selection.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    criterion: str
+    scales: tuple[float, ...]
+    normalizer: str
+    threshold: float
+    value: float
+    pictures: int
+    thresholds: tuple[float, ...]
+    values: dict[str, dict[str, tuple[float, ...]]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run.
+
+    Attributes:
+        folder: Where it is.
+        recipe: What it was told.
+        facts: Data, device and versions.
+        trained_on, held_out: How many pictures.
+        epochs: Those that are done.
+        selection: What was chosen on the pictures held out, if it was.
+        evaluations: Those of its model that lie in the folder or beside it, by their folder, the newest first.
+    """
+
+    folder: Path
+    recipe: Recipe
+    facts: Mapping[str, Any]
+    trained_on: int
+    held_out: int
+    epochs: Sequence[Epoch]
+    selection: Selection | None
+    evaluations: Mapping[Path, Stored]
+
+
+def read_training(folder: Path) -> Run:
+    """Read a run's folder.
+
+    Raises:
+        ValueError: It holds no run, or one of its files is damaged; the message names it.
+    """
+    recipe, facts, split = read_run(folder)
+    return Run(
+        folder,
+        recipe,
+        facts,
+        len(split.get("train", ())),
+        len(split.get("held_out", ())),
+        _epochs(folder / EPOCHS),
+        _selection(folder / SELECTION),
+        _evaluations(folder),
+    )
+
+
+def _epochs(file: Path) -> list[Epoch]:
+    """The table of epochs; none before the first one is done."""
+    if not file.is_file():
+        return []
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    names = [field.name for field in fields(Epoch)]
+    try:
+        return [Epoch(int(row["epoch"]), *(float(row[name]) for name in names[1:])) for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{file}: not a table of epochs ({error!r})") from error
+
+
+def _selection(file: Path) -> Selection | None:
+    if not file.is_file():
+        return None
+    try:
+        return Selection.model_validate(read_json(file))
+    except ValidationError as error:
+        raise DataError(f"{file}: damaged, {explain(error)}") from error
+
+
+def _evaluations(folder: Path) -> dict[Path, Stored]:
+    """Evaluations of the run's final model in the folder or beside it; what cannot be read is none."""
+    if not (folder / MODEL_FILE).is_file():
+        return {}
+    own = fingerprint(read_weights(folder / MODEL_FILE)[0])
+    candidates = [*folder.glob(METRICS), *folder.glob(f"*/{METRICS}"), *folder.resolve().parent.glob(f"*/{METRICS}")]
+    found: dict[Path, Stored] = {}
+    for file in sorted(set(candidates), key=lambda file: (-file.stat().st_mtime, file)):
+        try:
+            stored = read_stored(file.parent)
+        except DataError:
+            continue
+        if stored.setting.sha256 == own:
+            found[file.parent] = stored
+    return found

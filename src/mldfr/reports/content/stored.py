@@ -1,0 +1,158 @@
+"""`metrics.json` of an evaluation, checked, and how sure its numbers are."""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mldfr.core.errors import DataError
+from mldfr.evaluation.diagnosis import Kind
+from mldfr.evaluation.metrics.scores import Unit
+from mldfr.evaluation.statistics.comparison import read_report
+from mldfr.networks.card import explain
+from mldfr.reports.content.spread import Spread, spread, unknown
+from mldfr.reports.content.words import counted
+
+METRICS = "metrics.json"
+SHOWN = 3
+"""So many faults of a file are told."""
+
+
+class _Loose(BaseModel):
+    """Frozen; what it does not know it passes over, so that later versions may write more."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Setting(_Loose):
+    """What the numbers depend on, as far as a page tells it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    data: str
+    split: str
+    images: str | None = None
+    protocols: tuple[str, ...]
+    threshold: float
+    normalizer: str | None = None
+    multi_label: bool = False
+    class_agnostic: bool = False
+    class_match: str | None = None
+    model: str | None = None
+    score_maps: str | None = None
+    scales: tuple[float, ...] | None = None
+    sha256: str | None = None
+    architecture: dict[str, Any] | None = None
+    preprocessing: dict[str, Any] | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class Denominator(_Loose):
+    """Of how many of what a metric is."""
+
+    count: int
+    unit: Unit
+
+
+class Column(_Loose):
+    """The value of a metric for each image or case, in [0, 1]; None where it has none."""
+
+    over: Literal["images", "cases"]
+    mean_over_classes: bool
+    higher_is_better: bool
+    values: tuple[float | None, ...]
+
+
+class Share(_Loose):
+    """A mean in percent, and of how many cases."""
+
+    value: float
+    count: int
+
+
+class Stored(_Loose):
+    """An evaluation as it was written."""
+
+    setting: Setting
+    counts: dict[str, int]
+    metrics: dict[str, dict[str, float | None]]
+    denominators: dict[str, dict[str, Denominator]]
+    values: dict[str, Column]
+    images: tuple[str, ...]
+    cases: tuple[tuple[str, int], ...]
+    kinds: dict[str, tuple[Kind, ...]] = Field(default_factory=dict)
+    breakdown: dict[str, dict[str, dict[str, Share]]] = Field(default_factory=dict)
+    failed: dict[str, str] = Field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        sizes = {"images": len(self.images), "cases": len(self.cases)}
+        for name, column in self.values.items():
+            if len(column.values) != sizes[column.over]:
+                raise ValueError(f"{name} has {len(column.values)} values for {sizes[column.over]} {column.over}")
+        for protocol, kinds in self.kinds.items():
+            if len(kinds) != len(self.cases):
+                raise ValueError(f"the diagnosis of {protocol} has {len(kinds)} kinds for {len(self.cases)} cases")
+        for group, found in self.metrics.items():
+            if missing := found.keys() - self.denominators.get(group, {}).keys():
+                raise ValueError(f"{group}.{min(missing)} has no denominator")
+        return self
+
+    def value(self, metric: str) -> float | None:
+        """A metric by group and name, such as paper.corloc; None where it is not known."""
+        group, _, name = metric.partition(".")
+        return self.metrics.get(group, {}).get(name)
+
+    def of(self, metric: str) -> str:
+        """Of how many of what a metric is, in words."""
+        group, _, name = metric.partition(".")
+        known = self.denominators[group][name]
+        return counted(known.count, known.unit)
+
+    def is_mean_over_classes(self, metric: str) -> bool:
+        """Whether it is the mean of the classes' values, and no share of the cases."""
+        group, _, name = metric.partition(".")
+        return self.denominators[group][name].unit == "classes"
+
+    def labels(self) -> list[int]:
+        """The class of each case."""
+        return [label for _, label in self.cases]
+
+    @property
+    def judges_class(self) -> bool:
+        """Whether a wrong class is an error: not where pictures have several, nor where none was predicted."""
+        return not self.setting.multi_label and self.counts.get("ranked", 0) > 0
+
+    @property
+    def asked(self) -> int:
+        """How many pictures there were to evaluate, those that could not be read included."""
+        return len(self.images) + len(self.failed)
+
+    def spread(self, metric: str) -> Spread:
+        """The 95 % interval of a metric, or why it has none."""
+        if self.value(metric) is None:
+            return unknown("nothing to count")
+        column = self.values.get(metric)
+        if column is None:
+            return unknown("not a mean over pictures")
+        values = np.array([np.nan if value is None else value for value in column.values])
+        images = [image for image, _ in self.cases] if column.over == "cases" else self.images
+        return spread(values, images, classes=self.labels() if column.mean_over_classes else None)
+
+
+def read_stored(folder: Path) -> Stored:
+    """The `metrics.json` of a folder that `mldfr evaluate` wrote.
+
+    Raises:
+        DataError: There is none, or it is damaged; the message names the file and what is wrong.
+    """
+    file = folder / METRICS
+    content = read_report(file)
+    try:
+        return Stored.model_validate(content)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        more = f"; {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise DataError(f"{file}: damaged, {explain(error, only=faults[:SHOWN])}{more}") from error

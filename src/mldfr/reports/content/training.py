@@ -1,0 +1,174 @@
+"""A training run as parts of a page."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from mldfr.reports.content.numbers import Numbers
+from mldfr.reports.content.runs import Run, Selection
+from mldfr.reports.content.stored import Stored
+from mldfr.reports.content.words import counted, group_name, metric_name, percent, scales_name, told
+from mldfr.reports.page.blocks import Block, Cell, Code, Column, Facts, Section, Table, Words
+from mldfr.reports.page.charts import Lines, Point
+from mldfr.training.recipe import Recipe, differences, load_recipe, names
+
+EVALUATED = ("paper.corloc", "wsolevaluation.max_box_acc_v2", "classification.cls_top1_error")
+
+
+def training(run: Run) -> Section:
+    """How the training went."""
+    if not run.epochs:
+        return Section("training", "Training", "", [Words("No epoch is done yet.", quiet=True)])
+    last = run.epochs[-1]
+    total, shown = counted(run.recipe.training.epochs, "epochs"), counted(run.trained_on, "pictures")
+    lead = (
+        f"{len(run.epochs)} of {total} on {shown} with image labels alone, {run.held_out:,} held out to choose pyramid "
+        f"and threshold by. At the end the loss is {last.loss:.3f}, and {percent(100 * last.top1)} of the training "
+        "pictures are classified right."
+    )
+    x = [float(epoch.epoch) for epoch in run.epochs]
+    blocks: list[Block] = [
+        _curve("Loss", "mean over the training pictures", x, [epoch.loss for epoch in run.epochs]),
+        _curve("Top-1 accuracy on the training pictures", "%", x, [100 * epoch.top1 for epoch in run.epochs], top=100),
+        _curve("Learning rate", "at the end of the epoch", x, [epoch.lr for epoch in run.epochs]),
+        _curve("Speed", "pictures per second", x, [epoch.images_per_second for epoch in run.epochs]),
+    ]
+    return Section("training", "Training", lead, blocks)
+
+
+def _curve(title: str, label: str, x: Sequence[float], y: Sequence[float], *, top: float | None = None) -> Lines:
+    points: list[Point] = list(zip(x, y, strict=True))
+    if len(points) == 1:
+        points = [(points[0][0] - 1, points[0][1]), *points]  # one epoch is a level line
+    ends = points[0][0], points[-1][0]
+    text = f"From {y[0]:.4g} to {y[-1]:.4g} in {len(y):,} epochs." if len(y) > 1 else f"{y[0]:.4g} after one epoch."
+    return Lines(
+        title, "epoch", label, {title.lower(): points}, ends, (0, top or 1.08 * max(*y, 1e-9)), {}, text, least_step=1
+    )
+
+
+def recipe(given: Recipe) -> list[Block]:
+    """A recipe as YAML, and what sets it apart from the nearest recipe with a name."""
+    name, nearest, changed = _nearest(given)
+    blocks: list[Block] = [Code("Recipe", list(_lines(given, set(changed))))]
+    if not changed:
+        return [Words(f"As the recipe {name}."), *blocks]
+    rows: list[list[Cell]] = [[key, _value(given, key), _value(nearest, key)] for key in changed]
+    columns = [Column("Key"), Column("this run"), Column(name)]
+    return [Table(f"What sets it apart from the recipe {name}, the nearest one with a name", columns, rows), *blocks]
+
+
+def _nearest(given: Recipe) -> tuple[str, Recipe, list[str]]:
+    """The recipe of the package with the fewest differences, and the keys in which it differs."""
+    recipes = {name: load_recipe(name) for name in names()}
+    keys = {name: [item.partition(" ")[0] for item in differences(given, each)] for name, each in recipes.items()}
+    nearest = min(keys, key=lambda name: len(keys[name]))
+    return nearest, recipes[nearest], keys[nearest]
+
+
+def _value(given: Recipe, key: str) -> str:
+    part, _, name = key.partition(".")
+    return told(given.model_dump(mode="json")[part][name])
+
+
+def _lines(given: Recipe, changed: set[str]) -> Sequence[tuple[str, bool]]:
+    """The lines of the YAML, and whether each belongs to a key that was changed."""
+    lines, part, key = [], "", ""
+    for line in given.to_yaml().splitlines():
+        if not line.startswith(" "):
+            part, key = line.partition(":")[0], ""
+        elif line[2] not in " -":
+            key = line.strip().partition(":")[0]
+        lines.append((line, f"{part}.{key}" in changed))
+    return lines
+
+
+def selection(chosen: Selection) -> Section:
+    """What was chosen on the pictures held out, and how every rule did."""
+    shown, scales = counted(chosen.pictures, "held-out pictures"), scales_name(chosen.scales)
+    lead = (
+        f"On {shown} {chosen.criterion} chose scales {scales}, the normaliser {chosen.normalizer} and the threshold "
+        f"{chosen.threshold:g}, worth {chosen.value:.3f}."
+    )
+    highest = max((value for curves in chosen.values.values() for each in curves.values() for value in each), default=1)
+    blocks: list[Block] = []
+    for normalizer, curves in chosen.values.items():
+        points = {name: list(zip(chosen.thresholds, values, strict=True)) for name, values in curves.items()}
+        mine = f"scales {', '.join(f'{scale:g}' for scale in chosen.scales)}"
+        here = normalizer == chosen.normalizer and mine in points
+        marks = {mine: (chosen.threshold, chosen.value)} if here else {}
+        text = f"The chosen rule is marked: {chosen.value:.3f} at {chosen.threshold:g}." if here else ""
+        ends = chosen.thresholds[0], chosen.thresholds[-1]
+        blocks.append(
+            Lines(
+                f"Normaliser {normalizer}",
+                "threshold",
+                chosen.criterion,
+                points,
+                ends,
+                (0, 1.08 * highest),
+                marks,
+                text,
+                mark_word="chosen",
+            )
+        )
+    return Section("selection", "Selection", lead, blocks)
+
+
+def evaluations(run: Run, out: Path) -> Section | None:
+    """How the final model does, by the newest evaluation, and by all; folders are named as seen from the page."""
+    if not run.evaluations:
+        return None
+    columns = [Column("Evaluation"), Column("Data"), Column("Scales"), Column("Threshold", decimals=2)]
+    for group, _, name in (metric.partition(".") for metric in EVALUATED):
+        columns.append(Column(metric_name(name), group_name(group), decimals=1))
+    rows: list[list[Cell]] = []
+    for folder, stored in run.evaluations.items():
+        where, scales = os.path.relpath(folder, out.parent), scales_name(stored.setting.scales)
+        numbers = [stored.value(metric) for metric in EVALUATED]
+        rows.append([where, _measured_on(stored), scales, stored.setting.threshold, *numbers])
+    newest = next(iter(run.evaluations.values()))
+    lead = (
+        f"The final weights on {_measured_on(newest)} with scales {scales_name(newest.setting.scales)}, measured last."
+    )
+    table = Table("Evaluations in the run's folder or beside it, in %", columns, rows)
+    return Section("evaluations", "Numbers", lead, [Numbers(newest).headlines(), table])
+
+
+def _measured_on(stored: Stored) -> str:
+    return f"{Path(stored.setting.data).name} {stored.setting.split}"
+
+
+def further(run: Run) -> str:
+    """What is not on the page of a run, and the command that shows it."""
+    if run.evaluations:
+        return (
+            f"Pictures, curves, errors and classes have a page of their own: mldfr report {next(iter(run.evaluations))}"
+        )
+    if len(run.epochs) < run.recipe.training.epochs:
+        return "Pictures and numbers come when the training is finished and evaluated."
+    data, split = run.facts.get("data", "KIND:PATH"), _to_evaluate(run.facts.get("splits", ["test"]))
+    out = run.folder / split
+    named = "" if split == "test" else f" --split {shlex.quote(split)}"
+    return (
+        "No evaluation of this run lies in its folder or beside it. A page with pictures and numbers: "
+        f"mldfr evaluate {run.folder} --data {data}{named} --out {out}, then mldfr report {out}"
+    )
+
+
+def _to_evaluate(splits: Sequence[str]) -> str:
+    """The split of the data on which a run is best measured."""
+    return next((name for name in ("test", "val") if name in splits), splits[-1])
+
+
+def run_facts(run: Run) -> Facts:
+    """Where and on what it ran."""
+    facts = {
+        "Run": str(run.folder),
+        "Data": str(run.facts.get("data", "not known")),
+        "Device": str(run.facts.get("device", "not known")),
+        "Processes": str(run.facts.get("processes", 1)),
+        "Threads": str(run.facts.get("threads", "not known")),
+    }
+    return Facts("Run", facts)
