@@ -5,13 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import ndimage
-from skimage.segmentation import felzenszwalb
 
 from mldfr.annotation.listing import Item
 from mldfr.annotation.work import Work, annotate
 from mldfr.boxes.refinement import REFINEMENTS, refined
-from mldfr.boxes.refinement.superpixels import segment
 from mldfr.boxes.refinement.window import SIDE, Window
 from mldfr.boxes.rules import iou
 from mldfr.core.types import Boxes
@@ -101,16 +98,6 @@ def test_random_numbers_drawn_elsewhere_change_nothing(refine):
         cv2.randu(np.zeros((5, seed)), 0, 1)
         results.append(REFINEMENTS[refine](box, activation, pixels))
     np.testing.assert_array_equal(*results)
-
-
-@given(seed=SEEDS, scale=st.sampled_from([0.1, 0.5, 2.0]), smallest=st.sampled_from([1, 5, 20]))
-def test_segments_are_scikit_images(seed, scale, smallest):
-    rng = np.random.default_rng(seed)
-    image = ndimage.gaussian_filter(rng.random((17, 22, 3)), (1.5, 1.5, 0)).astype(np.float32)
-    found = segment(image, scale=scale, smallest=smallest)
-    expected = felzenszwalb(image.astype(np.float64), scale=255 * scale, sigma=0, min_size=smallest, channel_axis=-1)
-    pairs = set(zip(found.ravel().tolist(), expected.ravel().tolist(), strict=True))
-    assert len(pairs) == len(np.unique(found)) == len(np.unique(expected))
 
 
 def test_scores_order_and_pixels_stay():
