@@ -14,8 +14,10 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -35,25 +37,25 @@ START = 15.0
 
 @dataclass(frozen=True)
 class Turn:
-    """When a part has its turn, and how much of the whole time it gets.
+    """When parts have their turn, and how much of the whole time they get.
 
     Attributes:
-        part: Its name.
-        share: Of the time; what a part leaves over goes to those after it.
+        parts: Their names. Several run beside each other: only one of them may have times among its figures, and only
+            one may write to `figures.json`.
+        share: Of the time; what a turn leaves over goes to those after it.
     """
 
-    part: str
+    parts: tuple[str, ...]
     share: float
 
 
 TURNS = (
-    Turn("training", 0.17),
-    Turn("cells", 0.45),
-    Turn("locate", 0.16),
-    Turn("commands", 0.18),
-    Turn("cells", 1.0),
+    Turn(("training",), 0.26),
+    Turn(("cells", "commands"), 0.34),
+    Turn(("locate",), 0.14),
+    Turn(("cells",), 1.0),
 )
-"""The most valuable first; the cells again with all that is left."""
+"""The cells again with all that is left."""
 
 
 def main() -> None:
@@ -93,14 +95,17 @@ def run_all(setting: Setting, seconds: float) -> int:
     for number, turn in enumerate(TURNS, start=1):
         given = min(setting.left(), turn.share * seconds)
         if given < 2 * START:
-            print(f"no time is left for {turn.part}", flush=True)
+            print(f"no time is left for {' and '.join(turn.parts)}", flush=True)
             continue
-        problem, name = run_part(setting, turn.part, given), f"{turn.part}, turn {number}"
-        if problem:
-            failed.append(name)
-            figures.add("problems", name, {"failed": problem})
-        else:
-            figures.drop("problems", name)
+        with ThreadPoolExecutor() as pool:
+            problems = pool.map(partial(run_part, setting, seconds=given), turn.parts)
+        for part, problem in zip(turn.parts, problems, strict=True):
+            name = f"{part}, turn {number}"
+            if problem:
+                failed.append(name)
+                figures.add("problems", name, {"failed": problem})
+            else:
+                figures.drop("problems", name)
         write_report(setting.out)
     print((setting.out / "report.md").read_text(encoding="utf-8"))
     return 1 if failed else 0
