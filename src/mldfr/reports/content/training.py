@@ -107,7 +107,7 @@ def selection(chosen: Selection) -> Section:
                 chosen.criterion,
                 points,
                 ends,
-                (0, 1.08 * highest),
+                (0, 1.08 * highest if highest > 0 else 1.0),
                 marks,
                 text,
                 mark_word="chosen",
