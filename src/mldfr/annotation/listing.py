@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 from zlib import crc32
 
+from mldfr.core.errors import SettingError
 from mldfr.core.text import escaped, is_escape_of
 from mldfr.core.types import Sample
 from mldfr.data import READERS, DataError, DataSet, open_data, parse_source
@@ -97,11 +98,11 @@ class Shard:
         """The value of --shard, such as 2/4.
 
         Raises:
-            ValueError: No two numbers with a slash between them, or a part that is not there.
+            SettingError: No two numbers with a slash between them, or a part that is not there.
         """
         number, slash, count = text.partition("/")
         if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-            raise ValueError(f"--shard takes a part and how many there are, such as 1/4 to 4/4; got {text!r}")
+            raise SettingError(f"--shard takes a part and how many there are, such as 1/4 to 4/4; got {text!r}")
         return cls(int(number), int(count))
 
     def __contains__(self, item: Item) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from mldfr.annotation.listing import Item, Labels, Listing, Shard, list_pictures
 from mldfr.annotation.work import Work
+from mldfr.core.errors import SettingError
 from mldfr.core.versions import OF_BOXES, installed_versions
 from mldfr.data import READERS, DataError
 from mldfr.data.class_names import told_apart
@@ -80,11 +81,11 @@ def make_plan(request: Request) -> Plan:
     """Open model and data.
 
     Raises:
-        ValueError: A model, data, formats or rules that are not so, or do not belong together.
+        SettingError: A model, data, formats or rules that are not so, or do not belong together.
     """
     formats, maps = split_formats(request.formats)
     if not 0 <= request.min_region <= 1:
-        raise ValueError(f"--min-region is a share from 0 to 1; got {request.min_region:g}")
+        raise SettingError(f"--min-region is a share from 0 to 1; got {request.min_region:g}")
     locator = open_locator(request.model, device=request.device, runtime=request.runtime)
     classes = check_classes(told_apart(locator.card.class_names))
     localization = locator.card.localization.changed(**request.rules)
@@ -127,7 +128,7 @@ def split_formats(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...
     """Names of annotation files and of score maps, each once.
 
     Raises:
-        ValueError: A name that is neither.
+        SettingError: A name that is neither.
     """
     wanted = tuple(dict.fromkeys(name.strip() for name in names))
     maps = tuple(name for name in wanted if name in MAP_FORMATS)
@@ -135,7 +136,7 @@ def split_formats(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...
     for name in formats:
         if name not in FORMATS:
             known = ", ".join((*FORMATS, *MAP_FORMATS))
-            raise ValueError(f"unknown annotation format {name!r}; known: {known}")
+            raise SettingError(f"unknown annotation format {name!r}; known: {known}")
     return formats, maps
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mldfr.annotation.listing import Item
 from mldfr.annotation.work import Row, Work, annotate
+from mldfr.core.errors import MissingPackageError, SettingError
 from mldfr.deployment.loading import open_locator
 
 PICTURES_PER_TASK = 8
@@ -61,13 +62,13 @@ def annotate_on_ray(
         address: Of a cluster that is there; None starts one on this machine.
 
     Raises:
-        ValueError: The extra is not installed, or there is no such cluster.
+        SettingError: The extra is not installed, or there is no such cluster.
     """
     try:
         import ray
         import ray.data
     except ImportError as error:
-        raise ValueError("--engine ray needs Ray; install it with: pip install 'mldfr[ray]'") from error
+        raise MissingPackageError("--engine ray needs Ray; install it with: pip install 'mldfr[ray]'") from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # its progress is told by ours
     if not ray.is_initialized():
         _connect(address)
@@ -97,7 +98,7 @@ def _connect(address: str | None) -> None:
         # Without an address Ray would join whatever cluster it finds.
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.WARNING)
     except ConnectionError as error:
-        raise ValueError(f"--address {address}: no such cluster ({str(error).splitlines()[0]})") from error
+        raise SettingError(f"--address {address}: no such cluster ({str(error).splitlines()[0]})") from error
 
 
 def _absolute(model: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mldfr.core.errors import InputError
 from mldfr.core.registry import Registry
 from mldfr.core.types import Float32Array
 
@@ -31,7 +32,7 @@ def min_max(score_map: Float32Array) -> Float32Array:
         (H, W) in [0, 1]; zeros for a constant map.
 
     Raises:
-        ValueError: Not a map, or a value is not finite.
+        InputError: Not a map, or a value is not finite.
     """
     lowest = check(score_map).min()
     return _divide(score_map - lowest)
@@ -60,13 +61,13 @@ def check(score_map: Float32Array) -> Float32Array:
     """Return the map if it is one: (H, W), not empty, every value finite.
 
     Raises:
-        ValueError: It is not; the message says what came instead.
+        InputError: It is not; the message says what came instead.
     """
     if score_map.ndim != 2 or score_map.size == 0:
-        raise ValueError(f"a score map has the shape (H, W) and at least one pixel; got {score_map.shape}")
+        raise InputError(f"a score map has the shape (H, W) and at least one pixel; got {score_map.shape}")
     if not np.isfinite(score_map).all():
         bad = int(score_map.size - np.isfinite(score_map).sum())
-        raise ValueError(f"a score map must be finite; {bad} of {score_map.size} values are not")
+        raise InputError(f"a score map must be finite; {bad} of {score_map.size} values are not")
     return score_map
 
 

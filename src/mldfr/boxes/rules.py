@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from mldfr.boxes.instances import INSTANCES, Connectivity, Instances, Labels
 from mldfr.boxes.normalizers import Normalizer, check
+from mldfr.core.errors import SettingError
 from mldfr.core.registry import Registry
 from mldfr.core.types import BoolArray, Boxes, Float32Array, Float64Array, UInt8Array
 
@@ -86,10 +87,10 @@ def check_combination(box_rule: str, instances: str) -> None:
     """See whether a box rule can be combined with a way to find instances.
 
     Raises:
-        ValueError: It cannot; or an unknown name.
+        SettingError: It cannot; or an unknown name.
     """
     if BOX_RULES[box_rule].connectivity is None and INSTANCES.check(instances) != JOINED:
-        raise ValueError(
+        raise SettingError(
             f"box rule {box_rule!r} draws one box around everything, so instances can only be {JOINED!r}; "
             f"got {instances!r}"
         )

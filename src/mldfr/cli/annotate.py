@@ -23,7 +23,7 @@ from mldfr.cli.options import (
     Threshold,
     checked_rules,
 )
-from mldfr.cli.usage import usage_errors
+from mldfr.core.errors import SettingError
 from mldfr.core.text import one_line
 
 if TYPE_CHECKING:
@@ -104,30 +104,29 @@ def annotate(
     code is 1 then; review.csv lists all others, the most doubtful first.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters is reported, with the name
-    with usage_errors():
-        if engine is Engine.local and (workers, address) != (None, None):
-            raise ValueError("--workers and --address are for --engine ray")
-        from mldfr.annotation.listing import Shard
-        from mldfr.annotation.plan import Request, make_plan
+    if engine is Engine.local and (workers, address) != (None, None):
+        raise SettingError("--workers and --address are for --engine ray")
+    from mldfr.annotation.listing import Shard
+    from mldfr.annotation.plan import Request, make_plan
 
-        rules = checked_rules(scales, threshold, normalizer, box_rule, instances, refine)
-        request = Request(
-            model=model,
-            data=data,
-            out=out,
-            formats=tuple(formats.split(",")),
-            images=images,
-            splits=tuple(filter(None, split.split(","))),
-            labels=None if labels is None else labels.value,
-            rules=rules,
-            boxes=boxes.value,
-            min_region=min_region,
-            shard=Shard.parse(shard),
-            device=device,
-            runtime=runtime,
-            batch_size=batch_size,
-        )
-        plan = make_plan(request)
+    rules = checked_rules(scales, threshold, normalizer, box_rule, instances, refine)
+    request = Request(
+        model=model,
+        data=data,
+        out=out,
+        formats=tuple(formats.split(",")),
+        images=images,
+        splits=tuple(filter(None, split.split(","))),
+        labels=None if labels is None else labels.value,
+        rules=rules,
+        boxes=boxes.value,
+        min_region=min_region,
+        shard=Shard.parse(shard),
+        device=device,
+        runtime=runtime,
+        batch_size=batch_size,
+    )
+    plan = make_plan(request)
     from mldfr.images import passed_over_lines
 
     for line in passed_over_lines(plan.listing.passed_over):
@@ -143,7 +142,7 @@ def annotate(
     from mldfr.annotation.work import has_maps
 
     whole = partial(has_maps, work=plan.work)
-    with usage_errors(), Journal(out, request.shard, plan.setting, plan.listing, whole=whole) as journal:
+    with Journal(out, request.shard, plan.setting, plan.listing, whole=whole) as journal:
         rows = _engine(engine, plan, journal, request, workers, address)
         failed = _work_through(rows, journal)
     if request.shard.count > 1:
@@ -162,12 +161,11 @@ def merge(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where annotations go.")],
 ) -> None:
     """Join the parts of `mldfr annotate --shard`: the annotations are those of one run."""
-    with usage_errors():
-        from mldfr.annotation.plan import split_formats
+    from mldfr.annotation.plan import split_formats
 
-        wanted, maps = split_formats(tuple(formats.split(",")))
-        if maps:
-            raise ValueError(f"{', '.join(maps)}: score maps are written while annotating; merge joins annotations")
+    wanted, maps = split_formats(tuple(formats.split(",")))
+    if maps:
+        raise SettingError(f"{', '.join(maps)}: score maps are written while annotating; merge joins annotations")
     _finish(folders, out, wanted)
 
 
@@ -246,21 +244,20 @@ def _finish(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> None:
     from mldfr.exports import ExportError
 
     problems = []
-    with usage_errors():
-        collection = Collection(folders)
-        files = [write_review(collection, out)]
-        failed = write_failed(collection, out)
-        written = Written(collection, out)
-        for name in formats:
-            try:
-                if file := written.write(name):
-                    files.append(file)
-                else:
-                    typer.echo(f"{written.place(name)} is there, and stays as it is", err=True)
-            except ExportError as error:
-                problems.append(f"{name} cannot be written: {error}")
-            except DataError as error:
-                problems.append(str(error))
+    collection = Collection(folders)
+    files = [write_review(collection, out)]
+    failed = write_failed(collection, out)
+    written = Written(collection, out)
+    for name in formats:
+        try:
+            if file := written.write(name):
+                files.append(file)
+            else:
+                typer.echo(f"{written.place(name)} is there, and stays as it is", err=True)
+        except ExportError as error:
+            problems.append(f"{name} cannot be written: {error}")
+        except DataError as error:
+            problems.append(str(error))
     _say(collection, files, failed, out)
     for problem in problems:
         typer.echo(one_line(f"mldfr: {problem}"), err=True)

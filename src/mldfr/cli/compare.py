@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mldfr.cli.usage import usage_errors
+from mldfr.core.errors import SettingError
 from mldfr.core.text import plain
 
 if TYPE_CHECKING:
@@ -26,15 +26,14 @@ def compare(
     import json
     from dataclasses import asdict
 
-    with usage_errors():
-        from mldfr.core.json_files import differences
-        from mldfr.evaluation.statistics.comparison import compare as compare_two
-        from mldfr.evaluation.statistics.comparison import read_report
+    from mldfr.core.json_files import differences
+    from mldfr.evaluation.statistics.comparison import compare as compare_two
+    from mldfr.evaluation.statistics.comparison import read_report
 
-        if len(reports) < 2:
-            raise ValueError("a comparison needs two files or more")
-        first, *others = [read_report(path) for path in reports]
-        tables = [list(compare_two(first, other)) for other in others]
+    if len(reports) < 2:
+        raise SettingError("a comparison needs two files or more")
+    first, *others = [read_report(path) for path in reports]
+    tables = [list(compare_two(first, other)) for other in others]
     if as_json:
         compared = [
             {"file": str(path), "setting": other["setting"], "metrics": [asdict(row) for row in rows]}

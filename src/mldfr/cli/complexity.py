@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from mldfr.cli.usage import usage_errors
-
 
 def complexity(
     backbones: Annotated[
@@ -23,8 +21,7 @@ def complexity(
     """Count parameters and multiply-adds of the paper's network at the default input size (Table V)."""
     from mldfr.networks.backbones import BACKBONES
 
-    with usage_errors():
-        names = [BACKBONES.check(name) for name in backbones or BACKBONES]
+    names = [BACKBONES.check(name) for name in backbones or BACKBONES]
     from mldfr.networks.complexity import complexity as count
 
     counted = [count(name, num_classes=classes, classifier_bias=classifier_bias) for name in names]

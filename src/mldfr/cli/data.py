@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mldfr.cli.usage import usage_errors
+from mldfr.core.errors import SettingError
 from mldfr.core.text import one_line, plain
 
 if TYPE_CHECKING:
@@ -64,23 +64,21 @@ def data(
     `mldfr data creatures --out DIR` writes a data set that is drawn by a program, to try things with.
     """
     if source == CREATURES:
-        with usage_errors():
-            if out is None:
-                raise ValueError("data creatures needs --out, the folder for the pictures")
-            from mldfr.data.synthetic.creatures import write
+        if out is None:
+            raise SettingError("data creatures needs --out, the folder for the pictures")
+        from mldfr.data.synthetic.creatures import write
 
-            write(out, images=images, classes=classes, size=size, seed=seed, co_occurrence=co_occurrence)
+        write(out, images=images, classes=classes, size=size, seed=seed, co_occurrence=co_occurrence)
         typer.echo(f"{images} pictures of {classes} classes in {out}: mldfr data {CREATURES}:{out}", err=True)
         return
-    with usage_errors():
-        if out is not None:
-            raise ValueError("--out is for data creatures; the contact sheet goes to --sheet")
-        path = sheet or Path(f"{source.partition(':')[0]}-sheet.jpg")
-        if path.suffix.lower() not in PICTURES:
-            raise ValueError(f"--sheet {path}: expected a name that ends with {', '.join(PICTURES)}")
-        from mldfr.data import open_data
+    if out is not None:
+        raise SettingError("--out is for data creatures; the contact sheet goes to --sheet")
+    path = sheet or Path(f"{source.partition(':')[0]}-sheet.jpg")
+    if path.suffix.lower() not in PICTURES:
+        raise SettingError(f"--sheet {path}: expected a name that ends with {', '.join(PICTURES)}")
+    from mldfr.data import open_data
 
-        found = open_data(source)
+    found = open_data(source)
     _report(found, path, thorough=thorough, as_json=as_json)
 
 
@@ -95,8 +93,7 @@ def _report(found: "DataSet", sheet: Path, *, thorough: bool, as_json: bool) -> 
 
     # Pillow warns of doubtful files without naming them; what matters is a problem of the survey, with the name.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    with usage_errors():
-        written = _write_sheet(found, sheet)
+    written = _write_sheet(found, sheet)
     waiting = Console(stderr=True)
     with waiting.status("opening the pictures", spinner="line") if waiting.is_terminal else nullcontext():
         surveyed = survey(found, thorough=thorough)

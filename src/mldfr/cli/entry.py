@@ -1,4 +1,4 @@
-"""Where the program begins and ends: signals, and files that cannot be used, end it with one line and no traceback."""
+"""Where the program begins and ends: what the user can do something about is one line, and a bug is a traceback."""
 
 import errno
 import os
@@ -6,10 +6,12 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from mldfr.core.errors import MldfrError
 from mldfr.core.files import FULL, WriteError
 from mldfr.core.text import one_line
 
@@ -22,6 +24,9 @@ IMPATIENT = 1.0
 
 SHORT = FULL | {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 """What a machine may lack, whatever the file."""
+
+BUG = "mldfr: this is a bug of mldfr, and nothing that you did wrong; please report it with the traceback above"
+"""The last line after an error that nobody foresaw."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -66,13 +71,28 @@ def main() -> None:
     """The program. Signals are heard from here on, while its modules are imported, too."""
     _signals.listen()
     threading.excepthook = _thread_failed
-    with ending_in_one_line():
+    with owning_up_to_bugs(), ending_in_one_line():
         from mldfr.cli.main import app
 
         try:
             app(prog_name="mldfr")
         finally:
             _flush()
+
+
+@contextmanager
+def owning_up_to_bugs() -> Iterator[None]:
+    """End the program with a traceback, a last line that says whose fault it is, and exit code 1.
+
+    Raises:
+        SystemExit: 1, for whatever `ending_in_one_line` passes on.
+    """
+    try:
+        yield
+    except Exception as error:
+        traceback.print_exception(error)
+        print(BUG, file=sys.stderr, flush=True)
+        raise SystemExit(1) from error
 
 
 def _thread_failed(failed: threading.ExceptHookArgs) -> None:
@@ -93,11 +113,13 @@ def _flush() -> None:
 
 @contextmanager
 def ending_in_one_line() -> Iterator[None]:
-    """End the program with one line where the block ends with a signal, or a file that nobody handled; pass on bugs.
+    """End the program with one line where the block ends with what the user can do something about; pass on bugs.
+
+    That is a signal, an error of this package (`MldfrError`), or a file that nobody handled.
 
     Raises:
         SystemExit: 130 after ctrl-C, 143 after SIGTERM, 129 after SIGHUP; 1 where a disk is full or a file cannot be
-            read; 2 where a place cannot be written to, so that another has to be named.
+            read; 2 where a place cannot be written to, so that another has to be named, and for any other MldfrError.
     """
     try:
         yield
@@ -121,6 +143,10 @@ def _ended(error: BaseException) -> tuple[str, int] | None:
     interrupted = _signals.number is not None and isinstance(error, Exception) and not hasattr(error, "exit_code")
     if isinstance(error, KeyboardInterrupt) or interrupted:
         return stopped, SIGNALLED + (getattr(error, "number", None) or _signals.number or signal.SIGINT)
+    if isinstance(error, MldfrError) and not isinstance(error, OSError):
+        return str(error), 2
+    if (lack := _lack_of_memory(error)) is not None:
+        return f"the machine has no more to give ({lack})", 1
     if not isinstance(error, OSError) or error.errno == errno.EPIPE:
         return None
     if isinstance(error, WriteError):
@@ -132,6 +158,14 @@ def _ended(error: BaseException) -> tuple[str, int] | None:
     else:
         return None
     return (f"{what}; {stopped}" if notes else what), code
+
+
+def _lack_of_memory(error: BaseException) -> str | None:
+    """What is said of memory that is too small, that of a GPU included; None of another error."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return str(error).splitlines()[0]
+    return os.strerror(errno.ENOMEM) if isinstance(error, MemoryError) else None
 
 
 @contextmanager

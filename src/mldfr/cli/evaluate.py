@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mldfr.cli.entry import says_how_far
-from mldfr.cli.options import OF_MODEL
-from mldfr.cli.usage import scale_factors, usage_errors
+from mldfr.cli.options import OF_MODEL, scale_factors
+from mldfr.core.errors import SettingError
 
 if TYPE_CHECKING:
     from mldfr.evaluation.plan import Plan
@@ -62,32 +62,29 @@ def evaluate(
 
     A picture that cannot be read is reported on standard error and counted; the exit code is 1 then.
     """
-    with usage_errors():
-        if (model is None) == (score_maps is None):
-            raise ValueError("name a model, or the folder of its maps with --score-maps, and not both")
-        if score_maps is not None and (scales is not None or save_maps is not None):
-            raise ValueError("--scales and --save-maps are for models; with --score-maps the maps are there")
-        from mldfr.core.errors import DataError
-        from mldfr.evaluation.protocols import PROTOCOLS
-        from mldfr.networks.card import Localization
+    if (model is None) == (score_maps is None):
+        raise SettingError("name a model, or the folder of its maps with --score-maps, and not both")
+    if score_maps is not None and (scales is not None or save_maps is not None):
+        raise SettingError("--scales and --save-maps are for models; with --score-maps the maps are there")
+    from mldfr.evaluation.protocols import PROTOCOLS
+    from mldfr.networks.card import Localization
 
-        names = PROTOCOLS.names() if protocol == "all" else tuple(map(PROTOCOLS.check, protocol.split(",")))
-        factors = None if scales is None else tuple(scale_factors(scales))
-        Localization().changed(scales=factors, threshold=threshold, normalizer=normalizer)
-        from mldfr.evaluation.plan import Request, plan_maps, plan_model
-        from mldfr.evaluation.run import Journal
+    names = PROTOCOLS.names() if protocol == "all" else tuple(map(PROTOCOLS.check, protocol.split(",")))
+    factors = None if scales is None else tuple(scale_factors(scales))
+    Localization().changed(scales=factors, threshold=threshold, normalizer=normalizer)
+    from mldfr.evaluation.plan import Request, plan_maps, plan_model
+    from mldfr.evaluation.run import Journal
 
-        request = Request(data, split, images, names, factors, normalizer, threshold, class_agnostic)
-        if score_maps is not None:
-            plan = plan_maps(request, score_maps)
-        else:
-            assert model is not None
-            plan = plan_model(request, model, save_maps=save_maps, device=device, batch_size=batch_size)
-        journal = Journal(out, plan.setting)
+    request = Request(data, split, images, names, factors, normalizer, threshold, class_agnostic)
+    if score_maps is not None:
+        plan = plan_maps(request, score_maps)
+    else:
+        assert model is not None
+        plan = plan_model(request, model, save_maps=save_maps, device=device, batch_size=batch_size)
+    journal = Journal(out, plan.setting)
     for note in plan.notes:
         typer.echo(f"mldfr: {note}", err=True)
-    with usage_errors(DataError):  # any other error is a fault of the program's own
-        summary, failed = _look_at_all(plan, journal, keeps=out is not None or save_maps is not None)
+    summary, failed = _look_at_all(plan, journal, keeps=out is not None or save_maps is not None)
     _answer(plan, summary, failed, out, as_json=as_json)
     if failed:
         raise typer.Exit(1)

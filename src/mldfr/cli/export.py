@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mldfr.cli.usage import scale_factors, usage_errors
+from mldfr.cli.options import scale_factors
 
 
 def export(
@@ -31,15 +31,14 @@ def export(
     """
     from mldfr.deployment import DEPLOYMENT_FORMATS
 
-    with usage_errors():
-        DEPLOYMENT_FORMATS.check(format)
-        factors = None if scales is None else scale_factors(scales)
-        from mldfr.deployment.exporting import export as write
-        from mldfr.localizer.localizer import load
+    DEPLOYMENT_FORMATS.check(format)
+    factors = None if scales is None else scale_factors(scales)
+    from mldfr.deployment.exporting import export as write
+    from mldfr.localizer.localizer import load
 
-        pictures = _pictures(calibrate or [])
-        network = load(model, device="cpu")
-        agreement = write(network, out, format=format, scales=factors, precision=precision, calibration=pictures)
+    pictures = _pictures(calibrate or [])
+    network = load(model, device="cpu")
+    agreement = write(network, out, format=format, scales=factors, precision=precision, calibration=pictures)
     size = out.stat().st_size / 1e6
     typer.echo(
         f"{out}: {size:.1f} MB, differs from the model by at most {agreement.difference:.1e} "

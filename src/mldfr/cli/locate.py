@@ -25,7 +25,7 @@ from mldfr.cli.options import (
     checked_rules,
 )
 from mldfr.cli.results import OVERLAYS, Stream, open_results, setting_of, targets
-from mldfr.cli.usage import usage_errors
+from mldfr.core.errors import SettingError
 from mldfr.core.files import WriteError, replacing, writing
 
 if TYPE_CHECKING:
@@ -76,9 +76,8 @@ def locate(
     warnings.filterwarnings("ignore", module=r"PIL\.")
     from mldfr.images import ImageError, ImageFile, PassedOver, find_images, passed_over_lines
 
-    with usage_errors():
-        wanted = _wanted(classes, top_k)
-        rules = checked_rules(scales, threshold, normalizer, box_rule, instances, refine)
+    wanted = _wanted(classes, top_k)
+    rules = checked_rules(scales, threshold, normalizer, box_rule, instances, refine)
     passed_over: list[PassedOver] = []
     found = list(find_images(paths, leave_out=out / OVERLAYS, passed_over=passed_over))
     for line in passed_over_lines(passed_over):
@@ -94,12 +93,11 @@ def locate(
     predictions = jsonl or str(out / PREDICTIONS)
     start = time.perf_counter()
     with ExitStack() as stack:
-        with usage_errors():
-            localizer = open_locator(model, device=device, runtime=runtime)
-            localizer.locate_all((), classes=wanted, batch_size=batch_size, **rules)  # says what is wrong with them
-            _make_room(out / OVERLAYS, predictions)
-            setting = setting_of(model, localizer, wanted, rules)
-            results = stack.enter_context(open_results(predictions, setting, wanted_pictures, out, overwrite=overwrite))
+        localizer = open_locator(model, device=device, runtime=runtime)
+        localizer.locate_all((), classes=wanted, batch_size=batch_size, **rules)  # says what is wrong with them
+        _make_room(out / OVERLAYS, predictions)
+        setting = setting_of(model, localizer, wanted, rules)
+        results = stack.enter_context(open_results(predictions, setting, wanted_pictures, out, overwrite=overwrite))
         pending = [wanted_pictures[name] for name in results.pending()]
         pictures = [target.picture for target in pending]
         located = localizer.locate_all(pictures, classes=wanted, batch_size=batch_size, **rules)
@@ -177,18 +175,18 @@ def _make_room(overlays: Path, predictions: str) -> None:
 
     Raises:
         WriteError: They cannot be made.
-        ValueError: A folder stands where the predictions shall go.
+        SettingError: A folder stands where the predictions shall go.
     """
     for folder in [overlays] if predictions == "-" else [overlays, Path(predictions).parent]:
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
     if predictions != "-" and Path(predictions).is_dir():
-        raise ValueError(f"--jsonl {predictions} is a folder, not a file")
+        raise SettingError(f"--jsonl {predictions} is a folder, not a file")
 
 
 def _wanted(classes: str, top_k: int) -> "Wanted":
     if classes == "top1":
         return top_k
     if top_k != 1:
-        raise ValueError("--top-k asks for the most probable classes and cannot be combined with --classes")
+        raise SettingError("--top-k asks for the most probable classes and cannot be combined with --classes")
     return "all" if classes == "all" else [name.strip() for name in classes.split(",") if name.strip()]

@@ -24,7 +24,7 @@ from mldfr.core.parallel import wait_asleep
 
 
 class Verbs(TyperGroup):
-    """The verbs; whichever is run, what ends it from outside is said in one line."""
+    """The verbs; whichever is run, what ends it is said in one line, if it is no bug."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb."""
@@ -45,7 +45,7 @@ app = Program(
     name="mldfr",
     cls=Verbs,
     no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
+    pretty_exceptions_enable=False,  # a report of a bug needs the traceback as it is
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Weakly supervised object localization: from image labels to boxes.",
 )

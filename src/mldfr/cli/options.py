@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mldfr.cli.usage import scale_factors
+from mldfr.core.errors import SettingError
 
 if TYPE_CHECKING:
     from mldfr.networks.card import Rules
@@ -43,7 +43,7 @@ def checked_rules(
     """What the user said of the way from pictures to boxes.
 
     Raises:
-        ValueError: It is wrong in itself, whatever the model, which need not be loaded to know that.
+        SettingError: It is wrong in itself, whatever the model, which need not be loaded to know that.
     """
     from mldfr.networks.card import Localization, Rules
 
@@ -57,3 +57,15 @@ def checked_rules(
     )
     Localization().changed(**rules)
     return rules
+
+
+def scale_factors(text: str) -> list[float]:
+    """The value of --scales.
+
+    Raises:
+        SettingError: No numbers with commas between them.
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise SettingError(f"--scales takes numbers with commas between them, such as 1,1.5,2; got {text!r}") from error

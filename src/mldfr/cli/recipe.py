@@ -4,8 +4,6 @@ from typing import Annotated
 
 import typer
 
-from mldfr.cli.usage import usage_errors
-
 
 def recipe(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="See `mldfr list recipes`.")],
@@ -16,5 +14,4 @@ def recipe(
     """Print a recipe with every key, as YAML that `mldfr train --recipe` takes."""
     from mldfr.training.recipe import load_recipe
 
-    with usage_errors():
-        typer.echo(load_recipe(name, settings or ()).to_yaml(), nl=False)
+    typer.echo(load_recipe(name, settings or ()).to_yaml(), nl=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mldfr.cli.usage import usage_errors
+from mldfr.core.errors import SettingError
 from mldfr.core.files import WriteError
 
 if TYPE_CHECKING:
@@ -41,15 +41,14 @@ def report(
     Pictures of the galleries, and a sample for the effect of each scale, are run through the model once more. Where
     pictures or model are gone the page is made without them, and says so.
     """
-    with usage_errors():
-        _check_place(out)
-        from mldfr.reports.content.evaluated import Places
-        from mldfr.reports.content.pages import Wishes, make_page
-        from mldfr.reports.page.page import write
+    _check_place(out)
+    from mldfr.reports.content.evaluated import Places
+    from mldfr.reports.content.pages import Wishes, make_page
+    from mldfr.reports.page.page import write
 
-        wishes = Wishes(Places(data, images, model), gallery, sample, device)
-        page = make_page(folder, out, wishes, watch=_watched)
-        write(page, out)
+    wishes = Wishes(Places(data, images, model), gallery, sample, device)
+    page = make_page(folder, out, wishes, watch=_watched)
+    write(page, out)
     if page.missing:
         typer.echo(f"mldfr: {page.missing}", err=True)
     typer.echo(f"{out}: {_size(out.stat().st_size)}", err=True)
@@ -59,13 +58,13 @@ def _check_place(out: Path) -> None:
     """Find out before any work whether a page can be written there, and that nothing else would be lost.
 
     Raises:
-        ValueError: A folder, or a file that is no page.
+        SettingError: A folder, or a file that is no page.
         WriteError: Nothing can be written there.
     """
     if out.is_dir():
-        raise ValueError(f"{out}: is a folder; --out names a file, such as {out / 'report.html'}")
+        raise SettingError(f"{out}: is a folder; --out names a file, such as {out / 'report.html'}")
     if out.suffix.lower() not in PAGES:
-        raise ValueError(f"{out}: --out names a page, whose name ends in {' or '.join(PAGES)}")
+        raise SettingError(f"{out}: --out names a page, whose name ends in {' or '.join(PAGES)}")
     nearest = next(above for above in out.absolute().parents if above.exists())
     try:
         with TemporaryFile(dir=nearest):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mldfr.cli.usage import usage_errors
+from mldfr.core.errors import FileError, SettingError
 
 if TYPE_CHECKING:
     from mldfr.core.types import Float64Array, Sample
@@ -43,27 +43,26 @@ def select(
 
     folder = Path(model) if Path(model).is_dir() else Path(model).parent
     file = folder / MODEL_FILE if Path(model).is_dir() else Path(model)
-    with usage_errors():
-        if not file.is_file():
-            raise ValueError(f"{file}: no such model; training writes it when it is done")
-        samples = _pictures(folder, file, data, split)
-        from mldfr.data.sizes import SizeError, summed_up
-        from mldfr.evaluation.selection import CRITERIA, Rules, choose, draw_sample, has_boxes, try_rules
+    if not file.is_file():
+        raise FileError(f"{file}: no such model; training writes it when it is done")
+    samples = _pictures(folder, file, data, split)
+    from mldfr.data.sizes import SizeError, summed_up
+    from mldfr.evaluation.selection import CRITERIA, Rules, choose, draw_sample, has_boxes, try_rules
 
-        name = CRITERIA.check(criterion or ("corloc" if has_boxes(samples) else "repeated_contrast"))
-        if CRITERIA[name].needs_boxes and not has_boxes(samples):
-            raise ValueError(f"criterion {name} needs boxes, and the pictures have none; take repeated_contrast")
-        from mldfr.localizer.localizer import load
+    name = CRITERIA.check(criterion or ("corloc" if has_boxes(samples) else "repeated_contrast"))
+    if CRITERIA[name].needs_boxes and not has_boxes(samples):
+        raise SettingError(f"criterion {name} needs boxes, and the pictures have none; take repeated_contrast")
+    from mldfr.localizer.localizer import load
 
-        localizer = load(file, device=device)
-        others: list[SizeError] = []
-        trial = try_rules(
-            localizer.fused(),
-            draw_sample(samples, images),
-            Rules().possible_for(localizer),
-            views=CRITERIA[name].needs_views,
-            report=lambda error: _note(error, others),
-        )
+    localizer = load(file, device=device)
+    others: list[SizeError] = []
+    trial = try_rules(
+        localizer.fused(),
+        draw_sample(samples, images),
+        Rules().possible_for(localizer),
+        views=CRITERIA[name].needs_views,
+        report=lambda error: _note(error, others),
+    )
     if others and CRITERIA[name].needs_boxes:
         typer.echo(f"mldfr: {summed_up(others)}", err=True)
     if trial.pictures < FEW:
@@ -97,12 +96,11 @@ def _pictures(folder: Path, file: Path, data: str | None, split: str | None) -> 
     """The pictures that the run held out, or the split of the data that was named; labels in the model's numbers."""
     from mldfr.data import open_data
     from mldfr.data.class_names import match_classes
-    from mldfr.networks.card import Card
-    from mldfr.networks.weights import read
+    from mldfr.networks.network import read_card
     from mldfr.training.prepare import USUAL, held_out_samples
     from mldfr.training.run_folder import RUN
 
-    names = Card.model_validate(read(file)[1]).class_names
+    names = read_card(file).class_names
     if data is not None:
         found = open_data(data)
         chosen, note = found.choose_split(split, *USUAL)
@@ -110,9 +108,9 @@ def _pictures(folder: Path, file: Path, data: str | None, split: str | None) -> 
             typer.echo(f"mldfr: {each}", err=True)
         return list(found.split_for(chosen, names))
     if split is not None:
-        raise ValueError("--split is of --data; without it the pictures are those that the run held out")
+        raise SettingError("--split is of --data; without it the pictures are those that the run held out")
     if not (folder / RUN).exists():
-        raise ValueError(f"{folder} is no run folder; --data KIND:PATH says which pictures to choose by")
+        raise SettingError(f"{folder} is no run folder; --data KIND:PATH says which pictures to choose by")
     return held_out_samples(folder, names)
 
 

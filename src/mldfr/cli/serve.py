@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mldfr.cli.options import Device, Runtime
-from mldfr.cli.usage import usage_errors
+from mldfr.core.errors import MissingPackageError, SettingError
 
 
 def serve(
@@ -27,17 +27,15 @@ def serve(
     Pictures stay in this process's memory until they are answered, and nowhere after. There is no password: whoever
     reaches the port may use it.
     """
-    with usage_errors():
-        _check_extra()
-        listening = listen(host, port)
+    _check_extra()
+    listening = listen(host, port)
 
     from mldfr.deployment.loading import open_locator
     from mldfr.web.app import create_app
     from mldfr.web.server import make_server
     from mldfr.web.settings import Settings, host_names, is_loopback
 
-    with usage_errors():
-        locator = open_locator(model, device=device, runtime=runtime)
+    locator = open_locator(model, device=device, runtime=runtime)
     settings = Settings(
         model_name=Path(model).name,  # the page may be shown to others, who need not know where it lies
         max_pixels=max_pixels,
@@ -55,14 +53,14 @@ def serve(
 def _check_extra() -> None:
     missing = [name for name in ("fastapi", "uvicorn", "python_multipart") if find_spec(name) is None]
     if missing:
-        raise ValueError(f"serve needs {', '.join(missing)}: pip install 'mldfr[web]'")
+        raise MissingPackageError(f"serve needs {', '.join(missing)}: pip install 'mldfr[web]'")
 
 
 def listen(host: str, port: int) -> socket.socket:
     """Take the address before the model is loaded: what is wrong with it is said at once.
 
     Raises:
-        ValueError: It is not to be had.
+        SettingError: It is not to be had.
     """
     listening = None
     try:
@@ -74,5 +72,5 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         if listening is not None:
             listening.close()
-        raise ValueError(f"cannot listen on {host}, port {port} ({error.strerror}); see --host and --port") from error
+        raise SettingError(f"cannot listen on {host}, port {port} ({error.strerror}); see --host and --port") from error
     return listening

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from mldfr.cli.entry import says_how_far
-from mldfr.cli.usage import usage_errors
 
 
 def train(
@@ -39,40 +38,33 @@ def train(
     from mldfr.training.recipe import DEFAULT, load_recipe
     from mldfr.training.run_folder import RECIPE, RUN, RunError, read_run
 
-    with usage_errors():
-        going_on = resume and (out / RUN).exists()
-        if data is None and not going_on:
-            raise RunError("--data KIND:PATH says what to learn from, such as --data folder:photos")
-        if (out / RUN).exists() and not resume and not dry_run:
-            raise RunError(f"{out}: already holds a run; go on with --resume, or name another folder")
-        chosen = load_recipe(recipe or (out / RECIPE if going_on else DEFAULT), settings or (), weights=weights)
-        source = data or str(read_run(out)[1]["data"])
-        from mldfr.data import open_data, parse_source
+    going_on = resume and (out / RUN).exists()
+    if data is None and not going_on:
+        raise RunError("--data KIND:PATH says what to learn from, such as --data folder:photos")
+    if (out / RUN).exists() and not resume and not dry_run:
+        raise RunError(f"{out}: already holds a run; go on with --resume, or name another folder")
+    chosen = load_recipe(recipe or (out / RECIPE if going_on else DEFAULT), settings or (), weights=weights)
+    source = data or str(read_run(out)[1]["data"])
+    from mldfr.data import open_data, parse_source
 
-        kind, path = parse_source(source)  # before PyTorch is loaded
-        source = f"{kind}:{path.resolve()}"
-        from mldfr.training.prepare import prepare
+    kind, path = parse_source(source)  # before PyTorch is loaded
+    source = f"{kind}:{path.resolve()}"
+    from mldfr.training.prepare import prepare
 
-        material = prepare(open_data(source), chosen)
-        if material.note:
-            typer.echo(f"mldfr: {material.note}", err=True)
-        if dry_run:
-            from mldfr.training.plan import make_plan
+    material = prepare(open_data(source), chosen)
+    if material.note:
+        typer.echo(f"mldfr: {material.note}", err=True)
+    if dry_run:
+        from mldfr.training.plan import make_plan
 
-            typer.echo(make_plan(chosen, material, device=device).to_text())
-            return
-        from mldfr.training.fit import begin
+        typer.echo(make_plan(chosen, material, device=device).to_text())
+        return
+    from mldfr.training.fit import begin
 
-        run = begin(chosen, material, out, source=source, device=device, resume=resume)
-    from mldfr.training.course import TrainingError
-
-    try:
-        resumed = f"mldfr train --resume --out {quote(str(out))}"
-        with says_how_far(lambda: f"in epoch {run.course.epoch + 1}; go on with: {resumed}"):
-            run.train()
-    except TrainingError as error:
-        typer.echo(f"mldfr: {error}", err=True)
-        raise typer.Exit(1) from error
+    run = begin(chosen, material, out, source=source, device=device, resume=resume)
+    resumed = f"mldfr train --resume --out {quote(str(out))}"
+    with says_how_far(lambda: f"in epoch {run.course.epoch + 1}; go on with: {resumed}"):
+        run.train()
     if not run.fabric.is_global_zero:
         return
     typer.echo(f"{out / 'model.safetensors'}: use it with `mldfr locate PICTURES --model {out}`", err=True)

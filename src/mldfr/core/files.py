@@ -10,6 +10,8 @@ from io import RawIOBase
 from pathlib import Path
 from secrets import token_hex
 
+from mldfr.core.errors import MldfrError
+
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """The disk takes no more: the same command works once there is room. Any other error asks for another place."""
 
@@ -18,7 +20,7 @@ LEFTOVER = re.compile(rf"\..{{0,40}}-[0-9a-f]{{{DIGITS}}}(\..*)?", re.DOTALL)
 PROBE = bytes(2**16)
 
 
-class WriteError(OSError):
+class WriteError(MldfrError, OSError):
     """A file or folder that cannot be written; the message names it and the reason."""
 
     @classmethod

@@ -5,10 +5,12 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Generic, TypeVar, cast
 
+from mldfr.core.errors import SettingError
+
 T = TypeVar("T")
 
 
-class UnknownNameError(ValueError):
+class UnknownNameError(SettingError):
     """A name that no registry entry has; the message lists the names that exist."""
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from mldfr.core.registry import Registry
+from mldfr.core.registry import Registry, UnknownNameError
 from mldfr.data.base import DataError, DataSet
 from mldfr.data.layouts import checked, hint, refuse_other
 from mldfr.data.wsol import read as read_wsol
@@ -41,7 +41,7 @@ def parse_source(source: str) -> tuple[str, Path]:
         raise DataError(f"data is named as KIND:PATH, such as folder:photos; got {source!r}")
     try:
         READERS.check(kind)
-    except ValueError as error:
+    except UnknownNameError as error:
         raise DataError(f"{source}: {error}") from error
     if not os.path.exists(path):  # noqa: PTH110 - pathlib raises where a name is too long
         raise DataError(f"{source}: no such file or folder")

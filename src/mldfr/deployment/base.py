@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from mldfr.core.errors import SettingError
 from mldfr.deployment.description import PRECISIONS, describe
 from mldfr.deployment.graph import mapped_scales
 from mldfr.localizer.localizer import Activator
@@ -25,7 +26,7 @@ METADATA = (CARD_KEY, FINGERPRINT_KEY, PRECISION_KEY)
 """What a file says to programs."""
 
 
-class DeploymentError(ValueError):
+class DeploymentError(SettingError):
     """A model that cannot be exported; the message says why."""
 
 
@@ -74,10 +75,10 @@ def metadata(network: LocalizationNetwork, scales: Sequence[float], *, precision
     """The texts of a file: the model's card with the scales of the graph, a description, and what its weights are.
 
     Raises:
-        ValueError: A scale out of its range, or an unknown precision.
+        SettingError: A scale out of its range, or an unknown precision.
     """
     if precision not in PRECISIONS:
-        raise ValueError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
+        raise SettingError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
     localization = network.card.localization.changed(scales=scales)
     card = network.card.model_copy(update={"localization": localization})
     return {

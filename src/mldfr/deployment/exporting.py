@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from mldfr.core.errors import SettingError
 from mldfr.core.files import replacing
 from mldfr.core.text import escaped
 from mldfr.core.types import UInt8Array
@@ -69,7 +70,7 @@ def export(
         How file and network agree.
 
     Raises:
-        ValueError: An unknown format or precision, a scale or a suffix that cannot be had, too few pictures.
+        SettingError: An unknown format or precision, a scale or a suffix that cannot be had, too few pictures.
         ImageError: A picture cannot be read.
         DeploymentError: A package is missing, the weights are too large for the format, or the file computes something
             else.
@@ -77,11 +78,11 @@ def export(
     """
     chosen, path = DEPLOYMENT_FORMATS[format], Path(path)
     if path.suffix != chosen.suffix:
-        raise ValueError(f"files of the format {format} end in {chosen.suffix}; got {path}")
+        raise SettingError(f"files of the format {format} end in {chosen.suffix}; got {path}")
     if escaped(str(path)) != str(path):
-        raise ValueError(f"{path}: expected a path in UTF-8, without which the file cannot be read again")
+        raise SettingError(f"{path}: expected a path in UTF-8, without which the file cannot be read again")
     if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a file")
+        raise SettingError(f"{path} is a folder, not a file")
     chosen.check(network)
     scales = tuple(scales or network.card.localization.scales)
     texts = metadata(network, scales, precision=precision)
@@ -105,10 +106,10 @@ def _pictures(
     """The pictures to calibrate on, and those to compare on."""
     if precision == "f32":
         if given:
-            raise ValueError("pictures to calibrate on are for the precision int8")
+            raise SettingError("pictures to calibrate on are for the precision int8")
         return [], pictures()
     if chosen.quantize is None:
-        raise ValueError(f"{precision} cannot be had in the format {format}; onnx has it")
+        raise SettingError(f"{precision} cannot be had in the format {format}; onnx has it")
     calibrated, compared = split(given)
     return calibrated, [read_image(path) for path in compared]
 

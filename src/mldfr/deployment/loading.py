@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mldfr.core.errors import SettingError
 from mldfr.deployment.onnx_localizer import load_onnx
 from mldfr.deployment.runtimes import DEFAULT, RUNTIMES
 from mldfr.localizer.localizer import Locator, load
@@ -17,14 +18,14 @@ def open_locator(name_or_path: str | Path, *, device: str = "auto", runtime: str
 
     Raises:
         WeightsError: Neither a name nor a readable model, or the runtime is missing.
-        ValueError: No such device or runtime, or a runtime for what is no ONNX file.
+        SettingError: No such device or runtime, or a runtime for what is no ONNX file.
     """
     if runtime is not None:
         RUNTIMES.check(runtime)
     if Path(name_or_path).suffix.lower() == ".onnx":
         return load_onnx(name_or_path, device=device, runtime=runtime or DEFAULT)
     if runtime is not None:
-        raise ValueError(
+        raise SettingError(
             f"{name_or_path}: is no ONNX model, and {runtime} runs those; `mldfr export` makes one of a model"
         )
     return load(name_or_path, device=device)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from mldfr.core.errors import SettingError
 from mldfr.core.text import escaped
 from mldfr.deployment.base import FINGERPRINT_KEY, PRECISION_KEY, OpenedGraph
 from mldfr.deployment.runtimes import DEFAULT, RUNTIMES
@@ -57,11 +58,11 @@ class OnnxLocalizer(Locator):
         """The graph itself, whose pyramid is fixed (see `Locator`).
 
         Raises:
-            ValueError: Other scales than the graph's.
+            SettingError: Other scales than the graph's.
         """
         own = self.card.localization.scales
         if sorted(scales) != sorted(own):
-            raise ValueError(f"{self.name} was exported with the scales {_list(own)}; got {_list(scales)}")
+            raise SettingError(f"{self.name} was exported with the scales {_list(own)}; got {_list(scales)}")
         return self.graph.activator()
 
 
@@ -79,7 +80,7 @@ def load_onnx(
 
     Raises:
         WeightsError: Not an ONNX file, one without a card, or the runtime is missing.
-        ValueError: No such device or runtime, or a precision that the processor does not have.
+        SettingError: No such device or runtime, or a precision that the processor does not have.
     """
     opened, path = RUNTIMES[runtime], Path(path)
     if not path.is_file():

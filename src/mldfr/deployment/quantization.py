@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mldfr.core.errors import InputError
 from mldfr.core.types import UInt8Array
 from mldfr.deployment.graph import INPUTS
 from mldfr.images import read_image
@@ -22,10 +23,10 @@ def split(pictures: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Some of the pictures, from all over them: those to calibrate on, and those to compare on.
 
     Raises:
-        ValueError: They are too few.
+        InputError: They are too few.
     """
     if len(pictures) < FEWEST:
-        raise ValueError(f"int8 is calibrated on some dozens of pictures, at least {FEWEST}; got {len(pictures)}")
+        raise InputError(f"int8 is calibrated on some dozens of pictures, at least {FEWEST}; got {len(pictures)}")
     count = min(len(pictures), MOST)
     taken = [pictures[index * len(pictures) // count] for index in range(count)]
     held_back = taken[::HELD_BACK]

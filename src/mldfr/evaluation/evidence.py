@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mldfr.boxes.normalizers import check, min_max
-from mldfr.core.errors import DataError
+from mldfr.core.errors import DataError, InputError
 from mldfr.core.parallel import ahead, in_batches, spread
 from mldfr.core.types import Float32Array, Sample, UInt8Array
 from mldfr.images import ImageError, read_image
@@ -169,7 +169,7 @@ def _evidence(
     ranking = rank(activation.logits, multi_label=network.card.multi_label)
     try:
         maps = [ScoreMap.of(score_map) for score_map in activation.score_maps.cpu().numpy()]
-    except ValueError as error:
+    except InputError as error:
         raise DataError(f"{sample.path}: the model's maps of it cannot be used: {error}") from error
     by_class = dict(zip(activation.classes, maps, strict=True))
     if class_agnostic:

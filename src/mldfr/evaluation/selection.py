@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.rules import BOX_RULES, iou
+from mldfr.core.errors import InputError
 from mldfr.core.parallel import spread
 from mldfr.core.registry import Registry
 from mldfr.core.types import Float32Array, Float64Array, Sample
@@ -154,7 +155,7 @@ def try_rules(
             belong to a picture of another size; it counts as one without boxes.
 
     Raises:
-        ValueError: No picture could be read, or a scale is too small.
+        InputError: No picture could be read, or a scale is too small.
     """
 
     def look(numbered: tuple[int, Sample]) -> tuple[ImageError | None, list[_Finding]]:
@@ -177,7 +178,7 @@ def try_rules(
             pictures += 1
             findings += found
     if not findings:
-        raise ValueError("there is no picture to choose by")
+        raise InputError("there is no picture to choose by")
     boxes, seen, windows, contrast, truth, shapes = zip(*findings, strict=True)
     return Trial(
         rules,

@@ -8,12 +8,13 @@ from pathlib import Path, PurePath
 from posixpath import splitext
 from typing import ClassVar, Protocol
 
+from mldfr.core.errors import FileError
 from mldfr.core.types import Prediction
 
 Corners = tuple[float, float, float, float]
 
 
-class ExportError(ValueError):
+class ExportError(FileError):
     """Annotations that cannot be written or read; the message names file, value and what was expected."""
 
 

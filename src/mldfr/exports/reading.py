@@ -35,6 +35,22 @@ def about(place: object) -> Iterator[None]:
         raise ExportError(f"{place}: {reason}") from error
 
 
+@contextmanager
+def writing_about(picture: str) -> Iterator[None]:
+    """The same for writing, where any other error of values is a bug of ours and passes.
+
+    Raises:
+        ExportError: Instead of what the system says of a file, or of a name that its encoding does not hold.
+        OSError: A full disk, which is about no picture.
+    """
+    try:
+        yield
+    except (ExportError, OSError, UnicodeError) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
+        raise ExportError(f"{picture}: {error.strerror if isinstance(error, OSError) else error}") from error
+
+
 def parse_json(content: bytes, model: type[M], place: object) -> M:
     """JSON in the shape of a model.
 

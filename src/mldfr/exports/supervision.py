@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mldfr.core.errors import MissingPackageError
 from mldfr.core.types import Prediction
 from mldfr.exports.base import AnnotatedImage
 
@@ -33,7 +34,7 @@ def to_supervision(found: Prediction | AnnotatedImage, classes: Sequence[str] | 
     try:
         detections = import_module("supervision").Detections
     except ModuleNotFoundError as error:
-        raise ImportError("to_supervision needs the package supervision: pip install supervision") from error
+        raise MissingPackageError("to_supervision needs the package supervision: pip install supervision") from error
     if isinstance(found, Prediction):
         classes = classes or {label.class_index: label.class_name for label in found.labels}
         found = AnnotatedImage.of(found, name="picture")

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, SubElement
 from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, clip
 from mldfr.exports.checks import UNWRITABLE, check_classes, checked
 from mldfr.exports.folders import new_folder, write_new
-from mldfr.exports.reading import about, number_of
+from mldfr.exports.reading import about, number_of, writing_about
 from mldfr.images.junk import is_apple_double
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -58,7 +58,7 @@ class Voc(Format):
                 for image in checked(images, names, self):
                     if UNWRITABLE.search(image.name):
                         raise ExportError(f"expected a name that XML can hold; got {image.name!r}")
-                    with about(image.name):
+                    with writing_about(image.name):
                         write_new(folder / "Annotations" / self.place(image.name), _xml(image, names))
                     lines.write(f"{PurePosixPath(image.name).with_suffix('')}\n")
         return out / self.folder

@@ -11,7 +11,7 @@ import yaml
 from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, clip
 from mldfr.exports.checks import check_classes, check_number, checked, distinct
 from mldfr.exports.folders import new_folder, write_new
-from mldfr.exports.reading import about
+from mldfr.exports.reading import about, writing_about
 
 COLUMNS = ("image", "height", "width")
 HEAD = """\
@@ -63,7 +63,7 @@ class Yolo(Format):
                 table = csv.writer(sizes)
                 table.writerow(COLUMNS)
                 for image in checked(images, names, self):
-                    with about(image.name):
+                    with writing_about(image.name):
                         write_new(folder / self.place(image.name), _labels(image))
                         if any(box.score is not None for box in image.boxes):
                             write_new(folder / text_file(image.name, "scores"), _scores(image))

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from mldfr.core.errors import InputError
 from mldfr.core.text import one_line
 
 
-class ImageError(ValueError):
+class ImageError(InputError):
     """A file that could not be used.
 
     Attributes:

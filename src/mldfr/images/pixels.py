@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
+from mldfr.core.errors import InputError
 from mldfr.core.types import UInt8Array
 
 FULL = 65535
@@ -69,10 +70,10 @@ def eight_bits(picture: Image.Image, stored: Stored) -> UInt8Array:
     """The values of a decoded picture of any mode as (H, W, 3) RGB; transparent parts are white.
 
     Raises:
-        ValueError: Its values have no known range.
+        InputError: Its values have no known range.
     """
     if picture.mode == "F" or (picture.mode == "I" and not stored.known_range):
-        raise ValueError(f"mode {picture.mode} has no known range; convert it to 8 or 16 bits")
+        raise InputError(f"mode {picture.mode} has no known range; convert it to 8 or 16 bits")
     if picture.mode == "I" or picture.mode.startswith("I;16"):
         return _grey(np.asarray(picture), stored)
     if stored.transparent != picture.info.get("transparency"):

@@ -16,6 +16,7 @@ from mldfr.boxes.instances import INSTANCES
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.refinement import AS_DRAWN, REFINEMENTS, refined
 from mldfr.boxes.rules import BOX_RULES
+from mldfr.core.errors import InputError, SettingError
 from mldfr.core.parallel import ahead, in_batches, spread
 from mldfr.core.types import Boxes, Float32Array, Label, Prediction, UInt8Array
 from mldfr.images import ImageError, check_size, read_image, to_rgb
@@ -152,7 +153,7 @@ class Locator(ABC):
         """Do what `locate_all` does with classes that are each picture's own: their number, or a list of indices."""
         settings = self.card.localization.changed(**rules)
         if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1; got {batch_size}")
+            raise SettingError(f"batch_size must be at least 1; got {batch_size}")
         pictures = ((image, self._checked(chosen)) for image, chosen in pictures)
         return self._stream(pictures, self.activator(settings.scales), settings, batch_size)
 
@@ -164,7 +165,7 @@ class Locator(ABC):
         else:
             known = len(chosen) > 0 and all(0 <= index < count for index in chosen)
         if not known:
-            raise ValueError(f"classes are 0 to {count - 1}, at least one, or 1 to {count} of them; got {chosen}")
+            raise InputError(f"classes are 0 to {count - 1}, at least one, or 1 to {count} of them; got {chosen}")
         return chosen
 
     def _stream(
@@ -259,7 +260,7 @@ def _name_and_pixels(image: ImageLike) -> tuple[str, UInt8Array]:
     if not isinstance(image, np.ndarray):
         raise TypeError(f"an image is a path, a Pillow image or an array; got {type(image).__name__}")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise ValueError(f"an image array is RGB, (H, W, 3) uint8; got {image.shape} {image.dtype}")
+        raise InputError(f"an image array is RGB, (H, W, 3) uint8; got {image.shape} {image.dtype}")
     check_size(image.shape[0], image.shape[1], "array")
     return "", image.copy()  # the caller may change or free its own while the result lives
 
@@ -325,7 +326,7 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"device {name!r} cannot be used ({str(error).splitlines()[0]})") from error
+        raise SettingError(f"device {name!r} cannot be used ({str(error).splitlines()[0]})") from error
     return device
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as transforms
 
+from mldfr.core.errors import InputError, SettingError
 from mldfr.core.parallel import spread
 from mldfr.networks.backbones import MIN_INPUT_SIZE
 from mldfr.networks.card import Preprocessing
@@ -107,7 +108,9 @@ def short_side(preprocessing: Preprocessing, scale: float) -> int:
     """
     pixels = int(scale * preprocessing.input_size)
     if pixels < MIN_INPUT_SIZE:
-        raise ValueError(f"at scale {scale:g} the short side has {pixels} pixels; at least {MIN_INPUT_SIZE} are needed")
+        raise SettingError(
+            f"at scale {scale:g} the short side has {pixels} pixels; at least {MIN_INPUT_SIZE} are needed"
+        )
     return pixels
 
 
@@ -153,7 +156,7 @@ def _start(
 ) -> tuple[list[Tensor], list[Sequence[int]]]:
     """Room for the logits of each image, and the classes given for it."""
     if not scales:
-        raise ValueError("the pyramid needs at least one scale")
+        raise SettingError("the pyramid needs at least one scale")
     given = _check_classes(classes, len(images), network.card.architecture.num_classes)
     return [torch.empty(0)] * len(images), given
 
@@ -197,15 +200,15 @@ def _check_classes(classes: Classes, count: int, num_classes: int) -> list[Seque
         return [()] * count
     if isinstance(classes, int):
         if not 1 <= classes <= num_classes:
-            raise ValueError(f"the {classes} most probable of {num_classes} classes cannot be had")
+            raise InputError(f"the {classes} most probable of {num_classes} classes cannot be had")
         return [()] * count
     if isinstance(classes, str):
         return [range(num_classes)] * count
     if len(classes) != count:
-        raise ValueError(f"{len(classes)} lists of classes for {count} images")
+        raise InputError(f"{len(classes)} lists of classes for {count} images")
     for chosen in classes:
         if not chosen or not all(0 <= index < num_classes for index in chosen):
-            raise ValueError(f"classes must be from 0 to {num_classes - 1} and at least one; got {list(chosen)}")
+            raise InputError(f"classes must be from 0 to {num_classes - 1} and at least one; got {list(chosen)}")
     return list(classes)
 
 

@@ -7,6 +7,7 @@ from typing import Literal, SupportsIndex
 
 from torch import Tensor
 
+from mldfr.core.errors import InputError
 from mldfr.core.text import class_name
 from mldfr.data.class_names import ClassNames
 from mldfr.networks.card import Card
@@ -27,19 +28,19 @@ def class_indices(card: Card, wanted: Wanted) -> int | list[int]:
     """Translate class names to indices; a number of most probable classes stays what it is.
 
     Raises:
-        ValueError: A name or an index that the model does not have, or a name that it has twice.
+        InputError: A name or an index that the model does not have, or a name that it has twice.
     """
     if isinstance(wanted, SupportsIndex):
         wanted = operator.index(wanted)
         if not 1 <= wanted <= len(card.class_names):
-            raise ValueError(f"the {wanted} most probable of {len(card.class_names)} classes cannot be had")
+            raise InputError(f"the {wanted} most probable of {len(card.class_names)} classes cannot be had")
         return wanted
     if isinstance(wanted, str):
         if wanted != "all":
-            raise ValueError(f"classes are a number, 'all', or a list of names; got {wanted!r}")
+            raise InputError(f"classes are a number, 'all', or a list of names; got {wanted!r}")
         return list(range(len(card.class_names)))
     if not wanted:
-        raise ValueError("the list of classes is empty")
+        raise InputError("the list of classes is empty")
     names = ClassNames(card.class_names)
     return [_class_index(names, name) for name in wanted]
 
@@ -52,12 +53,12 @@ def _class_index(names: ClassNames, name: str | int) -> int:
         if len(matches) == 1:
             return matches[0]
         if matches:
-            raise ValueError(f"class {name!r} is the name of the classes {matches}; give the index")
+            raise InputError(f"class {name!r} is the name of the classes {matches}; give the index")
     count = len(names.names)
     if str(name).isdecimal() and not (isinstance(name, str) and names.has_numbers):
         if int(name) < count:
             return int(name)
-        raise ValueError(f"class {name} does not exist; the model has the classes 0 to {count - 1}")
+        raise InputError(f"class {name} does not exist; the model has the classes 0 to {count - 1}")
     near = get_close_matches(str(name), names.names, n=3)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise ValueError(f"the model has no class {name!r}{hint}")
+    raise InputError(f"the model has no class {name!r}{hint}")

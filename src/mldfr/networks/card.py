@@ -11,6 +11,7 @@ from mldfr.boxes.instances import INSTANCES
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.refinement import AS_DRAWN, REFINEMENTS
 from mldfr.boxes.rules import BOX_RULES, JOINED, check_combination
+from mldfr.core.errors import SettingError
 from mldfr.core.registry import Registry
 from mldfr.core.text import plain
 from mldfr.networks.backbones import BACKBONES, MIN_INPUT_SIZE
@@ -92,7 +93,7 @@ class Localization(Strict):
         try:
             return Localization.model_validate({**self.model_dump(), **given})
         except ValidationError as error:
-            raise ValueError(explain(error)) from error
+            raise SettingError(explain(error)) from error
 
     _known = field_validator("normalizer", "box_rule", "instances", "refine")(check_name)
 

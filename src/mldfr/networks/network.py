@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from mldfr.core.errors import InputError, SettingError
 from mldfr.core.versions import installed_versions
 from mldfr.networks.backbones import BACKBONES
 from mldfr.networks.backbones.base import Backbone, LastDownsampling, StateDict, mismatch, pointwise
@@ -119,7 +120,7 @@ class LocalizationNetwork(nn.Module):
         """
         spec = BACKBONES[backbone]
         if isinstance(class_names, str):
-            raise ValueError(f"class_names is a list of names; got {class_names!r}")
+            raise InputError(f"class_names is a list of names; got {class_names!r}")
         if num_classes is None and not class_names:
             num_classes = 1000
         try:
@@ -139,7 +140,7 @@ class LocalizationNetwork(nn.Module):
                 multi_label=multi_label,
             )
         except ValidationError as error:
-            raise ValueError(explain(error)) from error
+            raise SettingError(explain(error)) from error
         if isinstance(weights, str | Path) and is_model(model := _model_file(weights)):
             network = cls._build(card)
             network._continue_from(model)
@@ -157,7 +158,7 @@ class LocalizationNetwork(nn.Module):
         spec = BACKBONES[wanted.backbone]
         try:
             backbone = Backbone(spec, last_downsampling=wanted.last_downsampling, weights=weights)
-        except ValueError as error:
+        except InputError as error:
             raise WeightsError(f"the weights do not fit {wanted.backbone}: {error}") from error
         normalize_convolutions(backbone.trunk, CONVOLUTION[wanted.convolution])
         module, options = POOLING[wanted.recalibration], wanted.recalibration_options
@@ -165,7 +166,9 @@ class LocalizationNetwork(nn.Module):
         try:
             modules = [module(channels, kernel_size, **options) for channels, kernel_size in places]
         except (TypeError, ValueError, ArithmeticError) as error:
-            raise ValueError(f"recalibration_options {options} of {wanted.recalibration}: {error}") from error
+            if not options:  # nobody's mistake but ours
+                raise
+            raise SettingError(f"recalibration_options {options} of {wanted.recalibration}: {error}") from error
         head = pointwise(spec.channels[-1], wanted.num_classes, bias=wanted.classifier_bias)
         return cls(backbone, modules, head, card=card)
 
@@ -212,20 +215,37 @@ class LocalizationNetwork(nn.Module):
         """
         file = _model_file(path)
         tensors, raw_card = read(file)
-        try:
-            card = Card.model_validate(raw_card)
-        except ValidationError as error:
-            raise WeightsError(f"{file}: its card cannot be read: {explain(error)}") from error
+        card = _card(file, raw_card)
         try:
             with torch.device("meta"):  # the shapes alone, so that nothing is filled with random numbers first
                 network = cls._build(card)
-        except ValueError as error:
+        except SettingError as error:
             raise WeightsError(f"{file}: its card cannot be followed: {error}") from error
         own = network.state_dict()
         if difference := mismatch(own, tensors):
             raise WeightsError(f"{file}: does not fit its card: {difference}")
         network.load_state_dict({key: value.to(own[key].dtype) for key, value in tensors.items()}, assign=True)
         return network.requires_grad_(True).to(device).eval()
+
+
+def read_card(path: str | Path) -> Card:
+    """The card of a file that `save` wrote.
+
+    Args:
+        path: The file, or a folder with a `model.safetensors`.
+
+    Raises:
+        WeightsError: Not a model file, or its card cannot be read.
+    """
+    file = _model_file(path)
+    return _card(file, read(file)[1])
+
+
+def _card(file: Path, content: dict[str, Any]) -> Card:
+    try:
+        return Card.model_validate(content)
+    except ValidationError as error:
+        raise WeightsError(f"{file}: its card cannot be read: {explain(error)}") from error
 
 
 def _model_file(path: str | Path) -> Path:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mldfr.core.errors import FileError
 from mldfr.core.files import replacing
 from mldfr.networks.backbones import BACKBONES
 
@@ -19,7 +20,7 @@ CARD_KEY = "mldfr_card"
 EMBEDDED = "embedded"
 
 
-class WeightsError(ValueError):
+class WeightsError(FileError):
     """Weights that cannot be used; the message names the file and the reason."""
 
 

@@ -9,6 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from mldfr.core.errors import MldfrError
 from mldfr.core.text import one_line
 from mldfr.training import checkpoint
 from mldfr.training.examples import Batch, Example
@@ -16,7 +17,7 @@ from mldfr.training.run_folder import Epoch
 from mldfr.training.schedule import Schedule
 
 
-class TrainingError(RuntimeError):
+class TrainingError(MldfrError, RuntimeError):
     """A run that cannot go on; the message names the pictures."""
 
 

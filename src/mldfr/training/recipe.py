@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from mldfr.core.errors import SettingError
 from mldfr.networks.backbones import MIN_INPUT_SIZE
 from mldfr.networks.card import Localization, Strict, check_name, explain
 
@@ -21,7 +22,7 @@ WITHOUT_EFFECT = ("data.workers", "data.cache", "training.checkpoint_minutes", "
 """Keys that do not change what comes out."""
 
 
-class RecipeError(ValueError):
+class RecipeError(SettingError):
     """A recipe that cannot be followed; the message names the key and its allowed values."""
 
 
@@ -193,17 +194,14 @@ def _read(source: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
     if source in seen:
         raise RecipeError(f"recipe {source} extends itself: {' > '.join((*seen, source))}")
     embedded = _package() / f"{source}.yaml"
-    if "/" not in source and embedded.is_file():
-        text = embedded.read_text(encoding="utf-8")
-    elif Path(source).is_file():
-        text = Path(source).read_text(encoding="utf-8")
-    else:
+    file = embedded if "/" not in source and embedded.is_file() else Path(source)
+    if not file.is_file():
         near = get_close_matches(source, names(), n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise RecipeError(f"no recipe or recipe file {source!r}{hint}; known: {', '.join(names())}")
     try:
-        values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe {source}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
         raise RecipeError(f"recipe {source}: expected keys and values; got {type(values).__name__}")

@@ -20,6 +20,7 @@ from typing import Any
 
 import yaml
 
+from mldfr.core.errors import FileError
 from mldfr.core.files import add_text, replacing
 from mldfr.core.text import escaped, one_line, plain
 from mldfr.training.recipe import Recipe, parse
@@ -31,7 +32,7 @@ METRICS = "metrics.csv"
 UNREADABLE = "unreadable.txt"
 
 
-class RunError(ValueError):
+class RunError(FileError):
     """A run folder that cannot be used as asked."""
 
 

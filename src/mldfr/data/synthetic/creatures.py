@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mldfr.core.errors import FileError, InputError, SettingError
 from mldfr.core.files import filling, replacing
 from mldfr.core.types import BoolArray, Float32Array, GroundTruth, Sample, UInt8Array
 from mldfr.data.base import DataError, DataSet, group_by_split, read_text
@@ -74,7 +75,7 @@ def class_names(classes: int) -> tuple[str, ...]:
         ValueError: Fewer than 2 classes or more than 64.
     """
     if not 2 <= classes <= MAX_CLASSES:
-        raise ValueError(f"classes must be 2 to {MAX_CLASSES}; got {classes}")
+        raise SettingError(f"classes must be 2 to {MAX_CLASSES}; got {classes}")
     return tuple("-".join(_look(label)) for label in range(classes))
 
 
@@ -112,7 +113,7 @@ def draw(
     """
     _check(classes, size, seed)
     if split not in SPLITS or index < 0:
-        raise ValueError(f"split must be train or test and index 0 or more; got {split!r} and {index}")
+        raise InputError(f"split must be train or test and index 0 or more; got {split!r} and {index}")
     label = index % classes
     choices, scene, animals = np.random.default_rng([seed, SPLITS.index(split), index]).spawn(3)
     background = _background(choices, label, co_occurrence and split == "train")
@@ -133,9 +134,9 @@ def draw(
 def _check(classes: int, size: int, seed: int) -> None:
     class_names(classes)
     if size < MIN_SIZE:
-        raise ValueError(f"size must be {MIN_SIZE} or more; got {size}")
+        raise SettingError(f"size must be {MIN_SIZE} or more; got {size}")
     if seed < 0:
-        raise ValueError(f"seed must be 0 or more; got {seed}")
+        raise SettingError(f"seed must be 0 or more; got {seed}")
 
 
 def _background(rng: np.random.Generator, label: int, co_occurrence: bool) -> str:
@@ -257,9 +258,9 @@ def write(
     """
     _check(classes, size, seed)
     if images < 3 * classes:
-        raise ValueError(f"images must be {3 * classes} or more for {classes} classes; got {images}")
+        raise SettingError(f"images must be {3 * classes} or more for {classes} classes; got {images}")
     if out.exists() and not (out.is_dir() and next(out.iterdir(), None) is None):
-        raise ValueError(f"{out}: expected an empty folder or none; it holds something")
+        raise FileError(f"{out}: expected an empty folder or none; it holds something")
     names, pictures = class_names(classes), []
     with filling(out):
         for split, count in zip(SPLITS, (images - images // 3, images // 3), strict=True):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mldfr.core.errors import SettingError
 from mldfr.core.types import UInt8Array
 from mldfr.deployment.base import OpenedGraph, activation, asked, read_card
 from mldfr.deployment.graph import INPUTS, output_names
@@ -25,7 +26,7 @@ def open_graph(path: Path, device: str, threads: int) -> OpenedGraph:
 
     Raises:
         WeightsError: Not an ONNX model, one without a card, or onnxruntime is missing.
-        ValueError: No such device.
+        SettingError: No such device.
     """
     try:
         import onnxruntime
@@ -43,7 +44,7 @@ def open_graph(path: Path, device: str, threads: int) -> OpenedGraph:
     texts = session.get_modelmeta().custom_metadata_map
     card = read_card(texts, path)
     if device.startswith("cuda") and session.get_providers()[0] != "CUDAExecutionProvider":
-        raise ValueError(f"device {device!r} cannot be used (onnxruntime could not start on it)")
+        raise SettingError(f"device {device!r} cannot be used (onnxruntime could not start on it)")
     scales = card.localization.scales
     names = output_names(scales)
 
@@ -65,14 +66,14 @@ def _providers(device: str, available: Sequence[str]) -> list[str | tuple[str, d
     """What onnxruntime shall compute with, the first choice first.
 
     Raises:
-        ValueError: The device is neither a CPU nor a GPU that it can use.
+        SettingError: The device is neither a CPU nor a GPU that it can use.
     """
     kind, _, number = device.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (number and not number.isdecimal()):
-        raise ValueError(f"device {device!r} cannot be used (ONNX models run on auto, cpu, cuda, cuda:1, ...)")
+        raise SettingError(f"device {device!r} cannot be used (ONNX models run on auto, cpu, cuda, cuda:1, ...)")
     has_gpu = "CUDAExecutionProvider" in available
     if kind == "cuda" and not has_gpu:
-        raise ValueError(f"device {device!r} cannot be used (the installed onnxruntime has {', '.join(available)})")
+        raise SettingError(f"device {device!r} cannot be used (the installed onnxruntime has {', '.join(available)})")
     if kind == "cpu" or not has_gpu:
         return ["CPUExecutionProvider"]
     return [("CUDAExecutionProvider", {"device_id": int(number or 0)}), "CPUExecutionProvider"]

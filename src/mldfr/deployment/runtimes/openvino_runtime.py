@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from mldfr.core.errors import SettingError
 from mldfr.core.types import UInt8Array
 from mldfr.deployment.base import METADATA, OpenedGraph, activation, asked, read_card
 from mldfr.deployment.graph import INPUTS, mapped_scales, output_names, passes, pixels_name
@@ -38,7 +39,7 @@ def open_f32(path: Path, device: str, threads: int) -> OpenedGraph:
 
     Raises:
         WeightsError: Not an ONNX model, one without a card or without names of pictures, or OpenVINO is missing.
-        ValueError: No such device.
+        SettingError: No such device.
     """
     return _open(path, device, threads, precision="f32")
 
@@ -47,7 +48,7 @@ def open_bf16(path: Path, device: str, threads: int) -> OpenedGraph:
     """Open an ONNX model with OpenVINO in bfloat16, and as `open_f32` does otherwise.
 
     Raises:
-        ValueError: The processor has no bfloat16, too.
+        SettingError: The processor has no bfloat16, too.
     """
     return _open(path, device, threads, precision="bf16")
 
@@ -58,10 +59,10 @@ def _open(path: Path, device: str, threads: int, *, precision: str) -> OpenedGra
     except ImportError as error:
         raise WeightsError(f"{path}: to run it in OpenVINO: pip install 'mldfr[openvino]'") from error
     if device not in ("auto", "cpu"):
-        raise ValueError(f"device {device!r} cannot be used (OpenVINO models run on auto or cpu)")
+        raise SettingError(f"device {device!r} cannot be used (OpenVINO models run on auto or cpu)")
     core = openvino.Core()
     if precision.upper() not in (*core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"), "F32"):
-        raise ValueError(f"this processor has no {precision}; the runtime openvino computes in f32")
+        raise SettingError(f"this processor has no {precision}; the runtime openvino computes in f32")
     try:
         model = core.read_model(path)
     except Exception as error:  # of many kinds, by what is broken

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mldfr.boxes.rules import iou as box_iou
+from mldfr.core.errors import SettingError
 from mldfr.core.types import BoolArray, Float64Array, GroundTruth
 from mldfr.evaluation.metrics.ranking import AveragePrecisions
 
@@ -148,7 +149,7 @@ def judge(matches: Matches, iou: float, *, inclusive: bool = False) -> Outcomes:
         ValueError: The IoU is out of range.
     """
     if not 0 < iou <= 1:
-        raise ValueError(f"the IoU must be in (0, 1]; got {iou}")
+        raise SettingError(f"the IoU must be in (0, 1]; got {iou}")
     hit = matches.overlaps >= iou if inclusive else matches.overlaps > iou
     counted = np.flatnonzero(hit & ~matches.difficult)
     _, first = np.unique(matches.truths[counted], return_index=True)
@@ -194,7 +195,7 @@ def average_precision(precision: Float64Array, recall: Float64Array, *, points: 
     if points == "11":
         # k / 10 is the very number that a recall of 3 in 10 is; steps of 0.1 pass it by (0.1 + 0.1 + 0.1 > 0.3).
         return float(np.append(envelope, 0.0)[np.searchsorted(recall, np.arange(11) / 10)].mean())
-    raise ValueError(f"points must be '11' or 'all'; got {points!r}")
+    raise SettingError(f"points must be '11' or 'all'; got {points!r}")
 
 
 class DetectionRecords:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mldfr.core.errors import DataError
+from mldfr.core.errors import DataError, InputError, SettingError
 from mldfr.core.types import Float64Array, UInt8Array
 from mldfr.images import ImageError, opened, upright
 
@@ -93,7 +93,7 @@ class PixelMetrics:
 
     def __init__(self, threshold: float) -> None:
         if not 0 <= threshold <= 1:
-            raise ValueError(f"the threshold must be in [0, 1]; got {threshold}")
+            raise SettingError(f"the threshold must be in [0, 1]; got {threshold}")
         self.threshold = threshold
         self._histograms: Histograms = np.zeros((2, BINS), dtype=np.int64)
         self._ious: list[float] = []
@@ -164,7 +164,7 @@ def read_mask(masks: Sequence[Path], ignore: Path | None, size: tuple[int, int])
         ValueError: No masks: of such an image nothing is known.
     """
     if not masks:
-        raise ValueError("an image needs at least one mask to be compared with; got none")
+        raise InputError("an image needs at least one mask to be compared with; got none")
     first = _read(masks[0])
     found = _resized(first, size)
     for path in masks[1:]:
@@ -258,7 +258,7 @@ def best_pixel_iou(histograms: Histograms) -> BestIoU:
 def _kept(histograms: Histograms) -> Histograms:
     """How many pixels of the object and of the background have at least each threshold, the highest first."""
     if not histograms[0].any():
-        raise ValueError("pixel metrics need at least one pixel of an object; got none in the whole set")
+        raise InputError("pixel metrics need at least one pixel of an object; got none in the whole set")
     return histograms[:, ::-1].cumsum(axis=1)
 
 

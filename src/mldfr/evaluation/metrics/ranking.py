@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mldfr.core.errors import InputError
 from mldfr.core.types import Float64Array
 
 
@@ -121,4 +122,4 @@ class RankingAP:
 def _check_finite(scores: npt.NDArray[np.floating]) -> None:
     if not np.isfinite(scores).all():
         wrong = scores[~np.isfinite(scores)]
-        raise ValueError(f"scores must be finite; {len(wrong)} of {scores.size} are not, the first is {wrong[0]}")
+        raise InputError(f"scores must be finite; {len(wrong)} of {scores.size} are not, the first is {wrong[0]}")

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from mldfr.core.errors import InputError
 from mldfr.core.types import Float64Array
 
 Verdict = Literal["better", "worse", "no difference shown"]
@@ -72,14 +73,14 @@ def paired_bootstrap(
         groups, clusters, samples, confidence, seed: As in `bootstrap_interval`.
 
     Raises:
-        ValueError: NaN for one model only, or what `bootstrap_interval` raises.
+        InputError: NaN for one model only, or what `bootstrap_interval` raises.
     """
     first, second = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
     if first.shape != second.shape:
-        raise ValueError(f"expected two values for each image; got shapes {first.shape} and {second.shape}")
+        raise InputError(f"expected two values for each image; got shapes {first.shape} and {second.shape}")
     apart = np.flatnonzero(np.isnan(first) != np.isnan(second))
     if len(apart):
-        raise ValueError(f"{len(apart)} images have a value of one model only, such as number {apart[0]}")
+        raise InputError(f"{len(apart)} images have a value of one model only, such as number {apart[0]}")
     difference = second - first
     # Always drawn from the side where the mean is positive, so that swapping gives the same interval.
     swapped = _mean(_strata(difference, groups)) < 0
@@ -122,16 +123,16 @@ def bootstrap_interval(
         seed: Of the draws.
 
     Raises:
-        ValueError: Arrays that do not belong together, infinite values, fewer than two images (of any class), a
+        InputError: Arrays that do not belong together, infinite values, fewer than two images (of any class), a
             confidence that is not between 0 and 1, or too few samples for it.
     """
     if not 0 < confidence < 1 or samples * (1 - confidence) < 2:
-        raise ValueError(f"confidence {confidence} of {samples} samples leaves no sample outside the interval")
+        raise InputError(f"confidence {confidence} of {samples} samples leaves no sample outside the interval")
     array, rng = np.asarray(values, dtype=np.float64), np.random.default_rng(seed)
     strata = _strata(array, groups)
     if clusters is None:
         if few := [len(stratum) for stratum in strata if len(stratum) < 2]:
-            raise ValueError(f"a bootstrap needs two images, of each class; {len(few)} of {len(strata)} have one")
+            raise InputError(f"a bootstrap needs two images, of each class; {len(few)} of {len(strata)} have one")
         draw = _resampled_means if groups is None else _widened_means
         means = np.mean([draw(stratum, samples, rng) for stratum in strata], axis=0)
     else:
@@ -144,17 +145,17 @@ def _strata(values: Float64Array, groups: npt.ArrayLike | None) -> list[Float64A
     """The values that are defined, of each class or all together, sorted."""
     labels = np.zeros(values.shape, dtype=np.int64) if groups is None else np.asarray(groups)
     if values.ndim != 1 or labels.shape != values.shape or labels.dtype.kind not in "iu":
-        raise ValueError(
+        raise InputError(
             f"expected (n,) values and (n,) whole numbers; got {values.shape}, {labels.shape} {labels.dtype}"
         )
     if np.isinf(values).any():
-        raise ValueError(f"values must be finite, or NaN where there is none; got {values[np.isinf(values)][0]}")
+        raise InputError(f"values must be finite, or NaN where there is none; got {values[np.isinf(values)][0]}")
     known = ~np.isnan(values)
     values, labels = values[known], labels[known]
     order = np.lexsort((values, labels))
     _, starts = np.unique(labels[order], return_index=True)
     if not len(values):
-        raise ValueError("a bootstrap needs two images, of each class; got none with a value")
+        raise InputError("a bootstrap needs two images, of each class; got none with a value")
     return np.split(values[order], starts[1:])
 
 
@@ -186,7 +187,7 @@ def _clustered_means(
     classes, label = np.unique(labels[known], return_inverse=True)
     n = len(images)
     if n < 2:
-        raise ValueError(f"a bootstrap needs two images; got {n}")
+        raise InputError(f"a bootstrap needs two images; got {n}")
     sums, counts = np.zeros((n, len(classes))), np.zeros((n, len(classes)))
     np.add.at(sums, (image, label), values[known])
     np.add.at(counts, (image, label), 1)

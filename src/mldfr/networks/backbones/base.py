@@ -11,6 +11,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from mldfr.core.errors import InputError
 from mldfr.networks.initialization import xavier_
 
 LastDownsampling = Literal["transition", "dilate"]
@@ -67,7 +68,7 @@ class Backbone(nn.Module):
             last downsampling is changed, so `dilate` keeps them all and `transition` loses what it replaces.
 
     Raises:
-        ValueError: The weights do not fit the trunk; the message names the keys.
+        InputError: The weights do not fit the trunk; the message names the keys.
     """
 
     strides = (4, 8, 16, 16)
@@ -143,7 +144,7 @@ def _load_trunk(trunk: nn.Module, spec: BackboneSpec, weights: StateDict) -> Non
     # Old and converted files lack the counters, which only matter to BatchNorms without momentum.
     counters = {key: value for key, value in own.items() if key.endswith("num_batches_tracked")}
     if difference := mismatch(own, {**counters, **given}):
-        raise ValueError(difference)
+        raise InputError(difference)
     trunk.load_state_dict(given, strict=False)
 
 

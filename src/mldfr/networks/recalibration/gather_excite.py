@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mldfr.core.errors import SettingError
 from mldfr.networks.initialization import xavier_
 from mldfr.networks.recalibration.normalization import PooledBatchNorm
 
@@ -20,7 +21,7 @@ class GatherExcite(nn.Module):
     def __init__(self, channels: int, kernel_size: int, *, extent: int = 4) -> None:
         super().__init__()
         if extent < 2 or extent & (extent - 1):
-            raise ValueError(f"extent of gather_excite must be a power of two of at least 2, not {extent}")
+            raise SettingError(f"extent of gather_excite must be a power of two of at least 2, not {extent}")
         self.gather = nn.Sequential()
         for step in range(extent.bit_length() - 1):
             if step:

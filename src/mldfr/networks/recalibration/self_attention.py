@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from mldfr.core.errors import SettingError
 from mldfr.networks.recalibration.normalization import PooledBatchNorm
 
 Gate = Literal["sigmoid", "identity"]
@@ -26,7 +27,7 @@ class SelfAttention(nn.Module):
             where they started: a short training evaluates with statistics that are not its own.
 
     Raises:
-        ValueError: An unknown gate or norm, or a momentum outside (0, 1].
+        SettingError: An unknown gate or norm, or a momentum outside (0, 1].
     """
 
     def __init__(
@@ -40,11 +41,11 @@ class SelfAttention(nn.Module):
     ) -> None:
         super().__init__()
         if gate not in ("sigmoid", "identity"):
-            raise ValueError(f"unknown gate {gate!r} of self_attention; known: sigmoid, identity")
+            raise SettingError(f"unknown gate {gate!r} of self_attention; known: sigmoid, identity")
         if norm not in ("batch_norm", None):
-            raise ValueError(f"unknown norm {norm!r} of self_attention; known: batch_norm, None")
+            raise SettingError(f"unknown norm {norm!r} of self_attention; known: batch_norm, None")
         if not 0 < momentum <= 1:
-            raise ValueError(f"momentum of self_attention must be in (0, 1]; got {momentum}")
+            raise SettingError(f"momentum of self_attention must be in (0, 1]; got {momentum}")
         self.gain = 2.0 if gate == "identity" else 1.0
         channel = nn.Conv2d(channels, channels, kernel_size=1, bias=False)
         spatial = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mldfr.core.errors import DataError
+from mldfr.core.errors import DataError, MldfrError
 from mldfr.core.json_files import differences, read_whole_lines
 from mldfr.core.text import original
 from mldfr.evaluation.plan import Plan, Request, plan_maps, plan_model
@@ -112,7 +112,7 @@ def read_evaluation(folder: Path, places: Places, *, device: str = "auto") -> Ev
         raise DataError(f"{folder / JOURNAL}: a line that is no record of `mldfr evaluate` ({error!r})") from error
     try:
         return Evaluation(folder, stored, records, _plan(stored, places, device), "")
-    except ValueError as error:  # data, model or maps; anything else is a fault of the program's own
+    except MldfrError as error:  # data, model or maps; anything else is a fault of the program's own
         if places.named():
             raise
         return Evaluation(folder, stored, records, None, str(error))
