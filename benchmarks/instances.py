@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from mldfr.cli.usage import scale_factors
 from rich.progress import track
 
 import mldfr
@@ -34,7 +35,6 @@ from mldfr.boxes.instances import INSTANCES
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.refinement import REFINEMENTS
 from mldfr.boxes.rules import BOX_RULES, iou
-from mldfr.cli.usage import scale_factors
 from mldfr.core.types import Boxes, Sample
 from mldfr.data import open_data
 from mldfr.evaluation.metrics.detection import DetectionAP
