@@ -53,6 +53,6 @@ def _pictures(paths: list[str]) -> list[Path]:
     files = []
     for found in find_images(paths):
         if isinstance(found, ImageError):
-            raise ValueError(str(found)) from found
+            raise found
         files.append(found.path)
     return files
