@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mldfr.boxes.rules import iou
+from mldfr.boxes.iou import iou
 from mldfr.core.types import Float64Array, UInt8Array
 from mldfr.evaluation.metrics.sweep import THRESHOLDS, Curves, level_of, sweep, to_levels
 

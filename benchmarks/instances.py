@@ -32,9 +32,10 @@ from rich.progress import track
 
 import mldfr
 from mldfr.boxes.instances import INSTANCES
+from mldfr.boxes.iou import iou
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.refinement import REFINEMENTS
-from mldfr.boxes.rules import BOX_RULES, iou
+from mldfr.boxes.rules import BOX_RULES
 from mldfr.core.types import Boxes, Sample
 from mldfr.data import open_data
 from mldfr.evaluation.metrics.detection import DetectionAP

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mldfr.annotation.uncertainty import doubt
-from mldfr.boxes.normalizers import NORMALIZERS
-from mldfr.boxes.rules import BOX_RULES, iou
+from mldfr.boxes.iou import iou
 from mldfr.core.types import Sample
 from mldfr.data import open_data
 from mldfr.images import ImageError
@@ -61,9 +60,7 @@ def _row(sample: Sample, located: Located, settings: Localization, *, given: boo
         {scale: maps[0] for scale, maps in located.scale_maps.items()},
         size=(located.height, located.width),
         scales=settings.scales,
-        rule=BOX_RULES[settings.box_rule],
-        normalize=NORMALIZERS[settings.normalizer],
-        threshold=settings.threshold,
+        settings=settings,
     )
     truths = np.array([item.xyxy for item in sample.objects if item.label == label.class_index])
     best = float(iou(np.array(box.xyxy), truths).max()) if box is not None and len(truths) else 0.0

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
+from mldfr.boxes.iou import iou
 from mldfr.boxes.normalizers import NORMALIZERS, maximum, min_max, percentile
-from mldfr.boxes.rules import BOX_RULES, iou, regions, union, union_regions
+from mldfr.boxes.rules import BOX_RULES, regions, union, union_regions
 from mldfr.core.types import Boxes
 
 FLOATS = st.floats(-100, 100, width=32)

@@ -24,7 +24,7 @@ from tests.test_data import annotation, picture, text
 from typer.testing import CliRunner
 
 import mldfr
-from mldfr.boxes.rules import iou
+from mldfr.boxes.iou import iou
 from mldfr.cli.main import app
 from mldfr.core.types import Boxes, GroundTruth, Sample
 from mldfr.data import DataError, open_data

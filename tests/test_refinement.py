@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from mldfr.annotation.listing import Item
 from mldfr.annotation.work import Work, annotate
+from mldfr.boxes.iou import iou
 from mldfr.boxes.refinement import REFINEMENTS, refined
 from mldfr.boxes.refinement.window import SIDE, Window
-from mldfr.boxes.rules import iou
 from mldfr.core.types import Boxes
 
 EVERY = pytest.mark.parametrize("refine", REFINEMENTS.names())

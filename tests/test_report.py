@@ -17,7 +17,7 @@ from PIL import Image
 from tests.test_data import text
 from tests.test_evaluate import blobs, evaluate, make_voc, make_wsol, run, save_small
 
-from mldfr.boxes.rules import iou
+from mldfr.boxes.iou import iou
 from mldfr.data import open_data
 from mldfr.data.voc2007 import CLASSES
 from mldfr.evaluation.diagnosis import KINDS

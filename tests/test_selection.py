@@ -10,7 +10,7 @@ from torchvision.ops import box_iou
 from typer.testing import CliRunner
 
 import mldfr
-from mldfr.boxes.rules import iou
+from mldfr.boxes.iou import iou
 from mldfr.cli.main import app
 from mldfr.core.types import GroundTruth, Sample
 from mldfr.data import open_data

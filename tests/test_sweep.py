@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mldfr.boxes.rules import iou
+from mldfr.boxes.iou import iou
 from mldfr.evaluation.metrics.sweep import (
     THRESHOLDS,
     every_iou,

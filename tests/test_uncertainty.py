@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mldfr.annotation.uncertainty import Doubt, doubt, margin, preview_size
+from mldfr.boxes.drawing import BoxSettings
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.rules import BOX_RULES
 from mldfr.core.types import Box
@@ -18,9 +19,6 @@ def square(size, x0, y0, x1, y1):
     return score_map
 
 
-RULES = {"rule": BOX_RULES["regions"], "normalize": NORMALIZERS["min_max"]}
-
-
 def drawn(scale_maps, size, threshold):
     """The box of all scales, in pixels of the picture."""
     maps = [cv2.resize(part, size[::-1], interpolation=cv2.INTER_LINEAR) for part in scale_maps.values()]
@@ -29,7 +27,7 @@ def drawn(scale_maps, size, threshold):
 
 def ask(scale_maps, *, box="drawn", size=(64, 64), threshold=0.5, probabilities=CERTAIN):
     box = drawn(scale_maps, size, threshold) if box == "drawn" else box
-    options = {"size": size, "scales": tuple(scale_maps), "threshold": threshold, **RULES}
+    options = {"size": size, "scales": tuple(scale_maps), "settings": BoxSettings(threshold=threshold)}
     return doubt(probabilities, 0, box, scale_maps, **options)
 
 
@@ -86,7 +84,10 @@ def test_margin_is_the_distance_to_the_best_other_class(probabilities, expected)
 
 
 def test_other_classes_of_a_multi_label_model_say_nothing_against_one():
-    maps, options = {1.0: square(64, 8, 8, 40, 40)}, {"size": (64, 64), "scales": (1.0,), "threshold": 0.5, **RULES}
+    maps, options = (
+        {1.0: square(64, 8, 8, 40, 40)},
+        {"size": (64, 64), "scales": (1.0,), "settings": BoxSettings(threshold=0.5)},
+    )
     both, box = np.array([0.99, 0.99], np.float32), Box((8, 8, 40, 40), 1.0)
     assert doubt(both, 0, box, maps, **options, multi_label=True).margin == pytest.approx(0.01)
     assert doubt(both, 0, box, maps, **options).margin == pytest.approx(0.5)

@@ -12,7 +12,7 @@ from PIL import Image
 
 import locate
 from gpu.setting import Setting, forget, peak_memory
-from mldfr.boxes.rules import iou
+from mldfr.boxes.iou import iou
 from mldfr.core.types import Box
 from mldfr.data import open_data
 from mldfr.images import read_image

@@ -7,8 +7,10 @@ from functools import partial
 import cv2
 import numpy as np
 
-from mldfr.boxes.normalizers import Normalizer
-from mldfr.boxes.rules import BoxRule, iou
+from mldfr.boxes.drawing import BoxSettings, draw_boxes
+from mldfr.boxes.iou import iou
+from mldfr.boxes.refinement import AS_DRAWN
+from mldfr.boxes.rules import JOINED
 from mldfr.core.types import Box, Float32Array, Float64Array
 
 PREVIEW = 256
@@ -55,9 +57,7 @@ def doubt(
     *,
     size: tuple[int, int],
     scales: Sequence[float],
-    rule: BoxRule,
-    normalize: Normalizer,
-    threshold: float,
+    settings: BoxSettings,
     multi_label: bool = False,
 ) -> Doubt:
     """Look for reasons to doubt a label.
@@ -69,15 +69,14 @@ def doubt(
         scale_maps: Its map (h, w) at each scale, any range.
         size: Height and width of the picture.
         scales: The pyramid; a scale that is named twice counts twice.
-        rule: From maps to the boxes of scales and thresholds, of which that around the most pixels is looked at.
-        normalize: Brings maps into [0, 1].
-        threshold: What an activation must exceed.
+        settings: How the boxes of scales and thresholds are drawn, of which that around the most pixels is looked at;
+            without what needs the picture.
         multi_label: Whether other classes may be there as well, and say nothing against the label.
     """
     height, width = preview_size(*size)
     parts = {scale: _resize(scale_maps[scale], height, width) for scale in scales}
     total: Float32Array = np.stack([parts[scale] for scale in scales]).sum(axis=0)
-    box_at = partial(_box, rule, normalize)
+    box_at, threshold = partial(_box, settings), settings.threshold
     seen = None if box is None else np.asarray(box.xyxy) * np.tile([width / size[1], height / size[0]], 2)
     near = [box_at(total, min(max(threshold + step, 0.0), 0.99)) for step in STEPS]
     alone = [box_at(part, threshold) for part in parts.values()] if len(parts) > 1 else []
@@ -103,8 +102,9 @@ def _resize(score_map: Float32Array, height: int, width: int) -> Float32Array:
     return np.asarray(cv2.resize(score_map, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
-def _box(rule: BoxRule, normalize: Normalizer, score_map: Float32Array, threshold: float) -> Box | None:
-    return rule(score_map, normalize, threshold).largest()
+def _box(settings: BoxSettings, score_map: Float32Array, threshold: float) -> Box | None:
+    alone = settings.model_copy(update={"threshold": threshold, "instances": JOINED, "refine": AS_DRAWN})
+    return draw_boxes(score_map, None, alone).largest()
 
 
 def _disagreement(box: Float64Array | None, others: Sequence[Box | None]) -> float | None:

@@ -10,13 +10,14 @@ import numpy as np
 
 from mldfr.annotation.listing import MAPS, Item, checksum
 from mldfr.annotation.uncertainty import doubt
+from mldfr.boxes.drawing import fit_boxes
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.refinement import AS_DRAWN
-from mldfr.boxes.rules import BOX_RULES, MIN_REGION
+from mldfr.boxes.rules import MIN_REGION
 from mldfr.core.types import Boxes
 from mldfr.exports import MAP_FORMATS
 from mldfr.images import ImageError
-from mldfr.localizer.localizer import Located, Locator, fitted
+from mldfr.localizer.localizer import Located, Locator
 from mldfr.localizer.wanted_classes import Chosen
 from mldfr.networks.card import Localization, Rules
 
@@ -88,9 +89,7 @@ def _label(located: Located, position: int, work: Work, *, multi_label: bool) ->
         {scale: maps[position] for scale, maps in located.scale_maps.items()},
         size=(located.height, located.width),
         scales=settings.scales,
-        rule=BOX_RULES[settings.box_rule],
-        normalize=NORMALIZERS[settings.normalizer],
-        threshold=settings.threshold,
+        settings=settings,
         multi_label=multi_label,
     )
     return {
@@ -104,7 +103,7 @@ def _label(located: Located, position: int, work: Work, *, multi_label: bool) ->
 def _boxes(located: Located, position: int, work: Work) -> Boxes:
     """The boxes of a label that are written; only they are fitted to the picture, which may take half of the time."""
     boxes = _taken(located.labels[position].boxes, work)
-    return fitted(boxes, located.score_maps[position], located.pixels, work.localization)
+    return fit_boxes(boxes, located.score_maps[position], located.pixels, work.localization)
 
 
 def _taken(boxes: Boxes, work: Work) -> Boxes:

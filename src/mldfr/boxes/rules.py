@@ -10,7 +10,7 @@ from mldfr.boxes.instances import INSTANCES, Connectivity, Instances, Labels
 from mldfr.boxes.normalizers import Normalizer, check
 from mldfr.core.errors import SettingError
 from mldfr.core.registry import Registry
-from mldfr.core.types import BoolArray, Boxes, Float32Array, Float64Array, UInt8Array
+from mldfr.core.types import BoolArray, Boxes, Float32Array, UInt8Array
 
 JOINED = "joined"
 """The way to find instances that every box rule can be combined with."""
@@ -157,24 +157,3 @@ def _extents(labels: Labels, count: int) -> npt.NDArray[np.int64]:
     for side, last in enumerate((x1, y + 1), start=2):
         np.maximum.at(extents[:, side], which, last)
     return extents[1:]
-
-
-def iou(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating], *, edge: float = 0) -> Float64Array:
-    """Intersection over union of boxes (..., 4), broadcast; 0 where one is NaN or empty.
-
-    Args:
-        one: Boxes `xyxy`.
-        other: Boxes `xyxy`.
-        edge: What is added to every width and height: 0 for half-open boxes, 1 where the last pixel is named, as VOC,
-            wsolevaluation and the paper's published code have it.
-    """
-    lower, upper = np.maximum(one[..., :2], other[..., :2]), np.minimum(one[..., 2:], other[..., 2:])
-    common = _area(upper - lower + edge)
-    union = _area(one[..., 2:] - one[..., :2] + edge) + _area(other[..., 2:] - other[..., :2] + edge) - common
-    shares: Float64Array = np.divide(common, union, out=np.zeros(common.shape), where=union > 0)
-    return np.nan_to_num(shares)
-
-
-def _area(sides: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    area: npt.NDArray[np.floating] = np.prod(np.clip(sides, 0, None), axis=-1)
-    return area

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import isnan
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mldfr.boxes.drawing import BoxSettings, draw_boxes
 from mldfr.boxes.normalizers import NORMALIZERS, check
-from mldfr.boxes.rules import BOX_RULES
 from mldfr.core.types import BoolArray, Boxes, Float32Array, Float64Array, Sample
 from mldfr.evaluation.evidence import Evidence, Ranking, ScoreMap
 from mldfr.evaluation.metrics.pixels import pixel_iou, read_mask, score_histograms
@@ -37,9 +36,18 @@ class Rules:
     threshold: float
     multi_label: bool
 
+    def settings(self, protocol: Protocol) -> BoxSettings | None:
+        """How boxes are drawn under a protocol; None where it looks at every threshold."""
+        boxes = protocol.multi_label_boxes if self.multi_label else protocol.boxes
+        if boxes is None:
+            return None
+        normalizer = boxes.normalizer if protocol.own_normalizer else self.normalizer or boxes.normalizer
+        return boxes.model_copy(update={"normalizer": normalizer, "threshold": self.threshold})
+
     def normalize(self, score_map: Float32Array, protocol: Protocol) -> Float32Array:
         """Bring a map into [0, 1]."""
-        name = protocol.normalizer if protocol.own_normalizer else self.normalizer or protocol.normalizer
+        settings = self.settings(protocol)
+        name = self.normalizer if settings is None else settings.normalizer
         if name is None:
             return np.clip(check(score_map), 0, 1)  # a resize may leave the range by a rounding error
         return NORMALIZERS[name](score_map)
@@ -117,13 +125,14 @@ def judge(sample: Sample, evidence: Evidence, rules: Rules) -> Record:
     sweeps: dict[int, BoolArray] = {}
     pixels, overlap = None, None
     for protocol in (PROTOCOLS[name] for name in rules.protocols):
-        if protocol.sweeps:
+        settings = rules.settings(protocol)
+        if settings is None:
             sweeps = dict(_sweeps(sample, evidence, protocol, rules))
             pixels, overlap = _pixels(sample, evidence, protocol, rules)
         else:
             wanted = evidence.maps if protocol.detection else sample.labels  # those of the predicted classes too
             boxes[protocol.name] = {
-                k: _draw(evidence.maps[k], evidence, protocol, rules) for k in wanted if k in evidence.maps
+                k: _draw(evidence.maps[k], evidence, settings) for k in wanted if k in evidence.maps
             }
     constant = tuple(k for k, score_map in evidence.maps.items() if score_map.constant)
     size = evidence.height, evidence.width
@@ -136,12 +145,10 @@ def annotated(sample: Sample, label: int) -> Float64Array:
     return np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
 
 
-def _draw(score_map: ScoreMap, evidence: Evidence, protocol: Protocol, rules: Rules) -> Boxes:
+def _draw(score_map: ScoreMap, evidence: Evidence, settings: BoxSettings) -> Boxes:
     if score_map.constant:
         return NO_BOXES
-    rule = protocol.multi_label_rule if rules.multi_label else protocol.box_rule
-    normalize = partial(rules.normalize, protocol=protocol)
-    return BOX_RULES[rule](score_map.at(evidence.height, evidence.width), normalize, rules.threshold)
+    return draw_boxes(score_map.at(evidence.height, evidence.width), None, settings)
 
 
 def _sweeps(sample: Sample, evidence: Evidence, protocol: Protocol, rules: Rules) -> Iterable[tuple[int, BoolArray]]:

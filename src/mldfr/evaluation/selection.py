@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mldfr.boxes.drawing import BoxSettings, draw_boxes
+from mldfr.boxes.iou import HIT, iou
 from mldfr.boxes.normalizers import NORMALIZERS
-from mldfr.boxes.rules import BOX_RULES, iou
 from mldfr.core.errors import InputError
 from mldfr.core.parallel import spread
 from mldfr.core.registry import Registry
@@ -26,7 +27,6 @@ from mldfr.networks.backbones import MIN_INPUT_SIZE
 from mldfr.networks.network import LocalizationNetwork
 
 PREFERRED_THRESHOLD = 0.2
-HIT = 0.5
 VIEW = 0.8
 """Share of each side that a view has."""
 
@@ -217,14 +217,14 @@ def _boxes(network: LocalizationNetwork, image: Tensor, labels: Sequence[int], r
     """The largest region's box under every rule for every class (k, P, M, T, 4), in pixels; NaN for none."""
     scales = sorted({scale for pyramid in rules.pyramids for scale in pyramid})
     maps = scale_maps(network, image, scales=scales, classes=labels)
-    box_rule = BOX_RULES[network.card.localization.box_rule]
+    box_rule = network.card.localization.box_rule
     shape = (len(labels), len(rules.pyramids), len(rules.normalizers), len(rules.thresholds), 4)
     found = np.full(shape, np.nan, dtype=np.float32)
     for p, pyramid in enumerate(rules.pyramids):
         summed = torch.stack([maps[scale] for scale in pyramid]).sum(dim=0).cpu().numpy()
         for k, m, t in np.ndindex(shape[0], *shape[2:4]):
-            normalize = NORMALIZERS[rules.normalizers[m]]
-            if box := box_rule(summed[k], normalize, rules.thresholds[t]).largest():
+            settings = BoxSettings(normalizer=rules.normalizers[m], threshold=rules.thresholds[t], box_rule=box_rule)
+            if box := draw_boxes(summed[k], None, settings).largest():
                 found[k, p, m, t] = box.xyxy
     return found
 

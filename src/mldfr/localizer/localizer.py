@@ -12,10 +12,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mldfr.boxes.instances import INSTANCES
+from mldfr.boxes.drawing import draw_boxes
 from mldfr.boxes.normalizers import NORMALIZERS
-from mldfr.boxes.refinement import AS_DRAWN, REFINEMENTS, refined
-from mldfr.boxes.rules import BOX_RULES
 from mldfr.core.errors import InputError, SettingError
 from mldfr.core.parallel import ahead, in_batches, spread
 from mldfr.core.types import Boxes, Float32Array, Label, Prediction, UInt8Array
@@ -273,7 +271,7 @@ def _locate(card: Card, picture: _Picture, activation: Activation, localization:
     labels = []
     for index, score_map in zip(activation.classes, score_maps, strict=True):
         probability = float(probabilities[index])
-        found = _boxes(score_map, picture.pixels, localization)
+        found = draw_boxes(score_map, picture.pixels, localization)
         boxes = Boxes(found.xyxy, found.scores * np.float32(probability), found.pixels)
         labels.append(Label(index, card.class_names[index], probability, boxes))
     height, width = picture.pixels.shape[:2]
@@ -288,30 +286,6 @@ def _locate(card: Card, picture: _Picture, activation: Activation, localization:
         scale_maps={scale: maps.cpu().numpy() for scale, maps in activation.scale_maps.items()},
         normalizer=localization.normalizer,
     )
-
-
-def _boxes(score_map: Float32Array, pixels: UInt8Array, localization: Localization) -> Boxes:
-    """The boxes of one class, scored with their mean activations."""
-    normalize = NORMALIZERS[localization.normalizer]
-    instances = INSTANCES[localization.instances]
-    rule = BOX_RULES[localization.box_rule]
-    boxes = rule.draw(score_map, normalize, localization.threshold, pixels=pixels, instances=instances)
-    return fitted(boxes, score_map, pixels, localization)
-
-
-def fitted(boxes: Boxes, score_map: Float32Array, pixels: UInt8Array, localization: Localization) -> Boxes:
-    """Boxes of one class, fitted to the picture as the settings say.
-
-    Args:
-        boxes: As they were drawn.
-        score_map: (H, W), what they were drawn from, any range.
-        pixels: (H, W, 3), the picture.
-        localization: Names the normaliser and the refinement.
-    """
-    if localization.refine == AS_DRAWN:
-        return boxes
-    activation = NORMALIZERS[localization.normalizer](score_map)
-    return refined(boxes, activation, pixels, refine=REFINEMENTS[localization.refine])
 
 
 def choose_device(name: str) -> torch.device:

@@ -7,10 +7,7 @@ from typing import Annotated, Any, Literal, TypedDict, Unpack
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from mldfr.boxes.instances import INSTANCES
-from mldfr.boxes.normalizers import NORMALIZERS
-from mldfr.boxes.refinement import AS_DRAWN, REFINEMENTS
-from mldfr.boxes.rules import BOX_RULES, JOINED, check_combination
+from mldfr.boxes.drawing import BoxSettings
 from mldfr.core.errors import SettingError
 from mldfr.core.registry import Registry
 from mldfr.core.text import plain
@@ -37,10 +34,6 @@ def check_name(name: str | None, info: ValidationInfo) -> str | None:
         "backbone": BACKBONES,
         "recalibration": POOLING,
         "convolution": CONVOLUTION,
-        "normalizer": NORMALIZERS,
-        "box_rule": BOX_RULES,
-        "instances": INSTANCES,
-        "refine": REFINEMENTS,
     }
     return name if name is None else registries[str(info.field_name)].check(name)
 
@@ -69,19 +62,20 @@ class Preprocessing(Strict):
     """Normalisation of RGB values in [0, 1]."""
 
 
-class Localization(Strict):
-    """From score maps to boxes (paper, Section III-C and IV-B)."""
+class Pyramid(Strict):
+    """At which scales pictures are looked at (paper, Section III-C and Fig. 6)."""
 
     scales: tuple[Scale, ...] = Field(default=(1.0, 1.5, 2.0), min_length=1)
     """Factors of the image pyramid; the short side is `scale * input_size`."""
-    threshold: float = Field(default=0.2, ge=0, lt=1)
-    """What an activation in [0, 1] must exceed to belong to an object: t of Eq. 9."""
-    normalizer: str = "min_max"
-    box_rule: str = "regions"
-    instances: str = JOINED
-    """Whether regions of several peaks are split."""
-    refine: str = AS_DRAWN
-    """What fits boxes to the picture."""
+
+
+class Localization(BoxSettings, Pyramid):
+    """From pictures to boxes: the pyramid, and how boxes are drawn (paper, Section III-C and IV-B)."""
+
+    @property
+    def boxes(self) -> BoxSettings:
+        """How boxes are drawn, without the pyramid."""
+        return BoxSettings.model_validate(self.model_dump(exclude={"scales"}))
 
     def changed(self, **rules: Unpack["Rules"]) -> "Localization":
         """The same with some fields replaced.
@@ -94,13 +88,6 @@ class Localization(Strict):
             return Localization.model_validate({**self.model_dump(), **given})
         except ValidationError as error:
             raise SettingError(explain(error)) from error
-
-    _known = field_validator("normalizer", "box_rule", "instances", "refine")(check_name)
-
-    @model_validator(mode="after")
-    def _together(self) -> "Localization":
-        check_combination(self.box_rule, self.instances)
-        return self
 
 
 class Rules(TypedDict, total=False):

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mldfr.boxes.rules import iou as box_iou
+from mldfr.boxes.iou import iou as box_iou
 from mldfr.core.errors import SettingError
 from mldfr.core.types import BoolArray, Float64Array, GroundTruth
 from mldfr.evaluation.metrics.ranking import AveragePrecisions
@@ -111,7 +111,7 @@ def match(detections: Detections, truths: Truths, *, edge: float = 0) -> Matches
     Args:
         detections: Of one class.
         truths: Of the same class.
-        edge: What is added to every width and height; see `mldfr.boxes.rules.iou`.
+        edge: What is added to every width and height; see `mldfr.boxes.iou.iou`.
     """
     order = np.argsort(-detections.scores, kind="stable")
     owner, other = _pairs(detections.images[order], truths.images)
@@ -270,7 +270,7 @@ class DetectionAP:
     Args:
         num_classes: K.
         inclusive: Whether an overlap equal to the IoU is a hit; see `judge`.
-        edge: What is added to every width and height; see `mldfr.boxes.rules.iou`.
+        edge: What is added to every width and height; see `mldfr.boxes.iou.iou`.
 
     Attributes:
         records: What was gathered; `mldfr.evaluation.metrics.coco.coco_average_precision` takes it too.

@@ -5,10 +5,11 @@ from typing import Literal
 
 import numpy as np
 
+from mldfr.boxes.iou import HIT
 from mldfr.core.types import Boxes, Float64Array
 from mldfr.evaluation.metrics.classification import is_among
 from mldfr.evaluation.metrics.scores import Score, class_mean_score, mean_score
-from mldfr.evaluation.protocols import HIT, IOUS, Protocol, at_iou
+from mldfr.evaluation.protocols import IOUS, Protocol, at_iou
 
 Which = Literal["largest", "first", "any"]
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mldfr.boxes.iou import HIT
 from mldfr.core.types import BoolArray, Float64Array
 from mldfr.evaluation.metrics.scores import Score, mean_score
 from mldfr.evaluation.metrics.sweep import THRESHOLDS
-from mldfr.evaluation.protocols import HIT, IOUS, at_iou
+from mldfr.evaluation.protocols import IOUS, at_iou
 
 NAMES = ("max_box_acc", "max_box_acc_v2")
 

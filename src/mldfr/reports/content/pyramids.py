@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import fsum
 
 import numpy as np
 
-from mldfr.boxes.rules import BOX_RULES
+from mldfr.boxes.drawing import draw_boxes
 from mldfr.core.types import Float32Array, Float64Array
 from mldfr.evaluation.metrics.localization import best_overlaps
 from mldfr.evaluation.metrics.scores import class_mean_score, mean_score
@@ -120,10 +119,9 @@ class Effects:
         return Effect(self.pyramids, self.protocol, np.array(self._ious), self._images, self._labels)
 
     def _iou(self, summed: Float32Array, truth: Float64Array) -> float:
-        rules, protocol = self.plan.rules, self.protocol
-        rule = protocol.multi_label_rule if rules.multi_label else protocol.box_rule
-        boxes = BOX_RULES[rule](summed, partial(rules.normalize, protocol=protocol), rules.threshold)
-        return best_overlaps(boxes, truth, protocol)["largest"]
+        settings = self.plan.rules.settings(self.protocol)
+        assert settings is not None
+        return best_overlaps(draw_boxes(summed, None, settings), truth, self.protocol)["largest"]
 
 
 def section(effect: Effect, *, of: int) -> Section:

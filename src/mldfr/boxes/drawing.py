@@ -1,0 +1,116 @@
+"""From a score map and its picture to boxes: the one way that every verb takes."""
+
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from mldfr.boxes.instances import INSTANCES
+from mldfr.boxes.normalizers import NORMALIZERS
+from mldfr.boxes.refinement import AS_DRAWN, REFINEMENTS, refined
+from mldfr.boxes.rules import BOX_RULES, JOINED, check_combination
+from mldfr.core.errors import InputError
+from mldfr.core.registry import Registry
+from mldfr.core.types import Boxes, Float32Array, UInt8Array
+
+
+class BoxSettings(BaseModel):
+    """How boxes are drawn from a score map (paper, Section III-C and Eq. 9).
+
+    Example:
+        >>> BoxSettings(threshold=0.3, refine="grabcut").looks_at_picture
+        True
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    threshold: float = Field(default=0.2, ge=0, lt=1)
+    """What an activation in [0, 1] must exceed to belong to an object: t of Eq. 9."""
+    normalizer: str = "min_max"
+    box_rule: str = "regions"
+    instances: str = JOINED
+    """Whether regions of several peaks are split."""
+    refine: str = AS_DRAWN
+    """What fits boxes to the picture."""
+
+    @property
+    def looks_at_picture(self) -> bool:
+        """Whether boxes depend on the picture, and not on the map alone."""
+        return self.instances != JOINED or self.refine != AS_DRAWN
+
+    @field_validator("normalizer", "box_rule", "instances", "refine")
+    @classmethod
+    def _known(cls, name: str, info: ValidationInfo) -> str:
+        registries: dict[str, Registry[Any]] = {
+            "normalizer": NORMALIZERS,
+            "box_rule": BOX_RULES,
+            "instances": INSTANCES,
+            "refine": REFINEMENTS,
+        }
+        return registries[str(info.field_name)].check(name)
+
+    @model_validator(mode="after")
+    def _together(self) -> "BoxSettings":
+        check_combination(self.box_rule, self.instances)
+        return self
+
+
+def draw_boxes(score_map: Float32Array, pixels: UInt8Array | None, settings: BoxSettings) -> Boxes:
+    """Boxes of one class in one picture.
+
+    Args:
+        score_map: (H, W), any range.
+        pixels: (H, W, 3), the picture; may be None where the settings do not look at it.
+        settings: How.
+
+    Returns:
+        One box for each instance, or one around everything, each scored with the mean activation of what it was drawn
+        around, the best first; then fitted to the picture where the settings say so. None for a constant map.
+
+    Raises:
+        InputError: No picture where one is needed, or one of another size.
+        ValueError: The map is none; see `mldfr.boxes.normalizers.check`.
+
+    Example:
+        >>> score_map = np.zeros((4, 6), np.float32)
+        >>> score_map[1:3, 2:5] = 1
+        >>> draw_boxes(score_map, None, BoxSettings()).xyxy.tolist()
+        [[2.0, 1.0, 5.0, 3.0]]
+    """
+    boxes = BOX_RULES[settings.box_rule].draw(
+        score_map,
+        NORMALIZERS[settings.normalizer],
+        settings.threshold,
+        pixels=_picture(pixels, score_map, needed=settings.instances != JOINED),
+        instances=INSTANCES[settings.instances],
+    )
+    return fit_boxes(boxes, score_map, pixels, settings)
+
+
+def fit_boxes(boxes: Boxes, score_map: Float32Array, pixels: UInt8Array | None, settings: BoxSettings) -> Boxes:
+    """Fit boxes to the picture as the settings say: the second half of `draw_boxes`, for those that are wanted.
+
+    Args:
+        boxes: Those of one class, as they were drawn.
+        score_map: (H, W), what they were drawn from, any range.
+        pixels: (H, W, 3), the picture.
+        settings: Names the normalizer and the refinement.
+
+    Raises:
+        InputError: No picture where one is needed, or one of another size.
+    """
+    if settings.refine == AS_DRAWN or not len(boxes):
+        return boxes
+    activation = NORMALIZERS[settings.normalizer](score_map)
+    return refined(boxes, activation, _picture(pixels, score_map, needed=True), refine=REFINEMENTS[settings.refine])
+
+
+def _picture(pixels: UInt8Array | None, score_map: Float32Array, *, needed: bool) -> UInt8Array:
+    """The picture of a map, or where it is not needed a black one that takes no memory."""
+    if not needed:
+        return np.broadcast_to(np.uint8(0), (*score_map.shape, 3))
+    if pixels is None:
+        raise InputError("these box settings look at the picture (instances or refine); none was given")
+    if pixels.shape != (*score_map.shape, 3):
+        raise InputError(f"expected a picture of the map's size, {(*score_map.shape, 3)}; got {pixels.shape}")
+    return pixels
