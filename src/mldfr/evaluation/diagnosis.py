@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from mldfr.core.types import Box, Float64Array
+from mldfr.evaluation.metrics.corloc import best_ious
 from mldfr.evaluation.protocols import Protocol
 
 Kind = Literal["right", "wrong_class", "several_merged", "part_only", "too_much", "missed"]
@@ -41,7 +42,7 @@ def diagnose(box: Box | None, truth: Float64Array, protocol: Protocol, *, class_
     if box is None:
         return "missed"
     xyxy = np.asarray(box.xyxy, dtype=np.float64)
-    if protocol.hits(protocol.overlaps(xyxy[None], truth)).any():
+    if protocol.convention.hits(best_ious(xyxy, truth, protocol.convention)):
         return "right"
     common = _area(np.concatenate([np.maximum(xyxy[:2], truth[:, :2]), np.minimum(xyxy[2:], truth[:, 2:])], axis=1))
     of_truth, of_box = common / _area(truth), common / _area(xyxy)

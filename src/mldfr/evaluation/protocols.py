@@ -3,9 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from mldfr.boxes.drawing import BoxSettings
 from mldfr.boxes.iou import HIT, IouConvention
 from mldfr.core.registry import Registry
@@ -65,10 +62,6 @@ class Protocol:
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the maps for a picture."""
         return (height, width) if self.side is None else (self.side, self.side)
-
-    def overlaps(self, boxes: npt.NDArray[np.floating], truth: npt.NDArray[np.floating]) -> Float64Array:
-        """IoU of predicted, half-open boxes (n, 4) with annotated ones (m, 4): (n, m)."""
-        return self.convention.overlaps(boxes, truth)
 
     def hits(self, overlaps: Float64Array, limit: float = HIT) -> BoolArray:
         """Which IoUs are hits."""

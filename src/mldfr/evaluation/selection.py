@@ -14,13 +14,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mldfr.boxes.drawing import BoxSettings, draw_boxes
-from mldfr.boxes.iou import HIT, iou
+from mldfr.boxes.iou import iou
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.core.errors import InputError
 from mldfr.core.parallel import spread
 from mldfr.core.registry import Registry
 from mldfr.core.types import Float32Array, Float64Array, Sample
 from mldfr.data.sizes import SizeError, size_error
+from mldfr.evaluation.metrics.corloc import best_ious
+from mldfr.evaluation.metrics.corloc import corloc as box_corloc
+from mldfr.evaluation.protocols import PAPER
 from mldfr.images import ImageError, read_image
 from mldfr.localizer.mscam import evaluating, scale_maps, scaled_features
 from mldfr.networks.backbones import MIN_INPUT_SIZE
@@ -274,14 +277,18 @@ def _window(height: int, width: int, seed: int) -> Float32Array:
 
 
 def corloc(trial: Trial) -> Float64Array:
-    """Share of the pictures whose box has an IoU over 0.5 with an annotated one of the class."""
-    hits: Float64Array = np.zeros(trial.boxes.shape[:3])
-    known = [n for n, truth in enumerate(trial.truth) if len(truth)]
-    for n in known:
-        unit = np.tile(trial.shapes[n], 2)
-        overlaps = iou(trial.boxes[:, :, :, n, None] * unit, trial.truth[n] * unit)  # (P, M, T, n)
-        hits += overlaps.max(axis=-1) > HIT
-    return hits / max(1, len(known))
+    """CorLoc as the protocol `paper` has it, of the pictures that have annotated boxes of the class."""
+    worth: Float64Array = np.zeros(trial.boxes.shape[:3])
+    ious = [
+        best_ious(trial.boxes[:, :, :, n] * unit, truth * unit, PAPER.convention)  # (P, M, T)
+        for n, (truth, unit) in enumerate(zip(trial.truth, np.tile(trial.shapes, 2), strict=True))
+        if len(truth)
+    ]
+    if ious:
+        by_rule = np.stack(ious, axis=-1)  # (P, M, T, n)
+        for rule in np.ndindex(worth.shape):
+            worth[rule] = box_corloc(by_rule[rule], PAPER.convention).share
+    return worth
 
 
 def agreement(trial: Trial) -> Float64Array:

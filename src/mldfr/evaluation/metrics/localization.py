@@ -8,6 +8,7 @@ import numpy as np
 from mldfr.boxes.iou import HIT
 from mldfr.core.types import Boxes, Float64Array
 from mldfr.evaluation.metrics.classification import is_among
+from mldfr.evaluation.metrics.corloc import best_ious, corloc
 from mldfr.evaluation.metrics.scores import Score, class_mean_score, mean_score
 from mldfr.evaluation.protocols import IOUS, Protocol, at_iou
 
@@ -28,7 +29,7 @@ def best_overlaps(boxes: Boxes, truth: Float64Array, protocol: Protocol) -> dict
     """
     if not len(boxes):
         return {"largest": 0.0, "first": 0.0, "any": 0.0}
-    best = protocol.overlaps(boxes.xyxy, truth).max(axis=1)
+    best = best_ious(boxes.xyxy, truth, protocol.convention)
     return {"largest": float(best[boxes.pixels.argmax()]), "first": float(best[0]), "any": float(best.max())}
 
 
@@ -70,14 +71,14 @@ class FixedThreshold:
 
         `max_box_acc_v2_at_threshold` is the mean CorLoc over the IoUs of MaxBoxAccV2: what Table VII most likely is.
         """
-        hits = {limit: self._hits(self.ious, limit) for limit in IOUS}
-        scores = {"corloc": self._averaged(hits[HIT])}
-        scores |= {at_iou("corloc", limit): self._averaged(hits[limit]) for limit in IOUS if limit != HIT}
+        by_class = self.protocol.averaging == "classes"
+        found = {limit: self._corloc("largest", limit=limit, by_class=by_class) for limit in IOUS}
+        hits = {limit: each.values for limit, each in found.items() if each.values is not None}
+        scores = {"corloc": found[HIT]}
+        scores |= {at_iou("corloc", limit): found[limit] for limit in IOUS if limit != HIT}
         scores["max_box_acc_v2_at_threshold"] = self._averaged(np.mean(list(hits.values()), axis=0))
-        if self.protocol.averaging == "classes":
-            scores["corloc_share_of_images"] = mean_score(hits[HIT], "cases")
-        else:
-            scores["corloc_mean_over_classes"] = class_mean_score(hits[HIT], self._labels)
+        other = "corloc_share_of_images" if by_class else "corloc_mean_over_classes"
+        scores[other] = self._corloc("largest", by_class=not by_class)
         return scores | self._voc() | ({} if multi_label else dict(self._cls_loc(hits[HIT])))
 
     def _voc(self) -> dict[str, Score]:
@@ -86,10 +87,9 @@ class FixedThreshold:
         The devkit's scripts add a pixel to the sides as `authors` does and take an IoU over 0.5 as `paper` does; the
         two differ only for boxes that overlap by almost exactly a half.
         """
-        first, any_box = (self._hits(self._overlaps[which], HIT) for which in ("first", "any"))
         return {
-            "voc_corloc": class_mean_score(first, self._labels),
-            "voc_corloc_any_box": class_mean_score(any_box, self._labels),
+            "voc_corloc": self._corloc("first", by_class=True),
+            "voc_corloc_any_box": self._corloc("any", by_class=True),
         }
 
     def _cls_loc(self, hits: Float64Array) -> Iterator[tuple[str, Score]]:
@@ -104,5 +104,6 @@ class FixedThreshold:
             return class_mean_score(values, self._labels)
         return mean_score(values, "cases")
 
-    def _hits(self, ious: Sequence[float], limit: float) -> Float64Array:
-        return self.protocol.hits(np.asarray(ious, dtype=np.float64), limit).astype(np.float64)
+    def _corloc(self, which: Which, *, by_class: bool, limit: float = HIT) -> Score:
+        labels = self._labels if by_class else None
+        return corloc(self._overlaps[which], self.protocol.convention, limit=limit, labels=labels)

@@ -8,8 +8,9 @@ import numpy as np
 
 from mldfr.boxes.drawing import draw_boxes
 from mldfr.core.types import Float32Array, Float64Array
+from mldfr.evaluation.metrics.corloc import corloc
 from mldfr.evaluation.metrics.localization import best_overlaps
-from mldfr.evaluation.metrics.scores import class_mean_score, mean_score
+from mldfr.evaluation.metrics.scores import Score
 from mldfr.evaluation.plan import Plan
 from mldfr.evaluation.protocols import Protocol
 from mldfr.evaluation.record import annotated
@@ -47,7 +48,9 @@ class Effect:
 
     def hits(self, index: int) -> Float64Array:
         """Which cases are hit (n,), 0 or 1, under a pyramid."""
-        return self.protocol.hits(self.ious[:, index]).astype(np.float64)
+        hits = self._score(index).values
+        assert hits is not None
+        return hits
 
     @property
     def classes(self) -> Sequence[int] | None:
@@ -56,8 +59,10 @@ class Effect:
 
     def corloc(self, index: int) -> float:
         """CorLoc in percent under a pyramid, averaged as the protocol has it."""
-        hits = self.hits(index)
-        return (mean_score(hits, "cases") if self.classes is None else class_mean_score(hits, self.classes)).value
+        return self._score(index).value
+
+    def _score(self, index: int) -> Score:
+        return corloc(self.ious[:, index], self.protocol.convention, labels=self.classes)
 
     def reading(self, index: int) -> Reading:
         """CorLoc under a pyramid, with its interval."""
