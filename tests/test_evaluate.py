@@ -58,6 +58,7 @@ SINGLE_LABEL = {
     "paper": FIXED | DETECTION | PSEUDO | {"corloc_mean_over_classes"},
     "authors": FIXED | {"corloc_share_of_images"},
     "wsolevaluation": SWEPT,
+    "as_used": FIXED | DETECTION | PSEUDO | {"corloc_mean_over_classes"},
 }
 NOT_SINGLE = {"cls_loc_top1_error", "cls_loc_top5_error"}
 MULTI_LABEL = {
@@ -65,6 +66,7 @@ MULTI_LABEL = {
     "paper": SINGLE_LABEL["paper"] - NOT_SINGLE,
     "authors": SINGLE_LABEL["authors"] - NOT_SINGLE,
     "wsolevaluation": SWEPT,
+    "as_used": SINGLE_LABEL["as_used"] - NOT_SINGLE,
 }
 
 PICTURES = {  # id: width, height, class, boxes; there is none of the classes 2 to 4
@@ -376,7 +378,7 @@ def test_files(whole, model, wsol):
     out = whole / "out"
     report, setting = report_of(out), strict((out / "setting.json").read_text())
     assert report["setting"] == setting
-    assert setting["protocols"] == ["paper", "authors", "wsolevaluation"]
+    assert setting["protocols"] == ["paper", "authors", "wsolevaluation", "as_used"]
     assert (setting["normalizer"], setting["threshold"], setting["scales"]) == ("min_max", 0.2, [1.0, 1.5])
     assert setting["architecture"]["backbone"] == "mobilenet_v2"
     assert len(setting["sha256"]) == 64
@@ -1036,7 +1038,7 @@ def test_reading_maps_changes_nothing(whole, wsol, tmp_path):
         (["--threshold", "0.3"], "threshold: 0.2, not 0.3"),
         (["--normalizer", "max"], "normalizer: 'min_max', not 'max'"),
         (["--scales", "1"], "scales: [1.0, 1.5], not [1.0]"),
-        (["--protocol", "paper"], "protocols: ['paper', 'authors', 'wsolevaluation'], not ['paper']"),
+        (["--protocol", "paper"], "protocols: ['paper', 'authors', 'wsolevaluation', 'as_used'], not ['paper']"),
         (["--class-agnostic"], "class_agnostic: False, not True"),
     ],
 )

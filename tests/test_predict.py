@@ -156,7 +156,7 @@ def test_json_is_plain_and_as_documented(localizer, photo):
     line = json.loads(json.dumps(localizer.locate(photo, scales=(1,)).to_json()))
     assert list(line) == ["image", "height", "width", "labels"]
     assert list(line["labels"][0]) == ["class_index", "class_name", "probability", "boxes"]
-    assert list(line["labels"][0]["boxes"][0]) == ["xyxy", "score"]
+    assert list(line["labels"][0]["boxes"][0]) == ["xyxy", "score", "pixels"]
 
 
 def test_reading_ahead_keeps_the_order_and_its_distance():

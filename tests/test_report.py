@@ -234,8 +234,8 @@ def test_intervals_lie_where_their_numbers_are(page, measured):
     at = {float(words(mark).removesuffix(" %")): placed(mark)["left"] for mark in marks}
     assert list(at.values()) == sorted(at.values())
     rows = {words(row.find(".//span")): row for row in chart.findall("ul/li")[:-1]}
-    assert list(rows) == ["Protocol paper", "Protocol authors", "Protocol wsolevaluation"]
-    for metric in ("paper.corloc", "authors.corloc", "wsolevaluation.max_box_acc"):
+    assert list(rows) == ["Protocol paper", "Protocol authors", "Protocol wsolevaluation", "Protocol as_used"]
+    for metric in ("paper.corloc", "authors.corloc", "wsolevaluation.max_box_acc", "as_used.corloc"):
         group, _, name = metric.partition(".")
         row = rows[f"Protocol {group}"]
         value = measured["metrics"][group][name]
@@ -263,7 +263,7 @@ def test_axes_end_at_all_and_at_nothing():
 
 def test_kinds_of_error_are_counted(page, measured):
     rows = page.card("Every case has one answer, in %").findall("div[@class='row']")
-    assert [words(row.find("p")) for row in rows] == ["Protocol paper", "Protocol authors"]
+    assert [words(row.find("p")) for row in rows] == ["Protocol paper", "Protocol authors", "Protocol as_used"]
     for row, kinds in zip(rows, measured["kinds"].values(), strict=True):
         shares = {kind: 100 * kinds.count(kind) / len(kinds) for kind in KINDS}
         assert [words(each) for each in row.iter("li")] == [f"{KIND_NAMES[k]} {v:.1f}" for k, v in shares.items()]
@@ -823,7 +823,7 @@ def test_the_paper_stands_beside_its_own_metrics(measured, tmp_path):
         assert placed(card.find(".//span[@class='mark']")) == {"left": value}
     assert page.headline("MaxBoxAccV2").find(".//span[@class='mark']") is None
     rows = page.card("What is called MaxBoxAccV2").findall("ul/li")[:-1]
-    assert ["66.83 the paper's VGG16-mLDFR" in words(row) for row in rows] == [False, True, False]
+    assert ["66.83 the paper's VGG16-mLDFR" in words(row) for row in rows] == [False, True, False, False]
     table = page.table("Beside the paper, CUB-200-2011")
     fixed = "MaxBoxAccV2 at the fixed threshold protocol authors"
     assert table["The paper: VGG16-mLDFR"][fixed] == "66.83"

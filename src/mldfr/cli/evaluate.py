@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mldfr.cli.entry import says_how_far
-from mldfr.cli.options import OF_MODEL, scale_factors
+from mldfr.cli.options import OF_MODEL, BoxRule, Instances, Refine, scale_factors
 from mldfr.core.errors import SettingError
 
 if TYPE_CHECKING:
@@ -36,12 +36,15 @@ def evaluate(
         str | None, typer.Option(help="Pyramid of a model, such as 1,1.5,2.", show_default=OF_MODEL)
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Of the protocols paper and authors.", show_default=OF_MODEL)
+        float | None, typer.Option(help="Of the protocols paper, authors and as_used.", show_default=OF_MODEL)
     ] = None,
     normalizer: Annotated[
         str | None,
         typer.Option(help="See `mldfr list normalizers`; the protocol authors has its own.", show_default=OF_MODEL),
     ] = None,
+    box_rule: BoxRule = None,
+    instances: Instances = None,
+    refine: Refine = None,
     class_agnostic: Annotated[
         bool, typer.Option("--class-agnostic", help="The most probable class stands for every object.")
     ] = False,
@@ -71,11 +74,14 @@ def evaluate(
 
     names = PROTOCOLS.names() if protocol == "all" else tuple(map(PROTOCOLS.check, protocol.split(",")))
     factors = None if scales is None else tuple(scale_factors(scales))
-    Localization().changed(scales=factors, threshold=threshold, normalizer=normalizer)
+    boxes = {"box_rule": box_rule, "instances": instances, "refine": refine}
+    Localization().changed(scales=factors, threshold=threshold, normalizer=normalizer, **boxes)
+    if any(boxes.values()) and "as_used" not in names:
+        raise SettingError("--box-rule, --instances and --refine are of the protocol as_used; name it too")
     from mldfr.evaluation.plan import Request, plan_maps, plan_model
     from mldfr.evaluation.run import Journal
 
-    request = Request(data, split, images, names, factors, normalizer, threshold, class_agnostic)
+    request = Request(data, split, images, names, factors, normalizer, threshold, class_agnostic, **boxes)
     if score_maps is not None:
         plan = plan_maps(request, score_maps)
     else:
@@ -162,6 +168,8 @@ def _print_table(content: dict[str, Any]) -> None:
 
     setting = content["setting"]
     rules = [f"{key} {setting[key]}" for key in ("scales", "normalizer", "threshold") if setting.get(key) is not None]
+    used = setting.get("as_used", {})
+    rules += [f"{key.replace('_', ' ')} {used[key]}" for key in ("box_rule", "instances", "refine") if key in used]
     what = f"{setting.get('model') or setting['score_maps']} on {setting['data']} {setting['split']}"
     table = Table("protocol", "metric", box=None, pad_edge=False)
     table.add_column("%", justify="right")

@@ -111,7 +111,10 @@ class Label:
             "class_index": self.class_index,
             "class_name": self.class_name,
             "probability": self.probability,
-            "boxes": [{"xyxy": list(box.xyxy), "score": box.score} for box in self.boxes],
+            "boxes": [
+                {"xyxy": list(box.xyxy), "score": box.score, "pixels": pixels}
+                for box, pixels in zip(self.boxes, self.boxes.pixels.tolist(), strict=True)
+            ],
         }
 
 

@@ -86,12 +86,19 @@ class Evidence:
         height, width: Of the picture.
         ranking: What is in it.
         maps: Score map by class: of the picture's labels and of the classes predicted.
+        pixels: (H, W, 3), the picture, where boxes are drawn that depend on it.
     """
 
     height: int
     width: int
     ranking: Ranking
     maps: Mapping[int, ScoreMap]
+    pixels: UInt8Array | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.height, self.width
 
 
 def rank(logits: Tensor, *, multi_label: bool) -> Ranking:
@@ -113,6 +120,7 @@ def observe(
     scales: Sequence[float],
     class_agnostic: bool = False,
     batch_size: int = 1,
+    keep_pixels: bool = False,
 ) -> Iterator[tuple[Sample, Evidence | ImageError]]:
     """Run a network over pictures, which are read in the background.
 
@@ -122,6 +130,7 @@ def observe(
         scales: The image pyramid.
         class_agnostic: Whether to take the map of the most probable class for that of class 0, whatever the labels.
         batch_size: Pictures to look at together.
+        keep_pixels: Whether each picture goes with what is known of it.
 
     Raises:
         DataError: A map that is not finite.
@@ -132,7 +141,7 @@ def observe(
         return [
             (sample, pixels)
             if isinstance(pixels, ImageError)
-            else (sample, _evidence(network, sample, pixels, next(found), class_agnostic))
+            else (sample, _evidence(network, sample, pixels, next(found), class_agnostic, keep_pixels))
             for sample, pixels in batch
         ]
 
@@ -164,7 +173,12 @@ def _activate(
 
 
 def _evidence(
-    network: LocalizationNetwork, sample: Sample, pixels: UInt8Array, activation: Activation, class_agnostic: bool
+    network: LocalizationNetwork,
+    sample: Sample,
+    pixels: UInt8Array,
+    activation: Activation,
+    class_agnostic: bool,
+    keep_pixels: bool,
 ) -> Evidence:
     ranking = rank(activation.logits, multi_label=network.card.multi_label)
     try:
@@ -175,7 +189,7 @@ def _evidence(
     if class_agnostic:
         ranking, by_class = UNRANKED, {0: by_class[ranking.top[0]]}
     height, width = pixels.shape[:2]
-    return Evidence(height, width, ranking, by_class)
+    return Evidence(height, width, ranking, by_class, pixels if keep_pixels else None)
 
 
 def _read(sample: Sample) -> tuple[Sample, UInt8Array | ImageError]:

@@ -7,17 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mldfr.boxes.drawing import BoxSettings
 from mldfr.core.types import Sample
 from mldfr.core.versions import installed_versions
 from mldfr.data import DataError, DataSet, open_data
 from mldfr.data.class_names import ClassMatch, match_classes, told_apart
-from mldfr.evaluation.protocols import PROTOCOLS
+from mldfr.evaluation.protocols import AS_USED, PROTOCOLS
 from mldfr.evaluation.record import Rules
 from mldfr.evaluation.run import Sources, check_truth, without_classes
 from mldfr.evaluation.store import MapStore
 from mldfr.images.junk import without_junk
 from mldfr.localizer.localizer import load
 from mldfr.localizer.mscam import short_side
+from mldfr.networks.card import Localization
 from mldfr.networks.weights import fingerprint
 
 VERSIONED = ("mldfr", "torch", "torchvision", "timm", "numpy", "numba", "opencv-python-headless", "faster-coco-eval")
@@ -38,6 +40,7 @@ class Request:
         protocols: Names.
         scales, normalizer, threshold: Of the localization.
         class_agnostic: Whether the most probable class stands for every object.
+        box_rule, instances, refine: Of the protocol `as_used`.
     """
 
     data: str
@@ -48,6 +51,15 @@ class Request:
     normalizer: str | None = None
     threshold: float | None = None
     class_agnostic: bool = False
+    box_rule: str | None = None
+    instances: str | None = None
+    refine: str | None = None
+
+    @property
+    def box_settings(self) -> dict[str, Any]:
+        """What is asked for of `BoxSettings`."""
+        told = {name: getattr(self, name) for name in BoxSettings.model_fields}
+        return {name: value for name, value in told.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -95,9 +107,7 @@ def plan_model(
     data = open_data(request.data, images=request.images)
     data.choose_split(request.split, USUAL)
     localizer = load(model, device=device)
-    localization = localizer.card.localization.changed(
-        scales=request.scales, normalizer=request.normalizer, threshold=request.threshold
-    )
+    localization = localizer.card.localization.changed(scales=request.scales, **request.box_settings)
     for scale in localization.scales:
         short_side(localizer.card.preprocessing, scale)
     facts = {
@@ -111,14 +121,15 @@ def plan_model(
     multi_label = data.multi_label and not request.class_agnostic
     if multi_label and not localizer.card.multi_label:
         raise DataError(f"{request.data}: pictures have several labels, and the model is for one; try --class-agnostic")
-    rules = Rules(request.protocols, localization.normalizer, localization.threshold, multi_label)
+    used = localization.boxes
+    rules = Rules(request.protocols, used.normalizer, used.threshold, multi_label, used)
     sources = Sources(localizer.fused(), localization.scales, None, request.class_agnostic, batch_size)
     plan = _plan(request, data, localizer.card.class_names, sources, rules, facts)
     if save_maps is None:
         return plan
     about = {**facts, **{key: plan.setting[key] for key in ("data", "split", "annotations", "versions")}}
     about["classes"] = list(localizer.card.class_names)
-    store = MapStore.create(save_maps, about, {"normalizer": rules.normalizer, "threshold": rules.threshold})
+    store = MapStore.create(save_maps, about, used.model_dump())
     return replace(plan, sources=replace(sources, store=store))
 
 
@@ -144,6 +155,7 @@ def plan_maps(request: Request, folder: Path) -> Plan:
         request.normalizer or judged["normalizer"],
         judged["threshold"] if request.threshold is None else request.threshold,
         data.multi_label and not request.class_agnostic,
+        Localization().changed(**{**judged, **request.box_settings}).boxes,
     )
     facts = {key: about.get(key) for key in ("model", "sha256", "architecture", "preprocessing", "scales")}
     facts |= {"score_maps": str(folder), "class_agnostic": request.class_agnostic}
@@ -187,12 +199,17 @@ def _plan(
         "normalizer": rules.normalizer,
         "threshold": rules.threshold,
         "multi_label": rules.multi_label,
+        **({"as_used": used.model_dump()} if (used := _used(rules)) else {}),
         **({"class_match": match.note} if match.note else {}),
         **facts,
         "versions": installed_versions(VERSIONED),
     }
     notes = tuple(filter(None, (note, match.note)))
     return Plan(samples, told_apart(classes), sources, rules, setting, tuple(problems), names, notes)
+
+
+def _used(rules: Rules) -> BoxSettings | None:
+    return rules.settings(AS_USED) if AS_USED.name in rules.protocols else None
 
 
 def _annotations(samples: Sequence[Sample], names: Mapping[int, str]) -> str:

@@ -1,4 +1,4 @@
-"""The published sets of rules, by name: on the same maps they differ by several points."""
+"""The sets of rules by name, the published ones and that of the model in use: they differ by several points."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,6 +17,7 @@ PROTOCOLS: Registry["Protocol"] = Registry(
         "paper": "mldfr.evaluation.protocols:PAPER",
         "authors": "mldfr.evaluation.protocols:AUTHORS",
         "wsolevaluation": "mldfr.evaluation.protocols:WSOLEVALUATION",
+        "as_used": "mldfr.evaluation.protocols:AS_USED",
     },
 )
 
@@ -33,10 +34,11 @@ class Protocol:
     Attributes:
         name: As it is called.
         boxes: How its boxes are drawn, at whatever threshold; the normalizer is that of maps that come without one.
-            None where the contours of the 8-bit map are compared at every threshold.
+            None where that is not the protocol's to say.
         multi_label_boxes: The same for sets in whose pictures there may be several classes.
         convention: How boxes are compared. The published code adds `edge` to annotated boxes that end behind their last
             pixel too, those of CUB; so do we, whatever the set.
+        sweeps: Whether it compares the contours of the 8-bit map at every threshold, and not boxes at a fixed one.
         side: Height and width to which maps and annotated boxes are brought, the boxes truncated to whole pixels; None
             for those of the picture.
         own_normalizer: Whether it is a part of the box rule, whatever else is asked for.
@@ -49,15 +51,11 @@ class Protocol:
     boxes: BoxSettings | None
     multi_label_boxes: BoxSettings | None
     convention: IouConvention = field(default_factory=IouConvention)
+    sweeps: bool = False
     side: int | None = None
     own_normalizer: bool = False
     detection: bool = False
     averaging: Literal["images", "classes"] = "images"
-
-    @property
-    def sweeps(self) -> bool:
-        """Whether it looks at every threshold, and not at a fixed one."""
-        return self.boxes is None
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the maps for a picture."""
@@ -87,5 +85,9 @@ WSOLEVALUATION = Protocol(
     boxes=None,
     multi_label_boxes=None,
     convention=IouConvention(edge=1, inclusive=True),
+    sweeps=True,
     side=224,
 )
+AS_USED = Protocol(name="as_used", boxes=None, multi_label_boxes=None, detection=True)
+"""Boxes as `locate` draws them: by the settings of the model's card, or those that are asked for; compared as the
+protocol `paper` does."""

@@ -29,18 +29,30 @@ class Rules:
         normalizer: The name of one; None leaves it to the protocols. The published code has its own in any case.
         threshold: For the protocols with a fixed one, and for the IoU with masks.
         multi_label: Whether pictures may have several classes.
+        used: How boxes are drawn under the protocol `as_used`; None to draw them as a card does that says no more than
+            normalizer and threshold.
     """
 
     protocols: tuple[str, ...]
     normalizer: str | None
     threshold: float
     multi_label: bool
+    used: BoxSettings | None = None
+
+    @property
+    def look_at_picture(self) -> bool:
+        """Whether a protocol draws boxes that depend on the picture, and not on maps alone."""
+        drawn = [self.settings(PROTOCOLS[name]) for name in self.protocols]
+        return any(settings is not None and settings.looks_at_picture for settings in drawn)
 
     def settings(self, protocol: Protocol) -> BoxSettings | None:
         """How boxes are drawn under a protocol; None where it looks at every threshold."""
+        if protocol.sweeps:
+            return None
         boxes = protocol.multi_label_boxes if self.multi_label else protocol.boxes
         if boxes is None:
-            return None
+            usual = BoxSettings(threshold=self.threshold)
+            return self.used or usual.model_copy(update={"normalizer": self.normalizer or usual.normalizer})
         normalizer = boxes.normalizer if protocol.own_normalizer else self.normalizer or boxes.normalizer
         return boxes.model_copy(update={"normalizer": normalizer, "threshold": self.threshold})
 
@@ -122,6 +134,7 @@ def judge(sample: Sample, evidence: Evidence, rules: Rules) -> Record:
         DataError: A mask that cannot be read.
     """
     boxes: dict[str, dict[int, Boxes]] = {}
+    drawn: dict[tuple[BoxSettings, int], Boxes] = {}  # protocols may draw alike
     sweeps: dict[int, BoolArray] = {}
     pixels, overlap = None, None
     for protocol in (PROTOCOLS[name] for name in rules.protocols):
@@ -131,9 +144,11 @@ def judge(sample: Sample, evidence: Evidence, rules: Rules) -> Record:
             pixels, overlap = _pixels(sample, evidence, protocol, rules)
         else:
             wanted = evidence.maps if protocol.detection else sample.labels  # those of the predicted classes too
-            boxes[protocol.name] = {
-                k: _draw(evidence.maps[k], evidence, settings) for k in wanted if k in evidence.maps
-            }
+            found = [k for k in wanted if k in evidence.maps]
+            for k in found:
+                if (settings, k) not in drawn:
+                    drawn[settings, k] = _draw(evidence.maps[k], evidence, settings)
+            boxes[protocol.name] = {k: drawn[settings, k] for k in found}
     constant = tuple(k for k, score_map in evidence.maps.items() if score_map.constant)
     size = evidence.height, evidence.width
     return Record(sample.id, *size, evidence.ranking, constant, boxes, sweeps, pixels, overlap)
@@ -148,7 +163,7 @@ def annotated(sample: Sample, label: int) -> Float64Array:
 def _draw(score_map: ScoreMap, evidence: Evidence, settings: BoxSettings) -> Boxes:
     if score_map.constant:
         return NO_BOXES
-    return draw_boxes(score_map.at(evidence.height, evidence.width), None, settings)
+    return draw_boxes(score_map.at(evidence.height, evidence.width), evidence.pixels, settings)
 
 
 def _sweeps(sample: Sample, evidence: Evidence, protocol: Protocol, rules: Rules) -> Iterable[tuple[int, BoolArray]]:

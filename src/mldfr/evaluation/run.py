@@ -10,18 +10,21 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
 from mldfr.core.errors import DataError
 from mldfr.core.files import writing
 from mldfr.core.json_files import append_line, differences, id_of, parse, read_json, write_json
 from mldfr.core.parallel import ahead
 from mldfr.core.text import plain
 from mldfr.core.types import Sample
-from mldfr.data.sizes import SizeError, size_error
+from mldfr.data.sizes import SizeError, is_resize, size_error
 from mldfr.evaluation.evidence import Evidence, observe
 from mldfr.evaluation.record import Record, Rules, judge
 from mldfr.evaluation.store import MapStore
 from mldfr.evaluation.summary import Summary
-from mldfr.images import ImageError
+from mldfr.images import ImageError, read_image
 from mldfr.networks.network import LocalizationNetwork
 
 SETTING, JOURNAL = "setting.json", "images.jsonl"
@@ -144,7 +147,7 @@ def evaluate(
     """
     pending = [sample for sample in samples if sample not in journal]
     with ThreadPoolExecutor(JUDGES) as judges:
-        made = ahead(judges, partial(_judge, sources.store, rules), _evidence(pending, sources), 2 * JUDGES)
+        made = ahead(judges, partial(_judge, sources.store, rules), _evidence(pending, sources, rules), 2 * JUDGES)
         for sample in samples:
             if sample in journal:
                 yield sample, journal.read(sample)
@@ -155,7 +158,9 @@ def evaluate(
             yield sample, record
 
 
-def _evidence(pending: Sequence[Sample], sources: Sources) -> Iterator[tuple[Sample, Evidence | ImageError | None]]:
+def _evidence(
+    pending: Sequence[Sample], sources: Sources, rules: Rules
+) -> Iterator[tuple[Sample, Evidence | ImageError | None]]:
     """What the network says of those that are not in the store; None for those that are."""
     store, network = sources.store, sources.network
     stored = {sample.id for sample in pending if store is not None and sample in store}
@@ -172,6 +177,7 @@ def _evidence(pending: Sequence[Sample], sources: Sources) -> Iterator[tuple[Sam
             scales=sources.scales,
             class_agnostic=sources.class_agnostic,
             batch_size=sources.batch_size,
+            keep_pixels=rules.look_at_picture,
         )
     )
     for sample in pending:
@@ -192,11 +198,29 @@ def _judge(
         assert store is not None
         try:
             evidence = store.read(sample)
+            if rules.look_at_picture and not size_error(sample, evidence.size):
+                evidence = _with_pixels(sample, evidence)
         except ImageError as error:
             return error
     if isinstance(evidence, ImageError):
         return evidence
-    return size_error(sample, (evidence.height, evidence.width)) or judge(sample, evidence, rules)
+    return size_error(sample, evidence.size) or judge(sample, evidence, rules)
+
+
+def _with_pixels(sample: Sample, evidence: Evidence) -> Evidence:
+    """What is known of a picture of which the maps are stored, and the picture at their size.
+
+    Raises:
+        ImageError: It cannot be read, or is of another shape.
+    """
+    pixels = read_image(sample.path)
+    size = pixels.shape[0], pixels.shape[1]
+    if size != evidence.size:
+        if not is_resize(evidence.size, size):
+            expected = f"{evidence.width}x{evidence.height}"
+            raise ImageError(str(sample.path), f"{size[1]}x{size[0]} pixels; its maps are of a picture of {expected}")
+        pixels = cv2.resize(pixels, evidence.size[::-1], interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return replace(evidence, pixels=pixels)
 
 
 def report(

@@ -53,15 +53,15 @@ class Summary:
         protocols = [PROTOCOLS[name] for name in rules.protocols]
         self._fixed = {each.name: FixedThreshold(each) for each in protocols if not each.sweeps}
         self._sweeping = next((each.name for each in protocols if each.sweeps), None)
-        self._detecting = next((each.name for each in protocols if each.detection), None)
+        detecting = [each.name for each in protocols if each.detection]
         self._diagnoses = {name: Diagnosis() for name in self._fixed}
         self._errors = ClassificationErrors()
         self._ranking = RankingAP(len(classes))
         self._swept = MaxBoxAcc()
         self._pixels = PixelMetrics(rules.threshold)
         self._mask_ious: list[float] = []
-        self._detection = DetectionAP(len(classes))
-        self._pseudo = DetectionRecords(len(classes))
+        self._detection = {name: DetectionAP(len(classes)) for name in detecting}
+        self._pseudo = {name: DetectionRecords(len(classes)) for name in detecting}
         self._breakdown = Breakdown()
         self._scores: dict[str, dict[str, Score]] | None = None
 
@@ -79,8 +79,8 @@ class Summary:
         for label in sample.labels:
             if len(truth := annotated(sample, label)):
                 self._case(sample, record, label, truth)
-        if self._detecting is not None:
-            self._detect(sample, record, record.boxes[self._detecting])
+        for name in self._detection:
+            self._detect(sample, record, name)
         overlap = float("nan") if record.mask_iou is None else record.mask_iou
         self._mask_ious.append(overlap)
         if record.pixels is not None and self._sweeping is not None:
@@ -99,14 +99,16 @@ class Summary:
             found[CLASSIFICATION] = self._classification()
         for name, fixed in self._fixed.items():
             found[name] = fixed.compute(multi_label=self.rules.multi_label) if self.cases else {}
-        if self._detecting is not None and self.counts["objects"]:
-            found[self._detecting] |= dict(self._detections())
+        if self.counts["objects"]:
+            for name in self._detection:
+                found[name] |= dict(self._detections(name))
         if self._sweeping is not None:
             found[self._sweeping] = self._swept.compute() if self.cases else {}
             if self.counts["images_with_masked_object"]:
                 found[self._sweeping]["px_ap"] = Score(self._pixels.compute().px_ap, len(self._pixels), "images")
                 found[PIXELS] = self._masks()
-        return {name: scores for name, scores in found.items() if scores}
+        order = (CLASSIFICATION, *self.rules.protocols, PIXELS)
+        return {name: found[name] for name in order if found.get(name)}
 
     def details(self) -> dict[str, Any]:
         """What explains the numbers: best thresholds, shares of the kinds of error, parts of the set."""
@@ -141,10 +143,10 @@ class Summary:
         return {name: fixed.ious for name, fixed in self._fixed.items()}
 
     def precision_recall(self) -> PrecisionRecall | None:
-        """Of the detections of all classes at IoU 0.5."""
-        if self._detecting is None or not self.counts["ranked"] or not self.counts["objects"]:
+        """Of the detections of all classes at IoU 0.5, under the first protocol that measures them."""
+        if not self._detection or not self.counts["ranked"] or not self.counts["objects"]:
             return None
-        return self._detection.curve(iou=0.5)
+        return next(iter(self._detection.values())).curve(iou=0.5)
 
     def _count(self, sample: Sample, record: Record) -> None:
         self.counts["images"] += 1
@@ -184,27 +186,27 @@ class Summary:
             nothing = np.zeros((2, len(IOUS), len(THRESHOLDS)), dtype=np.bool_)
             self._swept.update(record.sweeps.get(label, nothing))
 
-    def _detect(self, sample: Sample, record: Record, boxes: Mapping[int, Boxes]) -> None:
+    def _detect(self, sample: Sample, record: Record, name: str) -> None:
         """The boxes of all regions: of the classes predicted, and as pseudo boxes of those that are given."""
-        ranking = record.ranking
+        ranking, boxes = record.ranking, record.boxes[name]
         if ranking.top:
             factors = {k: ranking.probabilities[k] for k in ranking.predicted}
-            self._detection.update(*_detections(boxes, factors), sample.objects)
-        self._pseudo.update(*_detections(boxes, dict.fromkeys(sample.labels, 1.0)), sample.objects)
+            self._detection[name].update(*_detections(boxes, factors), sample.objects)
+        self._pseudo[name].update(*_detections(boxes, dict.fromkeys(sample.labels, 1.0)), sample.objects)
 
     def _classification(self) -> dict[str, Score]:
         if not self.rules.multi_label:
             return self._errors.compute()
         return {"cls_map": _mean(self._ranking.compute())}
 
-    def _detections(self) -> Iterator[tuple[str, Score]]:
+    def _detections(self, name: str) -> Iterator[tuple[str, Score]]:
         if self.counts["ranked"]:
             for points in POINTS:
                 for limit in DETECTION_IOUS:
-                    result = self._detection.compute(limit, points=points)
+                    result = self._detection[name].compute(limit, points=points)
                     yield at_iou(f"voc_map_{points}_point", limit), _mean(result)
-            yield from self._coco("", self._detection.records)
-        yield from self._coco("pseudo_", self._pseudo)
+            yield from self._coco("", self._detection[name].records)
+        yield from self._coco("pseudo_", self._pseudo[name])
 
     def _coco(self, prefix: str, records: DetectionRecords) -> Iterator[tuple[str, Score]]:
         for name, value in coco_average_precision(records).items():

@@ -11,6 +11,7 @@ from mldfr.reports.page.charts import Intervals, Mark, Reading
 
 HEADLINES: Mapping[str, str] = {
     "paper.corloc": "The largest region's box has an IoU over 0.5. Protocol paper",
+    "as_used.corloc": "The largest region's box as the model draws it in use has an IoU over 0.5. Protocol as_used",
     "paper.voc_corloc": "Mean over the classes of the share whose highest-scoring box hits. Protocol paper",
     "authors.corloc": "The box as the published code draws it; mean over the classes. Protocol authors",
     "wsolevaluation.max_box_acc_v2": "Mean over IoU 0.3, 0.5, 0.7, each at its best threshold. Protocol wsolevaluation",
@@ -23,9 +24,14 @@ HEADLINES: Mapping[str, str] = {
 }
 """In the order in which they are shown."""
 MOST_HEADLINES = 5
-COMPARED = ("paper.corloc", "authors.corloc", "wsolevaluation.max_box_acc")
+COMPARED = ("paper.corloc", "authors.corloc", "wsolevaluation.max_box_acc", "as_used.corloc")
 """What goes by the name of CorLoc under each protocol."""
-COMPARED_V2 = ("paper.max_box_acc_v2_at_threshold", V2, "wsolevaluation.max_box_acc_v2")
+COMPARED_V2 = (
+    "paper.max_box_acc_v2_at_threshold",
+    V2,
+    "wsolevaluation.max_box_acc_v2",
+    "as_used.max_box_acc_v2_at_threshold",
+)
 """What goes by the name of MaxBoxAccV2."""
 
 
@@ -93,13 +99,16 @@ class Numbers:
 
     def headlines(self) -> Headlines:
         """The most important numbers, large."""
-        return Headlines([self.reading(each, HEADLINES[each]) for each in self._most_important()])
+        names = {"as_used.corloc": "CorLoc as used"}
+        return Headlines([self.reading(each, HEADLINES[each], name=names.get(each)) for each in self._most_important()])
 
     def _most_important(self) -> list[str]:
         """The most important metrics that there are, each kind of CorLoc but once."""
         known = [metric for metric in HEADLINES if self.stored.value(metric) is not None]
         if not self.stored.setting.multi_label and "paper.voc_corloc" in known:
             known.remove("paper.voc_corloc")
+        if "paper.corloc" in known and self.stored.value("as_used.corloc") == self.stored.value("paper.corloc"):
+            known = [metric for metric in known if metric != "as_used.corloc"]
         if {"paper.corloc", "authors.corloc"} <= set(known):
             known.remove("authors.corloc")
         return known[:MOST_HEADLINES]

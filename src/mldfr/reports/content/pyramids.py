@@ -7,7 +7,7 @@ from math import fsum
 import numpy as np
 
 from mldfr.boxes.drawing import draw_boxes
-from mldfr.core.types import Float32Array, Float64Array
+from mldfr.core.types import Float32Array, Float64Array, UInt8Array
 from mldfr.evaluation.metrics.corloc import corloc
 from mldfr.evaluation.metrics.localization import best_overlaps
 from mldfr.evaluation.metrics.scores import Score
@@ -108,12 +108,8 @@ class Effects:
             truth = annotated(view.sample, label)
             if len(truth):
                 scale_maps = view.scale_maps[label]
-                self._ious.append(
-                    [
-                        self._iou(np.sum([scale_maps[scale] for scale in pyramid], axis=0), truth)
-                        for pyramid in self.pyramids
-                    ]
-                )
+                sums = (np.sum([scale_maps[scale] for scale in pyramid], axis=0) for pyramid in self.pyramids)
+                self._ious.append([self._iou(summed, view.pixels, truth) for summed in sums])
                 self._images.append(view.sample.id)
                 self._labels.append(label)
 
@@ -123,10 +119,10 @@ class Effects:
             return None
         return Effect(self.pyramids, self.protocol, np.array(self._ious), self._images, self._labels)
 
-    def _iou(self, summed: Float32Array, truth: Float64Array) -> float:
+    def _iou(self, summed: Float32Array, pixels: UInt8Array, truth: Float64Array) -> float:
         settings = self.plan.rules.settings(self.protocol)
         assert settings is not None
-        return best_overlaps(draw_boxes(summed, None, settings), truth, self.protocol)["largest"]
+        return best_overlaps(draw_boxes(summed, pixels, settings), truth, self.protocol)["largest"]
 
 
 def section(effect: Effect, *, of: int) -> Section:

@@ -86,6 +86,7 @@ def section(stored: Stored, recipe: Sequence[Block]) -> Section:
         "Scales": scales_name(setting.scales),
         "Normaliser": setting.normalizer or "the protocols' own",
         "Threshold": f"{setting.threshold:g}",
+        **({"Boxes of as_used": told(setting.as_used)} if setting.as_used else {}),
         "Labels": "several for each picture" if setting.multi_label else "one for each picture",
         "Class-agnostic": told(setting.class_agnostic),
         **({"Classes": setting.class_match} if setting.class_match else {}),

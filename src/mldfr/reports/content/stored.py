@@ -39,6 +39,7 @@ class Setting(_Loose):
     multi_label: bool = False
     class_agnostic: bool = False
     class_match: str | None = None
+    as_used: dict[str, Any] | None = None
     model: str | None = None
     score_maps: str | None = None
     scales: tuple[float, ...] | None = None

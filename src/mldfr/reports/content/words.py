@@ -17,6 +17,7 @@ PROTOCOLS: Mapping[str, str] = {
     "paper": "Protocol paper: boxes of regions over a fixed threshold, in the picture's pixels",
     "authors": "Protocol authors: the published code, one box around all it keeps",
     "wsolevaluation": "Protocol wsolevaluation: contours at the best threshold of 1,000, at 224 x 224",
+    "as_used": "Protocol as_used: boxes as the model draws them in use, compared as protocol paper does",
     "pixels": "Masks, pixel by pixel",
 }
 NAMES: Mapping[str, str] = {
