@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 from PIL import Image
 
-from mldfr.localizer.localizer import Localizer
+from mldfr.networks.network import LocalizationNetwork
 
 FOLDER = 1000
 """Pictures in one folder."""
@@ -28,10 +28,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         _make(root / "pictures", options.photo, options.pictures)
-        network = Localizer.create("mobilenet_v2", num_classes=20, recalibration="none")
+        network = LocalizationNetwork.create("mobilenet_v2", num_classes=20, recalibration="none")
         small = network.card.preprocessing.model_copy(update={"input_size": 64})
         network.card = network.card.model_copy(update={"preprocessing": small})
-        network.eval().save(root / "model.safetensors")
+        network.save(root / "model.safetensors")
         _watch(root, options.format, options.pictures)
 
 

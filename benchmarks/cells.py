@@ -21,6 +21,7 @@ from mldfr.data import open_data
 from mldfr.evaluation.selection import Rules, corloc, try_rules
 from mldfr.images import read_image
 from mldfr.localizer.mscam import mscam
+from mldfr.networks.network import LocalizationNetwork
 from mldfr.training.prepare import held_out_samples
 
 PYRAMIDS = ((1.0,), (1.0, 1.5, 2.0))
@@ -35,20 +36,20 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     arguments = parser.parse_args()
     for run in arguments.runs:
-        localizer = mldfr.load(run, device="cpu").fused()
-        held_out = held_out_samples(run, localizer.card.class_names)
-        test = open_data(arguments.data).split_for(arguments.split, localizer.card.class_names)
+        network = mldfr.load(run, device="cpu").network.fused()
+        held_out = held_out_samples(run, network.card.class_names)
+        test = open_data(arguments.data).split_for(arguments.split, network.card.class_names)
         right = 0
         for sample in test:
             image = torch.from_numpy(read_image(sample.path)).permute(2, 0, 1)
-            (activation,) = mscam(localizer, [image], scales=(1.0,))
+            (activation,) = mscam(network, [image], scales=(1.0,))
             right += activation.classes[0] in sample.labels
         print(
             json.dumps(
                 {
                     "run": run.name,
                     "cls_error": round(100 * (1 - right / len(test)), 2),
-                    "corloc": dict(results(localizer, held_out, test)),
+                    "corloc": dict(results(network, held_out, test)),
                     "held_out": len(held_out),
                     "test": len(test),
                 }
@@ -58,15 +59,15 @@ def main() -> None:
 
 
 def results(
-    localizer: mldfr.Localizer, held_out: Sequence[Sample], test: Sequence[Sample]
+    network: LocalizationNetwork, held_out: Sequence[Sample], test: Sequence[Sample]
 ) -> Iterator[tuple[str, dict[str, float]]]:
     """CorLoc on the test pictures with the threshold chosen on the others, and with the paper's 0.2."""
-    tried = try_rules(localizer, held_out, Rules(pyramids=PYRAMIDS), views=False)
+    tried = try_rules(network, held_out, Rules(pyramids=PYRAMIDS), views=False)
     rules = tried.rules
     worth = corloc(tried)
     best = worth.argmax(axis=-1)
     thresholds = tuple(sorted({PAPER, *(rules.thresholds[t] for t in best.ravel())}))
-    measured = 100 * corloc(try_rules(localizer, test, replace(rules, thresholds=thresholds), views=False))
+    measured = 100 * corloc(try_rules(network, test, replace(rules, thresholds=thresholds), views=False))
     for p, pyramid in enumerate(PYRAMIDS):
         for m, normalizer in enumerate(rules.normalizers):
             threshold = rules.thresholds[best[p, m]]

@@ -27,7 +27,7 @@ def main() -> None:
     arguments = parser.parse_args()
     localizer = mldfr.load(arguments.model)
     samples = open_data(arguments.data).split_for(arguments.split, localizer.card.class_names)
-    trial = try_rules(localizer.fused(), draw_sample(samples, arguments.images), Rules(), views=True)
+    trial = try_rules(localizer.network.fused(), draw_sample(samples, arguments.images), Rules(), views=True)
     rules = trial.rules
     worth = corloc(trial)
     paper = worth[

@@ -28,7 +28,7 @@ import torch
 
 import mldfr
 from mldfr.deployment.exporting import export
-from mldfr.localizer.localizer import Localizer, Locator
+from mldfr.localizer.localizer import Localizer
 from mldfr.networks.weights import read_state_dict
 
 
@@ -56,7 +56,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = arguments.onnx or Path(folder, "model.onnx")
         if not file.exists():
-            export(network(arguments.model, arguments.weights), file, scales=scales)
+            export(network(arguments.model, arguments.weights).network, file, scales=scales)
         files = {"": file} | ({} if arguments.int8 is None else {", int8": arguments.int8})
         exported = {
             name + suffix: mldfr.load_onnx(opened, device="cpu", threads=arguments.threads, runtime=name)
@@ -65,13 +65,13 @@ def main() -> None:
             if not (suffix and name == "openvino-bf16")
         }
         localizer = network(arguments.model, arguments.weights)
-        for name, locator in exported.items():
+        for name, opened in exported.items():
             if arguments.memory:
                 print(name)
-                watch_memory(locator, paths, scales)
+                watch_memory(opened, paths, scales)
             elif arguments.agreement:
                 print(name)
-                agree(localizer, locator, paths, scales)
+                agree(localizer, opened, paths, scales)
         if not (arguments.memory or arguments.agreement):
             compare({"PyTorch": localizer} | exported, paths[: arguments.count], scales, arguments.rounds)
 
@@ -86,17 +86,17 @@ def network(name: str, weights: Path | None) -> Localizer:
         recalibration="none",
         weights=read_state_dict(weights),
         pretrained_classifier=True,
-    ).eval()
+    )
 
 
-def compare(locators: dict[str, Locator], paths: Sequence[Path], scales: Sequence[float], rounds: int) -> None:
+def compare(localizers: dict[str, Localizer], paths: Sequence[Path], scales: Sequence[float], rounds: int) -> None:
     """Interleave the rounds; print seconds per photograph and the ratio to PyTorch, medians over the rounds."""
     clocks = {"elapsed": time.perf_counter, "processor": time.process_time}
-    times: dict[str, dict[str, list[float]]] = {clock: {name: [] for name in locators} for clock in clocks}
+    times: dict[str, dict[str, list[float]]] = {clock: {name: [] for name in localizers} for clock in clocks}
     for index in range(rounds + 1):  # the first warms up
-        for name, locator in locators.items():
+        for name, localizer in localizers.items():
             starts = {clock: read() for clock, read in clocks.items()}
-            for located in locator.locate_all(paths, scales=scales):
+            for located in localizer.locate_all(paths, scales=scales):
                 assert isinstance(located, mldfr.Located)
             for clock, read in clocks.items():
                 if index:
@@ -110,11 +110,11 @@ def compare(locators: dict[str, Locator], paths: Sequence[Path], scales: Sequenc
             print(f"{name + ', ' + clock:28}{shown}")
 
 
-def agree(localizer: Locator, exported: Locator, paths: Sequence[Path], scales: Sequence[float]) -> None:
+def agree(localizer: Localizer, exported: Localizer, paths: Sequence[Path], scales: Sequence[float]) -> None:
     """Print how far the maps of the five most probable classes differ at most, and in how many of them the boxes do."""
     largest = difference = 0.0
     labels = ranks = boxes = 0
-    streams = (locator.locate_all(paths, scales=scales, classes=5) for locator in (localizer, exported))
+    streams = (each.locate_all(paths, scales=scales, classes=5) for each in (localizer, exported))
     for expected, found in zip(*streams, strict=True):
         assert isinstance(expected, mldfr.Located)
         assert isinstance(found, mldfr.Located)
@@ -131,12 +131,12 @@ def agree(localizer: Locator, exported: Locator, paths: Sequence[Path], scales: 
     print(f"another order of the five classes in {ranks} photographs, other boxes in {boxes} maps")
 
 
-def watch_memory(locator: Locator, paths: Sequence[Path], scales: Sequence[float], count: int = 200) -> None:
+def watch_memory(localizer: Localizer, paths: Sequence[Path], scales: Sequence[float], count: int = 200) -> None:
     """Stream photographs and print the resident memory, its peak, and what is held once freed pages are given back."""
     process, libc = psutil.Process(), ctypes.CDLL("libc.so.6")
     peak = 0.0
     print(f"{'photographs':>12}{'MiB':>8}{'peak':>8}{'held':>8}")
-    stream = locator.locate_all(itertools.islice(itertools.cycle(paths), count), scales=scales)
+    stream = localizer.locate_all(itertools.islice(itertools.cycle(paths), count), scales=scales)
     for index, _ in enumerate(stream, start=1):
         now = process.memory_info().rss / 2**20
         peak = max(peak, now)

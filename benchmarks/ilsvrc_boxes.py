@@ -37,7 +37,7 @@ def main() -> None:
     for name, *box in rows(metadata / "localization.txt"):
         truth[name].append([float(edge) for edge in box])
 
-    localizer = mldfr.load("imagenet", device="cpu")
+    network = mldfr.load("imagenet", device="cpu").network
     hits: dict[str, int] = defaultdict(int)
     for name, label in labels.items():
         pixels = torch.from_numpy(read_image(root / name)).permute(2, 0, 1)
@@ -46,7 +46,7 @@ def main() -> None:
         centred = [margin * width, margin * height, (1 - margin) * width, (1 - margin) * height]
         hits[f"centred box, {CENTRED:.0%} of each side"] += hit(centred, truth[name])
         for scales in PYRAMIDS:
-            (activation,) = mscam(localizer, [pixels], scales=scales, classes=[[label]])
+            (activation,) = mscam(network, [pixels], scales=scales, classes=[[label]])
             hits[f"{len(scales)} scale(s), Cls top-1"] += int(activation.logits.argmax()) == label
             for normalizer in NORMALIZERS:
                 box = regions(activation.score_maps[0].numpy(), NORMALIZERS[normalizer], THRESHOLD).largest()

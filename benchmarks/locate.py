@@ -43,6 +43,7 @@ from mldfr.boxes.rules import regions
 from mldfr.localizer import mscam as pyramid
 from mldfr.localizer.localizer import Localizer
 from mldfr.localizer.mscam import normalize, scaled_size
+from mldfr.networks.network import LocalizationNetwork
 from mldfr.networks.weights import read_state_dict
 
 SCALES = (1.0, 1.5, 2.0)
@@ -118,7 +119,7 @@ def same_network(weights: Mapping[str, Tensor]) -> Localizer:
         recalibration="none",
         weights=weights,
         pretrained_classifier=True,
-    ).eval()
+    )
 
 
 def ours_and_floors(
@@ -129,8 +130,8 @@ def ours_and_floors(
     With a batch size of more than 1 all photographs have one shape.
     """
     return {
-        "floor": floor(localizer, paths, batch_size=batch_size),
-        "floor, BatchNorms folded": floor(localizer.fused(), paths, batch_size=batch_size),
+        "floor": floor(localizer.network, paths, batch_size=batch_size),
+        "floor, BatchNorms folded": floor(localizer.network.fused(), paths, batch_size=batch_size),
         "mldfr": ours(localizer, paths, batch_size=batch_size),
     }
 
@@ -144,15 +145,15 @@ def peers(peer: nn.Module, localizer: Localizer, paths: Sequence[Path]) -> dict[
     }
 
 
-def floor(localizer: Localizer, paths: Sequence[Path], *, batch_size: int = 1) -> Callable[[], None]:
+def floor(network: LocalizationNetwork, paths: Sequence[Path], *, batch_size: int = 1) -> Callable[[], None]:
     """The network's passes alone."""
-    device = localizer.head.weight.device
+    device = network.device
     inputs = [
-        torch.cat([network_input(localizer, read(path), scale) for path in together]).to(device)
+        torch.cat([network_input(network, read(path), scale) for path in together]).to(device)
         for together in (paths[start : start + batch_size] for start in range(0, len(paths), batch_size))
         for scale in SCALES
     ]
-    backbone = deepcopy(localizer.backbone).eval().to(memory_format=torch.channels_last)
+    backbone = deepcopy(network.backbone).eval().to(memory_format=torch.channels_last)
 
     def run() -> None:
         with torch.inference_mode(), pyramid.inference_precision(device):
@@ -180,10 +181,10 @@ def read(path: Path) -> Tensor:
         return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)
 
 
-def network_input(localizer: Localizer, image: Tensor, scale: float) -> Tensor:
+def network_input(network: LocalizationNetwork, image: Tensor, scale: float) -> Tensor:
     """The image at one scale, as the network takes it."""
-    size = scaled_size(image.shape[1], image.shape[2], int(localizer.card.preprocessing.input_size * scale))
-    return normalize(localizer, transforms.resize(image[None], list(size), antialias=True))
+    size = scaled_size(image.shape[1], image.shape[2], int(network.card.preprocessing.input_size * scale))
+    return normalize(network, transforms.resize(image[None], list(size), antialias=True))
 
 
 def boxes_of(maps: Sequence[Tensor], image: Tensor) -> None:
@@ -201,7 +202,7 @@ def run_torchcam(model: nn.Module, localizer: Localizer, paths: Sequence[Path]) 
         for path in paths:
             image, index, maps = read(path), -1, []
             for scale in SCALES:
-                scores = model(network_input(localizer, image, scale))
+                scores = model(network_input(localizer.network, image, scale))
                 index = int(scores.argmax()) if index < 0 else index
                 maps.append(extractor(index, scores, normalized=False)[0][0])
             boxes_of(maps, image)
@@ -218,7 +219,9 @@ def run_hirescam(model: nn.Module, localizer: Localizer, paths: Sequence[Path]) 
             for scale in SCALES:
                 targets = None if index is None else [ClassifierOutputTarget(index)]
                 maps.append(
-                    torch.from_numpy(extractor(input_tensor=network_input(localizer, image, scale), targets=targets)[0])
+                    torch.from_numpy(
+                        extractor(input_tensor=network_input(localizer.network, image, scale), targets=targets)[0]
+                    )
                 )
                 index = int(extractor.outputs.argmax()) if index is None else index
             boxes_of(maps, image)

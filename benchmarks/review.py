@@ -11,8 +11,10 @@ from mldfr.annotation.uncertainty import doubt
 from mldfr.boxes.iou import iou
 from mldfr.core.types import Sample
 from mldfr.data import open_data
+from mldfr.deployment.loading import load
 from mldfr.images import ImageError
-from mldfr.localizer.localizer import Localizer, Located, load
+from mldfr.localizer.localizer import Localizer
+from mldfr.localizer.results import Located
 from mldfr.networks.card import Localization
 
 WORST = 0.2

@@ -25,7 +25,7 @@ from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.rules import regions
 from mldfr.deployment.runtimes import RUNTIMES
 from mldfr.images import read_image
-from mldfr.localizer.localizer import Activator
+from mldfr.localizer.sources import Activator
 
 REFERENCE = "PyTorch"
 FAR = (0.95, 0.9, 0.8, 0.5)
@@ -63,11 +63,11 @@ def activators(onnx: Path, int8: Path | None, runtimes: list[str]) -> dict[str, 
     """The ways from pixels to maps, by what the table calls them."""
     localizer = mldfr.load("imagenet", device="cpu")
     scales = mldfr.load_onnx(onnx, device="cpu").card.localization.scales
-    made = {REFERENCE: localizer.activator(scales)}
+    made = {REFERENCE: localizer.source.activator(scales)}
     for runtime in runtimes:
-        made[runtime] = mldfr.load_onnx(onnx, device="cpu", runtime=runtime).activator(scales)
+        made[runtime] = mldfr.load_onnx(onnx, device="cpu", runtime=runtime).source.activator(scales)
         if int8 is not None and runtime in ("onnxruntime", "openvino"):
-            made[f"{runtime}, int8"] = mldfr.load_onnx(int8, device="cpu", runtime=runtime).activator(scales)
+            made[f"{runtime}, int8"] = mldfr.load_onnx(int8, device="cpu", runtime=runtime).source.activator(scales)
     return made
 
 

@@ -109,8 +109,8 @@ def table_viii(out: Path) -> None:
             fit(recipe, material, run, source=f"creatures:{folder.resolve()}")
         localizer = mldfr.load(run)
         rules = Rules(pyramids=(ONE, THREE), normalizers=("min_max",))
-        held_out = try_rules(localizer, material.held_out, rules, views=False)
-        measured = try_rules(localizer, test, rules, views=False)
+        held_out = try_rules(localizer.network, material.held_out, rules, views=False)
+        measured = try_rules(localizer.network, test, rules, views=False)
         for p, scales in enumerate((ONE, THREE)):
             cell = {("CAM", ONE): "plain CAM", ("CAM", THREE): "+ MsCAM"}.get((name, scales))
             cell = cell or ("+ recalibration" if scales == ONE else "both: mLDFR")

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-import mldfr
+from mldfr.networks.network import LocalizationNetwork
 
 
 def lively(network):
@@ -19,7 +19,7 @@ def lively(network):
 
 def network(backbone, recalibration="self_attention", **options):
     """A random network for 5 classes."""
-    made = lively(mldfr.Localizer.create(backbone, num_classes=5, recalibration=recalibration, **options))
+    made = lively(LocalizationNetwork.create(backbone, num_classes=5, recalibration=recalibration, **options))
     preprocessing = made.card.preprocessing.model_copy(update={"input_size": 64})
     made.card = made.card.model_copy(update={"preprocessing": preprocessing})
     return made

@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+import mldfr
 from mldfr.annotation.collect import Collection
 from mldfr.annotation.journal import Journal, read_rows
 from mldfr.annotation.listing import Listing, Shard, list_pictures
@@ -25,7 +26,7 @@ from mldfr.annotation.review import uncertainties
 from mldfr.cli.main import app
 from mldfr.core.errors import DataError
 from mldfr.exports import FORMATS, ExportError
-from mldfr.localizer.localizer import Localizer
+from mldfr.networks.network import LocalizationNetwork
 
 CLASSES = ("cat", "cup", "rocket")
 OPTIONS = ("--scales", "1,1.5", "--device", "cpu", "--refine", "none")
@@ -36,7 +37,7 @@ def model(tmp_path_factory):
     """A small network that knows nothing but is quick: its maps are as irregular as any."""
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
     torch.manual_seed(0)
-    network = Localizer.create("mobilenet_v2", class_names=CLASSES, recalibration="none")
+    network = LocalizationNetwork.create("mobilenet_v2", class_names=CLASSES, recalibration="none")
     network.card = network.card.model_copy(
         update={"preprocessing": network.card.preprocessing.model_copy(update={"input_size": 64})}
     )
@@ -95,7 +96,7 @@ def test_every_format_holds_what_the_model_finds(model, pictures, tmp_path):
     }
     assert set(opened) == set(FORMATS)
     annotate(model, f"folder:{pictures}", out, "--labels", "predicted", "--min-region", "0", formats=",".join(opened))
-    localizer = Localizer.load(model)
+    localizer = mldfr.load(model, device="cpu")
     files = sorted(pictures.rglob("*.*"))
     expected = {
         path.relative_to(pictures).as_posix(): localizer.locate(path, scales=(1, 1.5)).labels[0] for path in files
@@ -126,7 +127,7 @@ def test_labels_that_are_known_say_which_boxes_to_draw(model, pictures, tmp_path
 def test_boxes_are_fitted_to_the_picture_if_nothing_else_is_said(model, pictures, tmp_path):
     run("annotate", model, pictures, "--out", tmp_path / "out", "--format", "csv", "--min-region", "0")
     _, images = FORMATS["csv"].read(tmp_path / "out" / "annotations.csv")
-    localizer = Localizer.load(model)
+    localizer = mldfr.load(model, device="cpu")
     for image in images:
         (label,) = localizer.locate(pictures / image.name, refine="grabcut").labels
         assert sorted(box.xyxy for box in image.boxes) == sorted(box.xyxy for box in label.boxes)
@@ -148,7 +149,7 @@ def test_only_the_largest_box_or_regions_of_some_size(model, pictures, tmp_path)
 def test_score_maps_are_the_models_own(model, pictures, tmp_path):
     out = tmp_path / "out"
     annotate(model, f"folder:{pictures}", out, formats="npy,png,csv")
-    located = Localizer.load(model).locate(pictures / "cup/a.jpg", classes=["cup"], scales=(1, 1.5))
+    located = mldfr.load(model, device="cpu").locate(pictures / "cup/a.jpg", classes=["cup"], scales=(1, 1.5))
     np.testing.assert_array_equal(np.load(out / "score-maps/cup/a.jpg.1.npy"), located.activations[0])
     with Image.open(out / "score-maps/cup/a.jpg.1.png") as grey:
         np.testing.assert_allclose(np.asarray(grey) / 255, located.activations[0], atol=0.5 / 255)
@@ -410,7 +411,7 @@ def test_a_class_that_the_model_does_not_know_is_named(model, pictures, tmp_path
 
 
 def test_equal_class_names_are_told_apart(model, pictures, tmp_path):
-    network = Localizer.load(model)
+    network = LocalizationNetwork.load(model)
     network.card = network.card.model_copy(update={"class_names": ("crane", "cat", "crane")})
     network.save(tmp_path / "cranes.safetensors")
     annotate(tmp_path / "cranes.safetensors", pictures, tmp_path / "out")

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mldfr import Localizer
 from mldfr.annotation.listing import list_pictures
 from mldfr.cli.main import app
 from mldfr.core.types import GroundTruth, Sample
@@ -15,6 +14,7 @@ from mldfr.data import DataError, DataSet, open_data
 from mldfr.data.class_names import alike, match_classes, told_apart
 from mldfr.data.survey import survey
 from mldfr.localizer.wanted_classes import class_indices
+from mldfr.networks.network import LocalizationNetwork
 from mldfr.training.prepare import prepare
 from mldfr.training.recipe import load_recipe
 from test_data import make_wsol, picture, text
@@ -101,12 +101,12 @@ def test_names_much_alike_are_a_problem():
 def numbered(tmp_path_factory):
     """A model of the folders 0 to 11, at random."""
     path = tmp_path_factory.mktemp("model") / "numbered.safetensors"
-    Localizer.create("mobilenet_v2", class_names=FOLDERS, weights=None).save(path)
+    LocalizationNetwork.create("mobilenet_v2", class_names=FOLDERS, weights=None).save(path)
     return path
 
 
 def test_digits_are_names_where_names_are_digits(numbered, localizer):
-    card = Localizer.load(numbered, device="cpu").card
+    card = LocalizationNetwork.load(numbered).card
     assert class_indices(card, ["2", "10"]) == [FOLDERS.index("2"), FOLDERS.index("10")]
     assert class_indices(card, [2]) == [2]
     with pytest.raises(ValueError, match="no class '12'"):
@@ -144,7 +144,7 @@ def test_evaluate_says_that_it_goes_by_number(tmp_path):
     models = {}
     for name, classes in (("forth", ["ant", "bee", "cow"]), ("back", ["cow", "bee", "ant"])):
         models[name] = tmp_path / f"{name}.safetensors"
-        Localizer.create("mobilenet_v2", class_names=classes, weights=None).save(models[name])
+        LocalizationNetwork.create("mobilenet_v2", class_names=classes, weights=None).save(models[name])
     numbers = make_boxed(tmp_path / "numbers", ["0", "1"])
     report, said = evaluated(models["forth"], numbers, tmp_path / "out")
     assert "matched by number" in said

@@ -20,7 +20,6 @@ from mldfr.deployment.base import DeploymentError
 from mldfr.deployment.description import describe
 from mldfr.deployment.exporting import compare, export
 from mldfr.deployment.graph import PyramidGraph, output_names
-from mldfr.deployment.loading import open_locator
 from mldfr.deployment.resampling import resize, upsampling
 from mldfr.localizer.mscam import mscam
 from mldfr.networks.weights import WeightsError, fingerprint
@@ -118,7 +117,7 @@ def test_the_graph_is_mscam(backbone):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_onnx_is_mscam_on_pictures_of_every_shape(small, small_onnx, shape):
-    activate = mldfr.load_onnx(small_onnx, device="cpu").activator(SCALES)
+    activate = mldfr.load_onnx(small_onnx, device="cpu").source.activator(SCALES)
     assert_alike(activate, small, picture(*shape), SCALES)
     assert_alike(activate, small, picture(*shape), SCALES, chosen=3)
 
@@ -139,7 +138,7 @@ def test_the_file_says_what_it_is(small, small_onnx):
     localizer = mldfr.load_onnx(small_onnx, device="cpu")
     settings = small.card.localization.model_copy(update={"scales": SCALES})
     assert localizer.card == small.card.model_copy(update={"localization": settings})
-    assert localizer.fingerprint() == fingerprint(small.state_dict())
+    assert localizer.source.fingerprint() == fingerprint(small.state_dict())
     model = onnx.load(small_onnx, load_external_data=False)
     onnx.checker.check_model(model)
     assert [value.name for value in model.graph.input] == ["image", "classes"]
@@ -225,7 +224,7 @@ def test_a_copy_of_an_onnx_model_opens_the_file_again(small_onnx, monkeypatch, c
     monkeypatch.chdir("/")
     copy = copied(original)
     assert copy.locate(picture(70, 90)).to_json() == original.locate(picture(70, 90)).to_json()
-    assert (copy.card, copy.fingerprint()) == (original.card, original.fingerprint())
+    assert (copy.card, copy.source.fingerprint()) == (original.card, original.source.fingerprint())
 
 
 def test_other_scales_than_the_exported_ones_are_refused(imagenet_onnx, photo):
@@ -237,27 +236,45 @@ def test_other_scales_than_the_exported_ones_are_refused(imagenet_onnx, photo):
     assert "was exported with the scales 1; got 2" in result.output
 
 
-def test_what_is_no_exported_model_is_named(tmp_path, small_onnx, small_pt2):
+def test_what_is_no_exported_model_is_named(tmp_path, small_onnx):
     with pytest.raises(WeightsError, match=r"nothing\.onnx: no such model file"):
-        open_locator(tmp_path / "nothing.onnx")
+        mldfr.load(tmp_path / "nothing.onnx")
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(small_onnx.read_bytes()[:1000])
     with pytest.raises(WeightsError, match=r"broken\.onnx: not a readable ONNX model"):
-        open_locator(broken, device="cpu")
-    with pytest.raises(WeightsError, match=r'an ONNX model; it is opened with mldfr\.load_onnx\(".*small\.onnx"\)'):
-        mldfr.load(small_onnx)
+        mldfr.load(broken, device="cpu")
     upper = tmp_path / "UPPER.ONNX"
     upper.write_bytes(small_onnx.read_bytes())
-    assert open_locator(upper, device="cpu").card.class_names
-    with pytest.raises(
-        WeightsError, match=r"small\.pt2: a program for PyTorch without mldfr; torch\.export\.load opens"
-    ):
-        open_locator(small_pt2)
+    assert mldfr.load(upper, device="cpu").card.class_names
     for device, message in (("abacus", "ONNX models run on auto, cpu, cuda"), ("cuda:9", "cannot be used")):
         with pytest.raises(ValueError, match=message):
             mldfr.load_onnx(small_onnx, device=device)
     with pytest.raises(WeightsError, match=r"broken\.onnx: not a readable \.pt2 file"):
         DEPLOYMENT_FORMATS["torch-export"].open(broken)
+
+
+def test_load_opens_every_kind_of_model_file(small, small_onnx, small_pt2, tmp_path):
+    small.save(tmp_path / "model.safetensors")
+    image, fingerprints = picture(70, 90), {fingerprint(small.state_dict())}
+    results = []
+    for name in (tmp_path, tmp_path / "model.safetensors", small_onnx, small_pt2):
+        opened = mldfr.load(name, device="cpu")
+        fingerprints.add(opened.source.fingerprint())
+        results.append(opened.locate(image, classes=[2], scales=SCALES))
+    assert len(fingerprints) == 1
+    for result in results[1:]:
+        np.testing.assert_allclose(result.score_maps, results[0].score_maps, rtol=1e-4, atol=1e-4)
+
+
+def test_an_exported_program_says_what_it_cannot(small_pt2):
+    opened = mldfr.load(small_pt2)
+    assert opened.source.computed == "torch-export, f32 model"
+    with pytest.raises(ValueError, match=r"device 'cuda' cannot be used \(\.pt2 models run on auto or cpu\)"):
+        mldfr.load(small_pt2, device="cuda")
+    with pytest.raises(ValueError, match="is no ONNX model, and openvino runs those"):
+        mldfr.load(small_pt2, runtime="openvino")
+    with pytest.raises(WeightsError, match=r"small\.pt2: an exported model, which has no PyTorch network"):
+        opened.save("elsewhere.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -612,7 +612,7 @@ def test_two_pictures_cannot_have_one_map(tmp_path):
 def test_a_network_whose_maps_are_not_finite_is_named_with_the_picture(tmp_path, wsol):
     localizer = mldfr.load(save_small(tmp_path / "broken.safetensors", num_classes=6), device="cpu")
     with torch.no_grad():
-        localizer.head.weight[:] = float("nan")
+        localizer.network.head.weight[:] = float("nan")
     localizer.save(tmp_path / "broken.safetensors")
     refused(tmp_path / "broken.safetensors", "--data", wsol, says=["a.png", "must be finite"])
 

@@ -18,7 +18,6 @@ from scipy import ndimage
 from sklearn.metrics import average_precision_score
 
 from conftest import tensor
-from mldfr import Localizer
 from mldfr.core.types import Boxes, GroundTruth, Sample
 from mldfr.evaluation.evidence import UNRANKED, Evidence, Ranking, ScoreMap, observe, rank
 from mldfr.evaluation.metrics.classification import ClassificationErrors
@@ -31,6 +30,7 @@ from mldfr.evaluation.record import Record, Rules, annotated, from_runs, judge, 
 from mldfr.evaluation.summary import Summary
 from mldfr.images import ImageError
 from mldfr.localizer.mscam import mscam
+from mldfr.networks.network import LocalizationNetwork
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu")
 NOTHING = Boxes.make([], [], [])
@@ -920,7 +920,7 @@ def test_ranking_several_labels():
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    return Localizer.create("mobilenet_v2", num_classes=6).eval()
+    return LocalizationNetwork.create("mobilenet_v2", num_classes=6).eval()
 
 
 @pytest.fixture(scope="module")
@@ -962,7 +962,7 @@ def test_observing_is_mscam(network, pictures, batch_size):
 
 def test_observing_a_multi_label_network_maps_all_likely_classes(pictures):
     torch.manual_seed(1)
-    network = Localizer.create("mobilenet_v2", num_classes=6, multi_label=True).eval()
+    network = LocalizationNetwork.create("mobilenet_v2", num_classes=6, multi_label=True).eval()
     found = list(observe(network, pictures, scales=(1.0,), batch_size=2))
     assert_like_mscam(network, pictures, found, multi_label=True)
     assert len(found[0][1].ranking.predicted) > 1

@@ -234,7 +234,7 @@ def test_a_run_folder_that_no_model_could_be_read_from_is_refused_at_once(tmp_pa
 def test_an_export_that_could_not_be_read_is_refused_at_once(localizer, tmp_path):
     pytest.importorskip("onnxscript")
     with pytest.raises(ValueError, match="expected a path in UTF-8"):
-        export(localizer, tmp_path / os.fsdecode(b"\xe9.onnx"))
+        export(localizer.network, tmp_path / os.fsdecode(b"\xe9.onnx"))
 
 
 def test_locate_takes_such_pictures_and_classes(trained, odd, tmp_path):

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 import mldfr
 from conftest import tensor
-from mldfr import Localizer
 from mldfr.localizer.mscam import mscam, normalize
+from mldfr.networks.network import LocalizationNetwork
 from mldfr.networks.weights import WeightsError, pretrained, read_state_dict
 from mldfr.networks.zoo import imagenet
 
@@ -19,7 +19,7 @@ from mldfr.networks.zoo import imagenet
 @pytest.fixture(scope="module")
 def small():
     torch.manual_seed(0)
-    return Localizer.create("mobilenet_v2", class_names=("cat", "dog", "owl"), classifier_bias=True).eval()
+    return LocalizationNetwork.create("mobilenet_v2", class_names=("cat", "dog", "owl"), classifier_bias=True).eval()
 
 
 def test_a_logit_is_the_mean_of_its_map(small):
@@ -34,7 +34,7 @@ def test_a_logit_is_the_mean_of_its_map(small):
 @pytest.mark.parametrize("bias", [False, True])
 def test_the_two_ways_to_a_map_agree(bias):
     """Eq. 2 projects the classifier's weights back onto the features; Eq. 3 is the convolution."""
-    localizer = Localizer.create("mobilenet_v2", num_classes=5, classifier_bias=bias).eval()
+    localizer = LocalizationNetwork.create("mobilenet_v2", num_classes=5, classifier_bias=bias).eval()
     images = torch.randn(2, 3, 64, 96)
     with torch.inference_mode():
         logits, by_convolution = localizer(images)
@@ -48,7 +48,7 @@ def test_the_two_ways_to_a_map_agree(bias):
 def test_saved_and_loaded_it_is_the_same(small, tmp_path):
     path = tmp_path / "deep" / "model.safetensors"
     small.save(path)
-    again = Localizer.load(path)
+    again = LocalizationNetwork.load(path)
     images = torch.randn(1, 3, 64, 64)
     assert torch.equal(again(images)[0], small(images)[0])
     assert again.card.class_names == ("cat", "dog", "owl")
@@ -56,7 +56,7 @@ def test_saved_and_loaded_it_is_the_same(small, tmp_path):
     assert again.card.versions["mldfr"]
     assert not again.training
     assert all(parameter.requires_grad for parameter in again.parameters())
-    assert Localizer.load(path.parent).card == again.card  # a folder with a model.safetensors
+    assert LocalizationNetwork.load(path.parent).card == again.card  # a folder with a model.safetensors
     assert [item.name for item in path.parent.iterdir()] == ["model.safetensors"]
 
 
@@ -72,7 +72,7 @@ def test_the_card_is_json_in_the_header(small, tmp_path):
 def test_a_model_saved_in_half_precision_is_used_in_full(small, tmp_path):
     half = copy.deepcopy(small).half()
     half.save(tmp_path / "m.safetensors")
-    again = Localizer.load(tmp_path / "m.safetensors")
+    again = LocalizationNetwork.load(tmp_path / "m.safetensors")
     assert {value.dtype for value in again.parameters()} == {torch.float32}
     torch.testing.assert_close(again.head.weight, small.head.weight, rtol=1e-2, atol=1e-3)
 
@@ -166,7 +166,7 @@ def test_weights_by_name(monkeypatch, tmp_path):
     assert pretrained("ResNet50_Weights.IMAGENET1K_V2", default="") == {}
     assert asked == [ResNet50_Weights.IMAGENET1K_V1, ResNet50_Weights.IMAGENET1K_V2]
     with pytest.raises(WeightsError, match="no weights of this backbone"):
-        Localizer.create("efficientnet_lite0", weights="torchvision")
+        LocalizationNetwork.create("efficientnet_lite0", weights="torchvision")
     with pytest.raises(WeightsError, match="no weights named"):
         pretrained("ResNet50_Weights.V9", default="")
     with pytest.raises(WeightsError, match="no such weights file"):
@@ -186,7 +186,7 @@ def test_a_failed_download_says_what_to_do(monkeypatch):
 
 def test_weights_that_do_not_fit_name_the_backbone_and_the_keys():
     with pytest.raises(WeightsError, match=r"do not fit resnet50: missing: bn1\.bias"):
-        Localizer.create("resnet50", weights={})
+        LocalizationNetwork.create("resnet50", weights={})
 
 
 def test_the_pretrained_classifier_becomes_conv_cls():
@@ -194,13 +194,13 @@ def test_the_pretrained_classifier_becomes_conv_cls():
 
     network = torchvision.models.mobilenet_v2().eval()
     options = {"last_downsampling": "dilate", "recalibration": "none", "weights": network.state_dict()}
-    localizer = Localizer.create("mobilenet_v2", pretrained_classifier=True, **options)
+    localizer = LocalizationNetwork.create("mobilenet_v2", pretrained_classifier=True, **options)
     assert torch.equal(localizer.head.weight[:, :, 0, 0], network.classifier[1].weight)
     assert torch.equal(localizer.head.bias, network.classifier[1].bias)
     with pytest.raises(WeightsError, match=r"shape \(7, 1280\) with a bias; the weights have \(1000, 1280\)"):
-        Localizer.create("mobilenet_v2", num_classes=7, pretrained_classifier=True, **options)
+        LocalizationNetwork.create("mobilenet_v2", num_classes=7, pretrained_classifier=True, **options)
     with pytest.raises(WeightsError, match="the weights have none"):
-        Localizer.create("vgg16", pretrained_classifier=True)
+        LocalizationNetwork.create("vgg16", pretrained_classifier=True)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_the_pretrained_classifier_becomes_conv_cls():
 )
 def test_wrong_arguments_are_named(wrong, message):
     with pytest.raises(ValueError, match=message):
-        Localizer.create(**{"backbone": "mobilenet_v2", **wrong})
+        LocalizationNetwork.create(**{"backbone": "mobilenet_v2", **wrong})
 
 
 def test_the_embedded_model_is_the_pretrained_network(localizer):
@@ -235,8 +235,8 @@ def test_the_embedded_model_is_the_pretrained_network(localizer):
     images = torch.randn(1, 3, 224, 224)
     with torch.inference_mode():
         strided = original.forward_features(images)
-        torch.testing.assert_close(localizer.features(images)[..., 1::2, 1::2], strided, rtol=1e-3, atol=1e-3)
-        torch.testing.assert_close(localizer.logits(strided), original(images), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(localizer.network.features(images)[..., 1::2, 1::2], strided, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(localizer.network.logits(strided), original(images), rtol=1e-3, atol=1e-3)
 
 
 def test_the_embedded_model_knows_what_it_sees(localizer, photos):
@@ -247,14 +247,14 @@ def test_the_embedded_model_knows_what_it_sees(localizer, photos):
 
 def test_shared_weights_load_into_the_papers_backbones(shared):
     weights = shared / "weights"
-    Localizer.create("vgg16", weights=weights / "vgg16_features_imagenet1k.safetensors", num_classes=2)
+    LocalizationNetwork.create("vgg16", weights=weights / "vgg16_features_imagenet1k.safetensors", num_classes=2)
     for name, photo in (("mobilenet_v2", "mobilenet_v2"), ("resnet50", "resnet50")):
         path = weights / f"{photo}_imagenet1k.safetensors"
-        localizer = Localizer.create(
+        localizer = LocalizationNetwork.create(
             name, weights=path, last_downsampling="dilate", recalibration="none", pretrained_classifier=True
         )
         assert localizer.head.bias is not None
-        classes = imagenet(Localizer).card.class_names
+        classes = imagenet().card.class_names
         cat = tensor(next((shared / "data" / "oxford-iiit-pet" / "images").glob("Bengal_*.jpg")))
         (seen,) = mscam(localizer, [cat], scales=(1,), classes=3)
         assert any("cat" in classes[index] or "tabby" in classes[index] for index in seen.classes)

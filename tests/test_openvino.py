@@ -14,11 +14,12 @@ import mldfr
 from mldfr.cli.main import app
 from mldfr.deployment.base import DESCRIPTION_KEY, PRECISION_KEY
 from mldfr.deployment.exporting import export
-from mldfr.deployment.loading import open_locator
 from mldfr.deployment.onnx_file import ONNX
 from mldfr.deployment.quantization import split
 from mldfr.deployment.runtimes import RUNTIMES
+from mldfr.localizer.localizer import Localizer
 from mldfr.localizer.mscam import mscam
+from mldfr.localizer.sources import NetworkSource
 from mldfr.networks.weights import WeightsError
 from small_networks import picture
 
@@ -78,7 +79,7 @@ def int8(small, small_onnx, int8_folder, tmp_path_factory):
 @pytest.mark.parametrize("chosen", [(0, 3), 3], ids=["given", "ranked"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_in_f32_it_is_pytorch_on_pictures_of_every_shape(small, small_onnx, shape, chosen):
-    activate = mldfr.load_onnx(small_onnx, runtime="openvino").activator(SCALES)
+    activate = mldfr.load_onnx(small_onnx, runtime="openvino").source.activator(SCALES)
     assert difference(activate, small, picture(*shape), chosen) < 1e-5
 
 
@@ -87,7 +88,7 @@ def test_the_boxes_are_those_of_pytorch(small, small_onnx):
     for shape in SHAPES[:3]:
         for classes in ("all", 2):
             found = exported.locate(picture(*shape), classes=classes)
-            expected = small.locate(picture(*shape), classes=classes, scales=SCALES)
+            expected = Localizer(NetworkSource(small)).locate(picture(*shape), classes=classes, scales=SCALES)
             for one, other in zip(found.labels, expected.labels, strict=True):
                 assert one.class_index == other.class_index
                 assert one.probability == pytest.approx(other.probability, abs=1e-5)
@@ -100,22 +101,22 @@ def test_bf16_is_had_by_name_and_is_near(small, small_onnx):
             mldfr.load_onnx(small_onnx, runtime="openvino-bf16")
         return
     exported = mldfr.load_onnx(small_onnx, runtime="openvino-bf16")
-    assert exported.computed == "openvino-bf16, f32 model"
-    assert 1e-4 < difference(exported.activator(SCALES), small, picture(64, 500), (0, 3)) < 0.1
+    assert exported.source.computed == "openvino-bf16, f32 model"
+    assert 1e-4 < difference(exported.source.activator(SCALES), small, picture(64, 500), (0, 3)) < 0.1
 
 
 def test_a_processor_without_bf16_is_told(small_onnx, monkeypatch):
     monkeypatch.setattr(openvino.Core, "get_property", lambda self, *names: ["FP32", "INT8"])
     with pytest.raises(ValueError, match="this processor has no bf16"):
         mldfr.load_onnx(small_onnx, runtime="openvino-bf16")
-    assert mldfr.load_onnx(small_onnx, runtime="openvino").computed == "openvino, f32 model"
+    assert mldfr.load_onnx(small_onnx, runtime="openvino").source.computed == "openvino, f32 model"
 
 
 def test_streams_of_several_threads_do_not_meet(small, small_onnx):
     exported = mldfr.load_onnx(small_onnx, runtime="openvino")
     streams = [exported.locate_all([picture(*shape) for shape in SHAPES[:3]]) for _ in range(2)]
     for shape, one, other in zip(SHAPES, *streams, strict=False):
-        expected = small.locate(picture(*shape), scales=SCALES)
+        expected = Localizer(NetworkSource(small)).locate(picture(*shape), scales=SCALES)
         for found in (one, other):
             np.testing.assert_allclose(found.score_maps, expected.score_maps, rtol=1e-4, atol=1e-3)
 
@@ -126,8 +127,8 @@ def test_int8_is_near_the_network(small, int8, runtime):
     assert agreement.pictures == 2
     assert 1e-4 < agreement.difference / agreement.largest < 0.5
     exported = mldfr.load_onnx(path, device="cpu", runtime=runtime)
-    assert exported.computed == f"{runtime}, int8 model"
-    (found,) = exported.activator(SCALES)([picture(77, 111)], [[0, 3]])
+    assert exported.source.computed == f"{runtime}, int8 model"
+    (found,) = exported.source.activator(SCALES)([picture(77, 111)], [[0, 3]])
     image = torch.from_numpy(picture(77, 111)).permute(2, 0, 1)
     (expected,) = mscam(small, [image], scales=SCALES, classes=[[0, 3]])
     assert float((found.score_maps - expected.score_maps).abs().max() / expected.score_maps.abs().max()) < 0.5
@@ -208,9 +209,9 @@ def test_what_openvino_cannot_run_is_named(small_onnx, tmp_path):
 def test_runtimes_have_names(small_onnx):
     assert run("list", "runtimes").output.split() == list(RUNTIMES)
     with pytest.raises(ValueError, match=r"unknown runtime 'openvino-bf61' \(did you mean 'openvino-bf16'\?\)"):
-        open_locator(small_onnx, runtime="openvino-bf61")
+        mldfr.load(small_onnx, runtime="openvino-bf61")
     with pytest.raises(ValueError, match="imagenet: is no ONNX model, and openvino runs those"):
-        open_locator("imagenet", runtime="openvino")
+        mldfr.load("imagenet", runtime="openvino")
     result = run("serve", "--port", "0", "--model", small_onnx, "--runtime", "onyx")
     assert result.exit_code == 2
     assert "unknown runtime 'onyx'" in result.output
@@ -223,7 +224,7 @@ def test_locate_and_annotate_take_a_runtime(small, small_onnx, tmp_path):
     result = run("locate", folder, "--model", small_onnx, "--runtime", "openvino", "--out", tmp_path / "located")
     assert result.exit_code == 0, result.output
     (line,) = map(json.loads, (tmp_path / "located" / "predictions.jsonl").read_text().splitlines())
-    expected = small.locate(folder / "one.png", scales=SCALES).to_json()
+    expected = Localizer(NetworkSource(small)).locate(folder / "one.png", scales=SCALES).to_json()
     assert [label["class_index"] for label in line["labels"]] == [label["class_index"] for label in expected["labels"]]
 
     asked = ["annotate", small_onnx, folder, "--format", "csv", "--out", tmp_path / "boxes", "--device", "cpu"]

@@ -5,7 +5,7 @@ import re
 import shutil
 import socket
 import threading
-from copy import copy
+from copy import deepcopy
 from zipfile import ZipFile
 
 import numpy as np
@@ -37,7 +37,7 @@ document.addEventListener("securitypolicyviolation", (event) => violations.push(
 @pytest.fixture(scope="module")
 def model(localizer):
     """The embedded model, which looks at pictures in a smaller size here."""
-    smaller = copy(localizer)
+    smaller = deepcopy(localizer)
     preprocessing = localizer.card.preprocessing.model_copy(update={"input_size": 112})
     smaller.card = localizer.card.model_copy(update={"preprocessing": preprocessing})
     return smaller

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mldfr import Localizer
 from mldfr.annotation.listing import list_pictures
 from mldfr.cli.main import app
 from mldfr.data import READERS, DataError
 from mldfr.data.picture_ids import locate_picture
 from mldfr.exports import FORMATS, AnnotatedImage, ExportError
+from mldfr.networks.network import LocalizationNetwork
 from test_data import annotation, make_cub, make_ilsvrc, make_pets, make_voc, make_wsol, picture, text
 
 IMAGES = [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}]
@@ -180,7 +180,7 @@ def test_ids_that_would_be_one_are_refused(tmp_path):
 def test_pictures_outside_work_in_every_verb(tmp_path):
     """`evaluate --save-maps`, `--score-maps` and `annotate` take absolute names and those that lead out."""
     model = tmp_path / "model.safetensors"
-    Localizer.create("mobilenet_v2", class_names=["cat", "dog"], weights=None).save(model)
+    LocalizationNetwork.create("mobilenet_v2", class_names=["cat", "dog"], weights=None).save(model)
     outside = picture(tmp_path / "elsewhere" / "a.png", (64, 48))
     names = [str(outside), "../elsewhere/b.png", "in\\c.png"]
     picture(tmp_path / "elsewhere" / "b.png", (64, 48))

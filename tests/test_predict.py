@@ -10,9 +10,9 @@ from PIL import Image
 from scipy import ndimage
 
 import mldfr
+from mldfr.core.devices import choose_device
 from mldfr.core.parallel import ahead
 from mldfr.images import ImageError
-from mldfr.localizer.localizer import choose_device
 from mldfr.localizer.wanted_classes import class_indices
 
 
@@ -146,10 +146,10 @@ def test_a_single_pixel_has_no_box(localizer):
 
 
 def test_the_mode_is_left_as_it_was(localizer, photo):
-    localizer.train()
+    localizer.network.train()
     localizer.locate(photo, scales=(1,))
-    assert localizer.training
-    localizer.eval()
+    assert localizer.network.training
+    localizer.network.eval()
 
 
 def test_json_is_plain_and_as_documented(localizer, photo):

@@ -7,14 +7,14 @@ import torch.nn.functional as F
 from PIL import Image
 
 from conftest import tensor
-from mldfr import Localizer
 from mldfr.localizer.mscam import evaluating, mscam, scaled_size
+from mldfr.networks.network import LocalizationNetwork
 
 
 @pytest.fixture(scope="module")
 def small():
     torch.manual_seed(0)
-    return Localizer.create("mobilenet_v2", num_classes=6).eval()
+    return LocalizationNetwork.create("mobilenet_v2", num_classes=6).eval()
 
 
 def images(*shapes):
@@ -41,8 +41,8 @@ def naive(localizer, image, scales, index):
 @pytest.mark.parametrize("scales", [(1,), (0.5, 2), (1, 1.5, 2), (2, 1), (1, 1)])
 def test_the_sum_is_that_of_a_naive_loop(localizer, photos, scales):
     image = tensor(photos["chelsea.png"])
-    (activation,) = mscam(localizer, [image], scales=scales, classes=[[285]])
-    expected = naive(localizer, image, scales, 285)
+    (activation,) = mscam(localizer.network, [image], scales=scales, classes=[[285]])
+    expected = naive(localizer.network, image, scales, 285)
     # torchvision's and Pillow's bilinear resizing of bytes may round differently by one.
     np.testing.assert_allclose(activation.score_maps[0].numpy(), expected, atol=0.02 * np.ptp(expected))
 

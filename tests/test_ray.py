@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from mldfr.annotation.journal import read_rows
-from mldfr.localizer.localizer import Localizer
+from mldfr.networks.network import LocalizationNetwork
 
 pytest.importorskip("ray.data", reason="Ray is not installed: pip install 'mldfr[ray]'")
 
@@ -21,7 +21,7 @@ PICTURES, WORKERS = 120, 3
 
 def test_a_cluster_that_loses_a_worker_ends_with_the_same_annotations(tmp_path, photos):
     torch.manual_seed(0)
-    network = Localizer.create("mobilenet_v2", num_classes=3, recalibration="none")
+    network = LocalizationNetwork.create("mobilenet_v2", num_classes=3, recalibration="none")
     network.eval().save(tmp_path / "model.safetensors")
     pictures = tmp_path / "pictures"
     pictures.mkdir()

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from mldfr import Localizer
 from mldfr.networks.backbones import BACKBONES
 from mldfr.networks.backbones.base import Backbone
+from mldfr.networks.network import LocalizationNetwork
 from mldfr.networks.recalibration import CONVOLUTION, KERNEL_SIZES, POOLING
 from mldfr.networks.recalibration.bam import BAM
 from mldfr.networks.recalibration.gather_excite import GatherExcite
@@ -33,7 +33,7 @@ def test_every_module_keeps_the_shape(name, kernel_size, shape):
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("recalibration", POOLING.names())
 def test_a_batch_of_one_small_image_fits(recalibration, training):
-    network = Localizer.create("mobilenet_v2", num_classes=2, recalibration=recalibration).train(training)
+    network = LocalizationNetwork.create("mobilenet_v2", num_classes=2, recalibration=recalibration).train(training)
     logits, _ = network(torch.randn(1, 3, 64, 64))
     assert torch.isfinite(logits).all()
 
@@ -147,7 +147,9 @@ def test_normalisations_take_their_statistics_where_they_say(name, expected):
 def test_every_combination_builds_for_every_backbone(backbone):
     with torch.device("meta"):
         for recalibration, convolution in itertools.product(POOLING, CONVOLUTION):
-            localizer = Localizer.create(backbone, num_classes=5, recalibration=recalibration, convolution=convolution)
+            localizer = LocalizationNetwork.create(
+                backbone, num_classes=5, recalibration=recalibration, convolution=convolution
+            )
             logits, score_maps = localizer.eval()(torch.empty(1, 3, 64, 64))
             assert logits.shape == (1, 5)
             assert score_maps.shape[:2] == (1, 5)
@@ -169,7 +171,7 @@ def test_taking_batch_norm_out_keeps_what_a_pretrained_network_computes(name):
 
 @pytest.mark.parametrize("name", BACKBONES.names())
 def test_folding_for_inference_keeps_what_a_network_computes(name):
-    localizer = randomize_(Localizer.create(name, num_classes=7)).eval()
+    localizer = randomize_(LocalizationNetwork.create(name, num_classes=7)).eval()
     images = torch.randn(1, 3, 80, 96)
     with torch.inference_mode():
         expected, fused = localizer.features(images), localizer.fused().features(images)
@@ -190,14 +192,14 @@ def test_folding_for_inference_keeps_what_a_network_computes(name):
 def test_convolutions_without_batch_norm_have_a_bias():
     for name in BACKBONES:
         with torch.device("meta"):
-            localizer = Localizer.create(name, convolution="none", recalibration="none")
+            localizer = LocalizationNetwork.create(name, convolution="none", recalibration="none")
         convs = [part for part in localizer.backbone.modules() if isinstance(part, nn.Conv2d)]
         assert all(conv.bias is not None for conv in convs)
 
 
 def count(**cell):
     with torch.device("meta"):
-        return sum(parameter.numel() for parameter in Localizer.create(**cell, num_classes=200).parameters())
+        return sum(parameter.numel() for parameter in LocalizationNetwork.create(**cell, num_classes=200).parameters())
 
 
 def test_the_cells_of_table_ix_are_arguments():
@@ -216,7 +218,7 @@ def test_the_cells_of_table_ix_are_arguments():
 def test_resnet50x_is_resnet50_without_batch_norm():
     def norms(name):
         with torch.device("meta"):
-            parts = Localizer.create(name, recalibration="none").modules()
+            parts = LocalizationNetwork.create(name, recalibration="none").modules()
         return sum(isinstance(part, nn.BatchNorm2d) for part in parts)
 
     assert norms("resnet50") == 53

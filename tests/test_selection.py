@@ -41,7 +41,7 @@ def cats(photos):
 
 @pytest.fixture(scope="module")
 def trial(localizer, cats):
-    return try_rules(localizer, cats, Rules(pyramids=((1.0,), (1.0, 1.5)), thresholds=(0.2, 0.5)), views=True)
+    return try_rules(localizer.network, cats, Rules(pyramids=((1.0,), (1.0, 1.5)), thresholds=(0.2, 0.5)), views=True)
 
 
 def made_trial(boxes, *, views=None, contrast=None, truth=None):
@@ -73,8 +73,8 @@ def test_iou_is_torchvisions():
 def test_the_maps_of_single_scales_sum_to_mscam(localizer, photos):
     image = tensor(photos["chelsea.png"])
     scales = (1.0, 1.5, 0.5)
-    alone = scale_maps(localizer, image, scales=scales, classes=[285, 3])
-    (together,) = mscam(localizer, [image], scales=scales, classes=[[285, 3]])
+    alone = scale_maps(localizer.network, image, scales=scales, classes=[285, 3])
+    (together,) = mscam(localizer.network, [image], scales=scales, classes=[[285, 3]])
     torch.testing.assert_close(sum(alone[scale] for scale in scales), together.score_maps)
 
 
@@ -151,8 +151,8 @@ def test_among_equals_the_choice_is_simple_and_near_the_paper():
 
 
 def test_scales_at_which_the_input_is_too_small_are_not_tried(localizer):
-    assert Rules().possible_for(localizer) == Rules()
-    small = mldfr.Localizer.create("mobilenet_v2", num_classes=2)
+    assert Rules().possible_for(localizer.network) == Rules()
+    small = mldfr.Localizer.create("mobilenet_v2", num_classes=2).network
     preprocessing = small.card.preprocessing.model_copy(update={"input_size": 96})
     small.card = small.card.model_copy(update={"preprocessing": preprocessing})
     assert Rules().possible_for(small).pyramids == Rules().pyramids[:3]

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from mldfr import Localizer
 from mldfr.cli.main import app
 from mldfr.data import READERS, open_data
 from mldfr.data.sizes import is_resize, known_size, told_sizes
@@ -17,6 +16,7 @@ from mldfr.evaluation.plan import Request, plan_maps
 from mldfr.evaluation.run import Journal
 from mldfr.evaluation.run import evaluate as evaluate_all
 from mldfr.evaluation.selection import Rules, corloc, try_rules
+from mldfr.networks.network import LocalizationNetwork
 from test_data import annotation, make_ilsvrc, make_pets, make_voc, make_wsol, picture, text
 
 SIZED = "<size><width>{}</width><height>{}</height><depth>3</depth></size>"
@@ -127,7 +127,7 @@ def test_a_picture_without_boxes_has_no_size_to_agree_with(tmp_path):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    Localizer.create("mobilenet_v2", class_names=["cat", "dog"], weights=None).save(path)
+    LocalizationNetwork.create("mobilenet_v2", class_names=["cat", "dog"], weights=None).save(path)
     return path
 
 
@@ -148,7 +148,7 @@ def test_evaluate_counts_them_and_compares_the_others(model, tmp_path):
 
 
 def test_select_takes_the_boxes_of_the_others(tmp_path, model):
-    localizer = Localizer.load(model, device="cpu")
+    localizer = LocalizationNetwork.load(model)
     source = make_coco(tmp_path, [(60, 40), (120, 80)])
     told = []
     rules = Rules(pyramids=((1.0,),), normalizers=("min_max",), thresholds=(0.2,))

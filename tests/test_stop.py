@@ -20,7 +20,7 @@ from mldfr.cli.main import app
 from mldfr.core.errors import DataError
 from mldfr.core.files import WriteError
 from mldfr.jobs.journal import LineJournal
-from mldfr.localizer.localizer import Located
+from mldfr.localizer.results import Located
 
 COUNT, MANY = 8, 20
 

@@ -348,7 +348,7 @@ def test_a_batch_is_cut_into_as_few_parts_as_memory_allows(pictures, tmp_path, m
 
 
 def test_what_a_step_needs_is_counted_as_on_a_real_device():
-    network = mldfr.Localizer.create("mobilenet_v2", num_classes=3).train()
+    network = mldfr.Localizer.create("mobilenet_v2", num_classes=3).network.train()
     kept = {}
 
     def note(tensor):
@@ -490,7 +490,7 @@ def test_a_new_run_starts_from_an_old_one(finished, pictures, tmp_path):
 def test_embedded_weights_are_those_of_the_embedded_model(localizer, pictures):
     recipe = load_recipe("finetune")
     network = create_network(recipe, material(pictures, recipe))
-    own, embedded = network.backbone.state_dict(), localizer.backbone.state_dict()
+    own, embedded = network.backbone.state_dict(), localizer.network.backbone.state_dict()
     assert_same(own, embedded)
 
 
@@ -643,7 +643,7 @@ def test_small_shares_and_empty_classes_are_warned_of_before_anything_is_convert
 
 
 def test_batch_norms_become_pytorchs_own_on_a_gpu_with_the_same_state():
-    network = mldfr.Localizer.create("efficientnet_lite0", num_classes=2)
+    network = mldfr.Localizer.create("efficientnet_lite0", num_classes=2).network
     before = {key: value.clone() for key, value in network.state_dict().items()}
     synchronize_batch_norms(network, torch.device("cuda"))
     kinds = {

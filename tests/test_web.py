@@ -31,7 +31,9 @@ from mldfr.cli.main import app as program
 from mldfr.cli.serve import listen
 from mldfr.exports import FORMATS
 from mldfr.localizer.localizer import Localizer
+from mldfr.localizer.sources import NetworkSource
 from mldfr.networks.card import Localization
+from mldfr.networks.network import LocalizationNetwork
 
 pytest.importorskip("fastapi", reason="needs the extra web: pip install 'mldfr[web]'")
 
@@ -56,7 +58,7 @@ CLASSES = ("cat", "dog", "crane", "crane")
 ORIGIN = "http://localhost"
 
 
-class Slow(Localizer):
+class Slow(NetworkSource):
     """A network that waits for a signal before it answers, and looks at one picture after the other."""
 
     on_cores = False
@@ -72,14 +74,14 @@ class Slow(Localizer):
         return wait
 
 
-def tiny(kind=Localizer):
+def tiny(kind=NetworkSource):
     """A small network with random weights and few scales: an answer takes milliseconds."""
     torch.manual_seed(0)
-    network = kind.create("mobilenet_v2", class_names=CLASSES, recalibration="none").eval()
+    network = LocalizationNetwork.create("mobilenet_v2", class_names=CLASSES, recalibration="none")
     preprocessing = network.card.preprocessing.model_copy(update={"input_size": 64})
     localization = Localization(scales=(1.0, 1.5))
     network.card = network.card.model_copy(update={"localization": localization, "preprocessing": preprocessing})
-    return network
+    return Localizer(kind(network))
 
 
 @pytest.fixture(scope="module")
@@ -442,7 +444,7 @@ def test_the_head_of_every_answer_can_be_asked_for(client, path):
 
 
 def test_a_failure_of_the_code_is_told_without_its_trace(network, caplog):
-    class Broken(Localizer):
+    class Broken(NetworkSource):
         def activator(self, scales):
             raise RuntimeError("a secret path /root/secret")
 
@@ -557,9 +559,9 @@ def test_a_client_that_goes_away_while_it_sends_an_export_is_no_failure(network,
 @pytest.fixture
 def slow():
     network = tiny(Slow)
-    network.begun, network.go = [], threading.Event()
+    network.source.begun, network.source.go = [], threading.Event()
     yield network
-    network.go.set()
+    network.source.go.set()
 
 
 def until(condition):
@@ -592,14 +594,14 @@ def test_beyond_the_queue_the_answer_is_429_and_nothing_is_lost(slow):
     app = app_of(slow, max_requests=3)
 
     async def let_go(client):
-        slow.go.set()
+        slow.source.go.set()
         return await client.get("/healthz")
 
     answers = together(app, [*(locating(40 + i) for i in range(5)), let_go])
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429, 200]
     assert answers[3].headers["retry-after"] == "1"
     assert error_of(answers[3]) == (429, "busy")
-    assert len(slow.begun) == 3
+    assert len(slow.source.begun) == 3
     assert together(app, [locating(50)])[0].status_code == 200  # the places are free again
 
 
@@ -607,10 +609,10 @@ def test_what_takes_too_long_is_answered_with_503(slow):
     app = app_of(slow, answer_seconds=1.5, max_requests=2)
     answers = together(app, [locating(40), locating(41)])
     assert [error_of(answer) for answer in answers] == [(503, "too_slow")] * 2
-    slow.go.set()
+    slow.source.go.set()
     time.sleep(0.1)
     assert together(app, [locating(42)])[0].status_code == 200
-    assert (41, 41, 3) not in slow.begun  # nobody waited for it any more
+    assert (41, 41, 3) not in slow.source.begun  # nobody waited for it any more
 
 
 def test_pictures_of_clients_that_have_gone_are_skipped(slow):
@@ -619,14 +621,14 @@ def test_pictures_of_clients_that_have_gone_are_skipped(slow):
     body = HEAD + picture + b"\r\n--x--\r\n"
     with ThreadPoolExecutor() as pool:
         first = pool.submit(together, app, [locating(40)])
-        until(lambda: slow.begun)
+        until(lambda: slow.source.begun)
         gone = [{"type": "http.request", "body": body, "more_body": False}, {"type": "http.disconnect"}]
         # A second loop in this thread: the queue is the model's thread, which both share.
         status, _ = run_asgi(app, gone, headers=[FORM])
         assert status == 499
-        slow.go.set()
+        slow.source.go.set()
         assert first.result()[0].status_code == 200
-    assert slow.begun == [(40, 40, 3)]
+    assert slow.source.begun == [(40, 40, 3)]
 
 
 # ---- against the specification

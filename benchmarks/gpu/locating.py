@@ -17,7 +17,8 @@ from mldfr.core.types import Box
 from mldfr.data import open_data
 from mldfr.images import read_image
 from mldfr.localizer import mscam as pyramid
-from mldfr.localizer.localizer import Localizer, Located
+from mldfr.localizer.localizer import Localizer
+from mldfr.localizer.results import Located
 from mldfr.networks.weights import read_state_dict
 
 PART = "locate"

@@ -7,16 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mldfr.deployment.onnx_localizer import load_onnx as load_onnx
+    from mldfr.deployment.exported_source import load_onnx as load_onnx
+    from mldfr.deployment.loading import load as load
     from mldfr.localizer.localizer import Localizer as Localizer
-    from mldfr.localizer.localizer import Located as Located
-    from mldfr.localizer.localizer import load as load
+    from mldfr.localizer.results import Located as Located
 
 _PUBLIC = {
-    "Located": "mldfr.localizer.localizer",
+    "Located": "mldfr.localizer.results",
     "Localizer": "mldfr.localizer.localizer",
-    "load": "mldfr.localizer.localizer",
-    "load_onnx": "mldfr.deployment.onnx_localizer",
+    "load": "mldfr.deployment.loading",
+    "load_onnx": "mldfr.deployment.exported_source",
 }
 __all__ = ["Localizer", "Located", "load", "load_onnx"]
 

@@ -11,10 +11,10 @@ from mldfr.core.errors import SettingError
 from mldfr.core.versions import OF_BOXES, installed_versions
 from mldfr.data import READERS, DataError
 from mldfr.data.class_names import told_apart
-from mldfr.deployment.loading import open_locator
+from mldfr.deployment.loading import load
 from mldfr.exports import FORMATS, MAP_FORMATS, ExportError
 from mldfr.exports.checks import Places, check_classes
-from mldfr.localizer.localizer import Locator
+from mldfr.localizer.localizer import Localizer
 from mldfr.networks.card import Rules
 
 LONGEST_NAME = 240
@@ -63,14 +63,14 @@ class Plan:
     """What is done.
 
     Attributes:
-        locator: What finds boxes.
+        localizer: What finds boxes.
         listing: All pictures.
         work: What is done with each.
         setting: All that the annotations depend on, as plain values.
         formats: Of annotation files.
     """
 
-    locator: Locator
+    localizer: Localizer
     listing: Listing
     work: Work
     setting: dict[str, Any]
@@ -86,13 +86,13 @@ def make_plan(request: Request) -> Plan:
     formats, maps = split_formats(request.formats)
     if not 0 <= request.min_region <= 1:
         raise SettingError(f"--min-region is a share from 0 to 1; got {request.min_region:g}")
-    locator = open_locator(request.model, device=request.device, runtime=request.runtime)
-    classes = check_classes(told_apart(locator.card.class_names))
-    localization = locator.card.localization.changed(**request.rules)
-    locator.activator(localization.scales)  # refuses scales that it cannot have
+    localizer = load(request.model, device=request.device, runtime=request.runtime)
+    classes = check_classes(told_apart(localizer.card.class_names))
+    localization = localizer.card.localization.changed(**request.rules)
+    localizer.source.activator(localization.scales)  # refuses scales that it cannot have
     listing = list_pictures(
         request.data,
-        locator.card.class_names,
+        localizer.card.class_names,
         images=request.images,
         splits=request.splits,
         labels=request.labels,
@@ -109,19 +109,19 @@ def make_plan(request: Request) -> Plan:
     setting = {
         "data": request.data,
         "model": request.model,
-        "sha256": locator.fingerprint(),
+        "sha256": localizer.source.fingerprint(),
         "classes": list(classes),
-        "multi_label": locator.card.multi_label,
+        "multi_label": localizer.card.multi_label,
         "localization": localization.model_dump(mode="json"),
         "labels": "given" if any(item.labels for item in listing.items) else "predicted",
         "boxes": request.boxes,
         "min_region": request.min_region,
         "versions": installed_versions(OF_BOXES),
     }
-    if locator.computed is not None:
-        setting["computed"] = locator.computed
+    if localizer.source.computed is not None:
+        setting["computed"] = localizer.source.computed
     work = Work(localization, request.boxes, request.min_region, maps, request.out, request.batch_size)
-    return Plan(locator, listing, work, setting, formats)
+    return Plan(localizer, listing, work, setting, formats)
 
 
 def split_formats(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -10,7 +10,7 @@ from typing import Any
 from mldfr.annotation.listing import Item
 from mldfr.annotation.work import Row, Work, annotate
 from mldfr.core.errors import MissingPackageError, SettingError
-from mldfr.deployment.loading import open_locator
+from mldfr.deployment.loading import load
 
 PICTURES_PER_TASK = 8
 """So few that a lost actor costs little; so many that handing them over costs less than the network."""
@@ -27,13 +27,13 @@ class Annotator:
     """
 
     def __init__(self, model: str, device: str, runtime: str | None, work: Work) -> None:
-        self._locator = open_locator(model, device=device, runtime=runtime)
+        self._localizer = load(model, device=device, runtime=runtime)
         self._work = work
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         """Pictures to rows, both as JSON."""
         items = [_item(json.loads(text)) for text in batch["item"]]
-        return {"row": [json.dumps(row) for row in annotate(self._locator, items, self._work)]}
+        return {"row": [json.dumps(row) for row in annotate(self._localizer, items, self._work)]}
 
 
 def annotate_on_ray(
@@ -55,9 +55,9 @@ def annotate_on_ray(
     Args:
         items: The pictures; their paths, and the model's, must be there on every machine.
         work: What is done with each. Score maps go to `work.out`, which all machines must share.
-        model: What `open_locator` takes.
+        model: What `mldfr.load` takes.
         device: auto, cpu, cuda, ...; with an accelerator each actor takes one.
-        runtime: What runs an ONNX model (see `open_locator`).
+        runtime: What runs an ONNX model (see `mldfr.load`).
         workers: How many actors; None is one for each accelerator, or for each two CPUs where there is none.
         address: Of a cluster that is there; None starts one on this machine.
 

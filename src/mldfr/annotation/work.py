@@ -17,7 +17,8 @@ from mldfr.boxes.rules import MIN_REGION
 from mldfr.core.types import Boxes
 from mldfr.exports import MAP_FORMATS
 from mldfr.images import ImageError
-from mldfr.localizer.localizer import Located, Locator
+from mldfr.localizer.localizer import Localizer
+from mldfr.localizer.results import Located
 from mldfr.localizer.wanted_classes import Chosen
 from mldfr.networks.card import Localization, Rules
 
@@ -50,20 +51,20 @@ class Work:
     batch_size: int = 1
 
 
-def annotate(locator: Locator, items: Iterable[Item], work: Work) -> Iterator[Row]:
+def annotate(localizer: Localizer, items: Iterable[Item], work: Work) -> Iterator[Row]:
     """The row of each picture, in order; one that cannot be read has a row with an error."""
     asked, named = tee(items)
-    pictures = ((item.path, _chosen(item, locator)) for item in asked)
+    pictures = ((item.path, _chosen(item, localizer)) for item in asked)
     rules = cast(Rules, work.localization.changed(refine=AS_DRAWN).model_dump())  # `_boxes` fits what is written
-    found = locator.locate_each(pictures, batch_size=work.batch_size, **rules)
+    found = localizer.locate_each(pictures, batch_size=work.batch_size, **rules)
     for item, located in zip(named, found, strict=True):
-        yield _row(item, located, work, multi_label=locator.card.multi_label)
+        yield _row(item, located, work, multi_label=localizer.card.multi_label)
 
 
-def _chosen(item: Item, locator: Locator) -> Chosen:
+def _chosen(item: Item, localizer: Localizer) -> Chosen:
     if item.labels:
         return item.labels
-    return min(CANDIDATES, len(locator.card.class_names)) if locator.card.multi_label else 1
+    return min(CANDIDATES, len(localizer.card.class_names)) if localizer.card.multi_label else 1
 
 
 def _row(item: Item, located: Located | ImageError, work: Work, *, multi_label: bool) -> Row:

@@ -180,7 +180,7 @@ def _engine(
     if engine is Engine.local:
         from mldfr.annotation.work import annotate
 
-        return annotate(plan.locator, journal.pending(), plan.work)
+        return annotate(plan.localizer, journal.pending(), plan.work)
     from mldfr.annotation.ray_engine import annotate_on_ray
 
     return annotate_on_ray(

@@ -34,10 +34,10 @@ def export(
     DEPLOYMENT_FORMATS.check(format)
     factors = None if scales is None else scale_factors(scales)
     from mldfr.deployment.exporting import export as write
-    from mldfr.localizer.localizer import load
+    from mldfr.deployment.loading import load
 
     pictures = _pictures(calibrate or [])
-    network = load(model, device="cpu")
+    network = load(model, device="cpu").network
     agreement = write(network, out, format=format, scales=factors, precision=precision, calibration=pictures)
     size = out.stat().st_size / 1e6
     typer.echo(

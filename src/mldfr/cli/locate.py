@@ -31,7 +31,7 @@ from mldfr.core.files import WriteError, replacing, writing
 if TYPE_CHECKING:
     from mldfr.images import ImageError
     from mldfr.jobs.journal import LineJournal
-    from mldfr.localizer.localizer import Located
+    from mldfr.localizer.results import Located
     from mldfr.localizer.wanted_classes import Wanted
 
 PREDICTIONS = "predictions.jsonl"
@@ -86,14 +86,14 @@ def locate(
         typer.echo(f"mldfr: no pictures in {', '.join(paths)}", err=True)
         raise typer.Exit(1)
 
-    from mldfr.deployment.loading import open_locator
+    from mldfr.deployment.loading import load
 
     files = [item for item in found if isinstance(item, ImageFile)]
     wanted_pictures = targets(files)
     predictions = jsonl or str(out / PREDICTIONS)
     start = time.perf_counter()
     with ExitStack() as stack:
-        localizer = open_locator(model, device=device, runtime=runtime)
+        localizer = load(model, device=device, runtime=runtime)
         localizer.locate_all((), classes=wanted, batch_size=batch_size, **rules)  # says what is wrong with them
         _make_room(out / OVERLAYS, predictions)
         setting = setting_of(model, localizer, wanted, rules)

@@ -14,7 +14,7 @@ from mldfr.core.versions import OF_BOXES, installed_versions
 if TYPE_CHECKING:
     from mldfr.images import ImageFile
     from mldfr.jobs.journal import LineJournal
-    from mldfr.localizer.localizer import Locator
+    from mldfr.localizer.localizer import Localizer
     from mldfr.localizer.wanted_classes import Wanted
     from mldfr.networks.card import Rules
 
@@ -46,15 +46,15 @@ class Stream:
             self._write(json.dumps(line) + "\n")
 
 
-def setting_of(model: str, localizer: "Locator", wanted: "Wanted", rules: "Rules") -> dict[str, Any]:
+def setting_of(model: str, localizer: "Localizer", wanted: "Wanted", rules: "Rules") -> dict[str, Any]:
     """All that a prediction depends on besides its picture, as plain values."""
     from mldfr.localizer.wanted_classes import class_indices
 
     card = localizer.card
     return {
         "model": model,
-        "sha256": localizer.fingerprint(),
-        "computed": localizer.computed,
+        "sha256": localizer.source.fingerprint(),
+        "computed": localizer.source.computed,
         "preprocessing": card.preprocessing.model_dump(mode="json"),
         "class_names": list(card.class_names),
         "multi_label": card.multi_label,

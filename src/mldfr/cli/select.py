@@ -52,14 +52,14 @@ def select(
     name = CRITERIA.check(criterion or ("corloc" if has_boxes(samples) else "repeated_contrast"))
     if CRITERIA[name].needs_boxes and not has_boxes(samples):
         raise SettingError(f"criterion {name} needs boxes, and the pictures have none; take repeated_contrast")
-    from mldfr.localizer.localizer import load
+    from mldfr.deployment.loading import load
 
     localizer = load(file, device=device)
     others: list[SizeError] = []
     trial = try_rules(
-        localizer.fused(),
+        localizer.network.fused(),
         draw_sample(samples, images),
-        Rules().possible_for(localizer),
+        Rules().possible_for(localizer.network),
         views=CRITERIA[name].needs_views,
         report=lambda error: _note(error, others),
     )

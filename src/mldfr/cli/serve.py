@@ -30,12 +30,12 @@ def serve(
     _check_extra()
     listening = listen(host, port)
 
-    from mldfr.deployment.loading import open_locator
+    from mldfr.deployment.loading import load
     from mldfr.web.app import create_app
     from mldfr.web.server import make_server
     from mldfr.web.settings import Settings, host_names, is_loopback
 
-    locator = open_locator(model, device=device, runtime=runtime)
+    localizer = load(model, device=device, runtime=runtime)
     settings = Settings(
         model_name=Path(model).name,  # the page may be shown to others, who need not know where it lies
         max_pixels=max_pixels,
@@ -47,7 +47,7 @@ def serve(
     reached = socket.gethostname() if host in ("0.0.0.0", "::") else host
     shown = f"[{reached}]" if ":" in reached else reached
     typer.echo(f"mldfr: open http://{shown}:{listening.getsockname()[1]} in a browser; Ctrl+C ends it", err=True)
-    make_server(create_app(locator, settings)).run(sockets=[listening])
+    make_server(create_app(localizer, settings)).run(sockets=[listening])
 
 
 def _check_extra() -> None:

@@ -11,8 +11,8 @@ from torch import Tensor
 from mldfr.core.errors import SettingError
 from mldfr.deployment.description import PRECISIONS, describe
 from mldfr.deployment.graph import mapped_scales
-from mldfr.localizer.localizer import Activator
 from mldfr.localizer.mscam import Activation
+from mldfr.localizer.sources import Activator
 from mldfr.localizer.wanted_classes import Chosen
 from mldfr.networks.card import Card, explain
 from mldfr.networks.network import LocalizationNetwork
@@ -58,7 +58,7 @@ class OpenedGraph:
         texts: The file's metadata.
         card: The model's card; its scales are those of the graph.
         activator: Makes the function that maps classes at these scales.
-        on_cores: Whether several threads shall call it at once (see `Locator.on_cores`).
+        on_cores: Whether several threads shall call it at once (see `Source.on_cores`).
     """
 
     texts: Mapping[str, str]

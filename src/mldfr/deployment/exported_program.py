@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
+from mldfr.core.errors import SettingError
 from mldfr.core.types import UInt8Array
-from mldfr.deployment.base import CARD_KEY, FINGERPRINT_KEY, DeploymentFormat, activation, asked, read_card
-from mldfr.localizer.localizer import Activator
+from mldfr.deployment.base import METADATA, DeploymentFormat, OpenedGraph, activation, asked, read_card
 from mldfr.localizer.mscam import Activation
+from mldfr.localizer.sources import Activator
 from mldfr.localizer.wanted_classes import Chosen
 from mldfr.networks.network import LocalizationNetwork
 from mldfr.networks.weights import WeightsError
@@ -32,19 +33,33 @@ def write(program: torch.export.ExportedProgram, path: Path, texts: Mapping[str,
 
 
 def open_activator(path: Path) -> Activator:
-    """Run a .pt2 file on the CPU in its own scales.
+    """Run a .pt2 file on the CPU in its own scales."""
+    return open_graph(path, "cpu", torch.get_num_threads()).activator()
+
+
+def open_graph(path: Path, device: str, threads: int) -> OpenedGraph:
+    """Open a .pt2 file on the CPU.
+
+    Args:
+        path: The file.
+        device: `auto` or `cpu`.
+        threads: Not looked at: PyTorch has its own setting.
 
     Raises:
         WeightsError: Not a .pt2 file, or one without a card.
+        SettingError: Another device.
     """
-    texts: dict[str, Any] = {CARD_KEY: "", FINGERPRINT_KEY: ""}
+    if device not in ("auto", "cpu"):
+        raise SettingError(f"device {device!r} cannot be used (.pt2 models run on auto or cpu)")
+    texts: dict[str, Any] = dict.fromkeys(METADATA, "")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of texts that are not there; `read_card` says it better
             program = torch.export.load(path, extra_files=texts)
     except Exception as error:  # it raises whatever the broken file makes its readers raise
         raise WeightsError(f"{path}: not a readable .pt2 file ({str(error).splitlines()[0]})") from error
-    card = read_card({key: text for key, text in texts.items() if text}, path)
+    texts = {key: text for key, text in texts.items() if text}
+    card = read_card(texts, path)
     module = program.module()
 
     def activate(pixels: Sequence[UInt8Array], chosen: Sequence[Chosen]) -> list[Activation]:
@@ -55,7 +70,7 @@ def open_activator(path: Path) -> Activator:
                 found.append(activation(outputs, card.localization.scales))
         return found
 
-    return activate
+    return OpenedGraph(texts, card, lambda: activate)
 
 
 TORCH_EXPORT = DeploymentFormat(suffix=".pt2", check=check, write=write, open=open_activator)

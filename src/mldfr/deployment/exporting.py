@@ -17,8 +17,8 @@ from mldfr.deployment.base import DeploymentError, DeploymentFormat, metadata
 from mldfr.deployment.graph import PyramidGraph, trace
 from mldfr.deployment.quantization import split
 from mldfr.images import read_image
-from mldfr.localizer.localizer import Activator
 from mldfr.localizer.mscam import Activation, mscam
+from mldfr.localizer.sources import Activator
 from mldfr.networks.network import LocalizationNetwork
 
 TOLERANCES = {"f32": 1e-4, "int8": 0.5}

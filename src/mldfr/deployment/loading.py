@@ -1,31 +1,44 @@
-"""Opening whatever can locate."""
+"""Opening whatever can locate: one function for every kind of model file."""
 
 from pathlib import Path
 
+from mldfr.core.devices import choose_device
 from mldfr.core.errors import SettingError
-from mldfr.deployment.onnx_localizer import load_onnx
+from mldfr.deployment.exported_source import load_exported_program, load_onnx
 from mldfr.deployment.runtimes import DEFAULT, RUNTIMES
-from mldfr.localizer.localizer import Locator, load
+from mldfr.localizer.localizer import Localizer
+from mldfr.localizer.sources import NetworkSource
+from mldfr.networks.zoo import load_network
 
 
-def open_locator(name_or_path: str | Path, *, device: str = "auto", runtime: str | None = None) -> Locator:
-    """A named model, a saved one, or an ONNX file, ready to be handed pictures.
+def load(name_or_path: str | Path, *, device: str = "auto", runtime: str | None = None) -> Localizer:
+    """A model by its name or file, ready to be handed pictures.
 
     Args:
-        name_or_path: What `mldfr.load` takes, or a file that ends in `.onnx`.
-        device: What `mldfr.load` or `mldfr.load_onnx` takes.
+        name_or_path: A name of `mldfr list models`, a file that `save` wrote, a folder with a `model.safetensors`, or a
+            file of `mldfr export`, which ends in `.onnx` or `.pt2`.
+        device: `auto` takes a GPU if there is one; or a device of PyTorch. A `.pt2` file has `cpu` alone, an ONNX file
+            those of its runtime.
         runtime: What runs an ONNX file, a name of `mldfr list runtimes`; None is onnxruntime.
 
     Raises:
-        WeightsError: Neither a name nor a readable model, or the runtime is missing.
+        WeightsError: Neither a name nor a readable model, a file that does not fit its card, or a missing runtime.
         SettingError: No such device or runtime, or a runtime for what is no ONNX file.
+
+    Example:
+        >>> import mldfr
+        >>> mldfr.load("imagenet", device="cpu").card.class_names[281]
+        'tabby'
     """
     if runtime is not None:
         RUNTIMES.check(runtime)
-    if Path(name_or_path).suffix.lower() == ".onnx":
+    suffix = Path(name_or_path).suffix.lower()
+    if suffix == ".onnx":
         return load_onnx(name_or_path, device=device, runtime=runtime or DEFAULT)
     if runtime is not None:
         raise SettingError(
             f"{name_or_path}: is no ONNX model, and {runtime} runs those; `mldfr export` makes one of a model"
         )
-    return load(name_or_path, device=device)
+    if suffix == ".pt2":
+        return load_exported_program(name_or_path, device=device)
+    return Localizer(NetworkSource(load_network(name_or_path).to(choose_device(device))))

@@ -12,9 +12,9 @@ import torch
 
 from mldfr.deployment import quantization
 from mldfr.deployment.base import CARD_KEY, DESCRIPTION_KEY, DeploymentError, DeploymentFormat
+from mldfr.deployment.exported_source import load_onnx
 from mldfr.deployment.graph import INPUTS, mapped_scales, output_names, passes, pixels_name, written
-from mldfr.deployment.onnx_localizer import load_onnx
-from mldfr.localizer.localizer import Activator
+from mldfr.localizer.sources import Activator
 from mldfr.networks.card import Card
 from mldfr.networks.network import LocalizationNetwork
 
@@ -64,7 +64,7 @@ def write(program: torch.export.ExportedProgram, path: Path, texts: Mapping[str,
 def open_activator(path: Path) -> Activator:
     """Run an ONNX file on the CPU in its own scales."""
     localizer = load_onnx(path, device="cpu")
-    return localizer.activator(localizer.card.localization.scales)
+    return localizer.source.activator(localizer.card.localization.scales)
 
 
 def quantize(source: Path, target: Path, pictures: Sequence[Path]) -> None:

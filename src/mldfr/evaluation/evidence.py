@@ -147,7 +147,7 @@ def observe(
 
     with ThreadPoolExecutor(READERS) as readers:
         batches = in_batches(ahead(readers, _read, samples, READ_AHEAD + batch_size), batch_size)
-        on_cores = network.head.weight.device.type == "cpu"
+        on_cores = network.device.type == "cpu"
         yield from chain.from_iterable(spread(see, batches) if on_cores else map(see, batches))
 
 

@@ -12,15 +12,14 @@ from mldfr.core.types import Sample
 from mldfr.core.versions import installed_versions
 from mldfr.data import DataError, DataSet, open_data
 from mldfr.data.class_names import ClassMatch, match_classes, told_apart
+from mldfr.deployment.loading import load
 from mldfr.evaluation.protocols import AS_USED, PROTOCOLS
 from mldfr.evaluation.record import Rules
 from mldfr.evaluation.run import Sources, check_truth, without_classes
 from mldfr.evaluation.store import MapStore
 from mldfr.images.junk import without_junk
-from mldfr.localizer.localizer import load
 from mldfr.localizer.mscam import short_side
 from mldfr.networks.card import Localization
-from mldfr.networks.weights import fingerprint
 
 VERSIONED = ("mldfr", "torch", "torchvision", "timm", "numpy", "numba", "opencv-python-headless", "faster-coco-eval")
 USUAL = "test"
@@ -112,7 +111,7 @@ def plan_model(
         short_side(localizer.card.preprocessing, scale)
     facts = {
         "model": model,
-        "sha256": fingerprint(localizer.state_dict()),
+        "sha256": localizer.source.fingerprint(),
         "architecture": localizer.card.architecture.model_dump(),
         "preprocessing": localizer.card.preprocessing.model_dump(),
         "scales": list(localization.scales),
@@ -123,7 +122,7 @@ def plan_model(
         raise DataError(f"{request.data}: pictures have several labels, and the model is for one; try --class-agnostic")
     used = localization.boxes
     rules = Rules(request.protocols, used.normalizer, used.threshold, multi_label, used)
-    sources = Sources(localizer.fused(), localization.scales, None, request.class_agnostic, batch_size)
+    sources = Sources(localizer.network.fused(), localization.scales, None, request.class_agnostic, batch_size)
     plan = _plan(request, data, localizer.card.class_names, sources, rules, facts)
     if save_maps is None:
         return plan

@@ -173,7 +173,7 @@ def try_rules(
 
     findings: list[_Finding] = []
     pictures = 0
-    on_cores = network.head.weight.device.type == "cpu"
+    on_cores = network.device.type == "cpu"
     for error, found in spread(look, enumerate(samples)) if on_cores else map(look, enumerate(samples)):
         if error is not None:
             report(error)

@@ -96,7 +96,7 @@ def scale_maps(
 
 def scaled_features(network: LocalizationNetwork, image: Tensor, scale: float) -> Tensor:
     """The features (C, h, w) of one image, uint8 (3, H, W), at one scale."""
-    ((_, features),) = _features(network, [image.to(network.head.weight.device)], scale)
+    ((_, features),) = _features(network, [image.to(network.device)], scale)
     return features
 
 
@@ -170,7 +170,7 @@ def _passes(
     given: list[Sequence[int]],
 ) -> Iterator[tuple[float, int, Tensor]]:
     """For each scale and image the maps (k, h, w) of its classes; fills in logits, and classes that they tell."""
-    device = network.head.weight.device
+    device = network.device
     images = [image.to(device) for image in images]
     # Scale 1 comes first: it says which classes are the most probable.
     order = sorted({1.0, *scales}, key=lambda scale: scale != 1)

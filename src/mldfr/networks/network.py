@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypedDict, TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -20,10 +20,25 @@ from mldfr.networks.weights import WeightsError, is_model, pretrained, read, wri
 MODEL_FILE = "model.safetensors"
 
 
+class NetworkOptions(TypedDict, total=False):
+    """What `LocalizationNetwork.create` takes besides the backbone."""
+
+    num_classes: int | None
+    class_names: Sequence[str]
+    last_downsampling: LastDownsampling | None
+    recalibration: str
+    recalibration_options: Mapping[str, Any] | None
+    convolution: str | None
+    classifier_bias: bool
+    weights: str | Path | StateDict | None
+    pretrained_classifier: bool
+    multi_label: bool
+
+
 class LocalizationNetwork(nn.Module):
     """A classification network whose class scores are means of maps, so that the maps say where.
 
-    Users have it as `mldfr.Localizer`, which adds the way from pictures to boxes.
+    Users have it in a `mldfr.Localizer`, which goes from pictures to boxes.
 
     Args:
         backbone: Four stages.
@@ -38,6 +53,11 @@ class LocalizationNetwork(nn.Module):
         self.recalibration = nn.ModuleList(recalibration)
         self.head = head
         self.card = card
+
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        return self.head.weight.device
 
     def features(self, images: Tensor) -> Tensor:
         """Normalised images (B, 3, H, W), sides of at least 64, to features (B, C, H/16, W/16)."""

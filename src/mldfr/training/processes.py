@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from lightning_fabric import Fabric
 
-from mldfr.localizer.localizer import choose_device
+from mldfr.core.devices import choose_device
 from mldfr.training.recipe import RecipeError, Training
 
 

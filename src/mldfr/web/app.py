@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
 from mldfr.core.parallel import at_once
-from mldfr.localizer.localizer import Locator
+from mldfr.localizer.localizer import Localizer
 from mldfr.web.errors import WebError, add_error_handlers, validated
 from mldfr.web.exporting import Download, export
 from mldfr.web.limits import HeadAsGet, RequestLimits, Safeguard, SameOrigin
@@ -55,14 +55,14 @@ COMMON = (400, 421, 500, 503)
 UPLOAD = (403, 408, 413, 422, 429, *COMMON)
 
 
-def create_app(locator: Locator, settings: Settings) -> FastAPI:
+def create_app(localizer: Localizer, settings: Settings) -> FastAPI:
     """The server of one model; nothing of a request is kept once it is answered.
 
     Args:
-        locator: The model, ready to be handed pictures.
+        localizer: The model, ready to be handed pictures.
         settings: Limits, and the names that the server answers to.
     """
-    workers = Workers(at_once() if locator.on_cores else 1, seconds=settings.answer_seconds)
+    workers = Workers(at_once() if localizer.source.on_cores else 1, seconds=settings.answer_seconds)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -79,7 +79,7 @@ def create_app(locator: Locator, settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     add_error_handlers(app)
-    app.include_router(_questions(locator, settings, workers))
+    app.include_router(_questions(localizer, settings, workers))
     app.include_router(_downloads())
     app.include_router(_page())
     # Some systems call scripts plain text, and with nosniff a browser would not run them then.
@@ -103,10 +103,10 @@ def _errors(*statuses: int) -> Responses:
     return {status: {"model": ErrorAnswer, "description": ERRORS[status]} for status in statuses}
 
 
-def _questions(locator: Locator, settings: Settings, workers: Workers) -> APIRouter:
+def _questions(localizer: Localizer, settings: Settings, workers: Workers) -> APIRouter:
     """What needs the model."""
     router = APIRouter()
-    answer = model_answer(locator.card, settings)
+    answer = model_answer(localizer.card, settings)
 
     @router.get("/api/model", summary="The model and its settings", responses=_errors(*COMMON))
     async def model() -> ModelAnswer:
@@ -127,7 +127,7 @@ def _questions(locator: Locator, settings: Settings, workers: Workers) -> APIRou
         """
         wanted = wanted_classes(answer.classes, classes or [], top_k)
         content = await picture.read()
-        return await workers.run(request, partial(locate, locator, content, wanted, settings.max_pixels))
+        return await workers.run(request, partial(locate, localizer, content, wanted, settings.max_pixels))
 
     return router
 

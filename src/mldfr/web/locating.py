@@ -12,7 +12,8 @@ from mldfr.boxes.rules import BOX_RULES, JOINED, MIN_REGION
 from mldfr.core.types import Float32Array, Label
 from mldfr.data.class_names import told_apart
 from mldfr.exports import FORMATS
-from mldfr.localizer.localizer import Located, Locator
+from mldfr.localizer.localizer import Localizer
+from mldfr.localizer.results import Located
 from mldfr.networks.card import Card, Localization
 from mldfr.web.errors import WebError
 from mldfr.web.pictures import read_picture
@@ -68,7 +69,7 @@ def wanted_classes(names: Sequence[str], classes: Sequence[str], top_k: int) -> 
     return list(dict.fromkeys(indices[name] for name in classes))
 
 
-def locate(locator: Locator, content: bytes, wanted: int | list[int], max_pixels: int) -> LocateAnswer:
+def locate(localizer: Localizer, content: bytes, wanted: int | list[int], max_pixels: int) -> LocateAnswer:
     """Decode a picture and look at it.
 
     Raises:
@@ -76,16 +77,16 @@ def locate(locator: Locator, content: bytes, wanted: int | list[int], max_pixels
     """
     picture = read_picture(content, max_pixels=max_pixels)
     # The page finds boxes in the maps alone: what else a card may ask for needs the picture, and is left out here too.
-    located = locator.locate(picture.pixels, classes=wanted, instances=JOINED, refine=AS_DRAWN)
+    located = localizer.locate(picture.pixels, classes=wanted, instances=JOINED, refine=AS_DRAWN)
     factors = picture.width / located.width, picture.height / located.height
-    repeated = Counter(locator.card.localization.scales)  # a scale named twice counts twice in the sum
-    names = told_apart(locator.card.class_names)
+    repeated = Counter(localizer.card.localization.scales)  # a scale named twice counts twice in the sum
+    names = told_apart(localizer.card.class_names)
     return LocateAnswer(
         height=picture.height,
         width=picture.width,
         map_height=located.height,
         map_width=located.width,
-        settings=_settings(locator.card.localization),
+        settings=_settings(localizer.card.localization),
         labels=[
             LocatedLabel(
                 class_index=label.class_index,

@@ -10,8 +10,8 @@ from mldfr.core.errors import SettingError
 from mldfr.core.types import UInt8Array
 from mldfr.deployment.base import OpenedGraph, activation, asked, read_card
 from mldfr.deployment.graph import INPUTS, output_names
-from mldfr.localizer.localizer import Activator
 from mldfr.localizer.mscam import Activation
+from mldfr.localizer.sources import Activator
 from mldfr.localizer.wanted_classes import Chosen
 from mldfr.networks.weights import WeightsError
 

@@ -16,8 +16,8 @@ from mldfr.core.errors import SettingError
 from mldfr.core.types import UInt8Array
 from mldfr.deployment.base import METADATA, OpenedGraph, activation, asked, read_card
 from mldfr.deployment.graph import INPUTS, mapped_scales, output_names, passes, pixels_name
-from mldfr.localizer.localizer import Activator
 from mldfr.localizer.mscam import Activation, resized, scaled_size, short_side, upsampled
+from mldfr.localizer.sources import Activator
 from mldfr.localizer.wanted_classes import Chosen
 from mldfr.networks.card import Card
 from mldfr.networks.weights import WeightsError

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mldfr.core.devices import choose_device
 from mldfr.core.errors import DataError, MldfrError
 from mldfr.core.json_files import differences, read_whole_lines
 from mldfr.core.text import original
@@ -15,7 +16,6 @@ from mldfr.evaluation.protocols import PROTOCOLS, Protocol
 from mldfr.evaluation.record import Record
 from mldfr.evaluation.run import JOURNAL
 from mldfr.evaluation.summary import Summary
-from mldfr.localizer.localizer import choose_device
 from mldfr.reports.content.stored import Stored, read_stored
 
 SAME = ("annotations", "sha256", "maps")

@@ -1,4 +1,4 @@
-"""Locating with an ONNX model, in whatever runtime."""
+"""Score maps of an exported model, in whatever runtime."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +8,16 @@ import torch
 
 from mldfr.core.errors import SettingError
 from mldfr.core.text import escaped
-from mldfr.deployment.base import FINGERPRINT_KEY, PRECISION_KEY, OpenedGraph
+from mldfr.deployment.base import FINGERPRINT_KEY, PRECISION_KEY, OpenedGraph, Runtime
+from mldfr.deployment.exported_program import open_graph
 from mldfr.deployment.runtimes import DEFAULT, RUNTIMES
-from mldfr.localizer.localizer import Activator, Locator
+from mldfr.localizer.localizer import Localizer
+from mldfr.localizer.sources import Activator, Source
 from mldfr.networks.card import Card
 from mldfr.networks.weights import WeightsError
+
+TORCH = "torch-export"
+"""What `computed` calls PyTorch itself, which runs .pt2 files."""
 
 
 class _Opened(NamedTuple):
@@ -22,13 +27,13 @@ class _Opened(NamedTuple):
     runtime: str
 
 
-class OnnxLocalizer(Locator):
-    """What an ONNX file of `mldfr export` says of pictures; made by `mldfr.load_onnx`.
+class ExportedSource(Source):
+    """What a file of `mldfr export` says of pictures.
 
     Args:
         graph: The graph; the scales of its card are its own.
         name: What messages call the model.
-        opened: What `load_onnx` was told. A copy, also one in another process, opens the file again.
+        opened: How it was opened. A copy, also one in another process, opens the file again.
     """
 
     def __init__(self, graph: OpenedGraph, *, name: str, opened: _Opened) -> None:
@@ -37,25 +42,28 @@ class OnnxLocalizer(Locator):
         self.name = name
         self._opened = opened
 
+    def __str__(self) -> str:
+        return self.name
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, (self._opened, self.card)
 
     @property
     def on_cores(self) -> bool:
-        """As the runtime has it (see `Locator`)."""
+        """As the runtime has it (see `Source`)."""
         return self.graph.on_cores
+
+    @property
+    def computed(self) -> str:
+        """The runtime, and the precision of the file (see `Source`)."""
+        return f"{self._opened.runtime}, {self.graph.texts.get(PRECISION_KEY, 'f32')} model"
 
     def fingerprint(self) -> str:
         """That of the network the file was made from."""
         return self.graph.texts.get(FINGERPRINT_KEY, "")
 
-    @property
-    def computed(self) -> str:
-        """The runtime, and the precision of the file (see `Locator`)."""
-        return f"{self._opened.runtime}, {self.graph.texts.get(PRECISION_KEY, 'f32')} model"
-
     def activator(self, scales: Sequence[float]) -> Activator:
-        """The graph itself, whose pyramid is fixed (see `Locator`).
+        """The graph itself, whose pyramid is fixed (see `Source`).
 
         Raises:
             SettingError: Other scales than the graph's.
@@ -68,8 +76,8 @@ class OnnxLocalizer(Locator):
 
 def load_onnx(
     path: str | Path, *, device: str = "auto", threads: int | None = None, runtime: str = DEFAULT
-) -> OnnxLocalizer:
-    """An ONNX model that `mldfr export` wrote, ready to be handed pictures.
+) -> Localizer:
+    """An ONNX model that `mldfr export` wrote, ready to be handed pictures; `mldfr.load` does it with all cores.
 
     Args:
         path: The file.
@@ -82,20 +90,39 @@ def load_onnx(
         WeightsError: Not an ONNX file, one without a card, or the runtime is missing.
         SettingError: No such device or runtime, or a precision that the processor does not have.
     """
-    opened, path = RUNTIMES[runtime], Path(path)
+    RUNTIMES.check(runtime)
+    return Localizer(_open(_Opened(str(path), device, threads, runtime)))
+
+
+def load_exported_program(path: str | Path, *, device: str = "auto") -> Localizer:
+    """A torch.export model (.pt2) that `mldfr export` wrote, ready to be handed pictures.
+
+    Args:
+        path: The file.
+        device: `auto` or `cpu`.
+
+    Raises:
+        WeightsError: Not a .pt2 file, or one without a card.
+        SettingError: Another device.
+    """
+    return Localizer(_open(_Opened(str(path), device, None, TORCH)))
+
+
+def _open(asked: _Opened) -> ExportedSource:
+    path = Path(asked.path)
     if not path.is_file():
         raise WeightsError(f"{path}: no such model file")
     if escaped(str(path)) != str(path):
         raise WeightsError(f"{path}: runtimes take no path that is no UTF-8")
-    graph = opened(path, device, threads or torch.get_num_threads())
-    return OnnxLocalizer(graph, name=str(path), opened=_Opened(str(path.absolute()), device, threads, runtime))
+    runtime: Runtime = open_graph if asked.runtime == TORCH else RUNTIMES[asked.runtime]
+    graph = runtime(path, asked.device, asked.threads or torch.get_num_threads())
+    return ExportedSource(graph, name=str(path), opened=asked._replace(path=str(path.absolute())))
 
 
-def _reopened(opened: _Opened, card: Card) -> OnnxLocalizer:
-    path, device, threads, runtime = opened
-    localizer = load_onnx(path, device=device, threads=threads, runtime=runtime)
-    localizer.card = card
-    return localizer
+def _reopened(asked: _Opened, card: Card) -> ExportedSource:
+    source = _open(asked)
+    source.card = card
+    return source
 
 
 def _list(scales: Sequence[float]) -> str:

@@ -1,0 +1,89 @@
+"""Where score maps come from: a network, or whatever else can map classes at several scales."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import torch
+
+from mldfr.core.types import UInt8Array
+from mldfr.localizer.mscam import Activation, mscam, short_side
+from mldfr.localizer.wanted_classes import Chosen, indices
+from mldfr.networks.card import Card
+from mldfr.networks.network import LocalizationNetwork
+from mldfr.networks.weights import fingerprint
+
+Activator = Callable[[Sequence[UInt8Array], Sequence[Chosen]], list[Activation]]
+"""Pixels of pictures (H, W, 3), and the classes to map in each, to their maps."""
+
+
+class Source(ABC):
+    """A source of score maps; a `Localizer` has one, and draws boxes from what it gives.
+
+    Attributes:
+        card: What the model says of itself.
+    """
+
+    card: Card
+
+    @property
+    def on_cores(self) -> bool:
+        """Whether several threads shall run the activator at once, on their share of the cores."""
+        return False
+
+    @property
+    def computed(self) -> str | None:
+        """By what, and in which precision, where that is not PyTorch."""
+        return None
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights: what they are, wherever they lie."""
+
+    @abstractmethod
+    def activator(self, scales: Sequence[float]) -> Activator:
+        """The function that maps classes at these scales; made once for a stream of pictures.
+
+        Raises:
+            SettingError: Scales that cannot be had.
+        """
+
+
+class NetworkSource(Source):
+    """Score maps of a network by `mscam`.
+
+    Args:
+        network: Its card is that of the source.
+    """
+
+    def __init__(self, network: LocalizationNetwork) -> None:
+        self.network = network
+
+    @property
+    def card(self) -> Card:
+        """The network's."""
+        return self.network.card
+
+    @card.setter
+    def card(self, card: Card) -> None:
+        self.network.card = card
+
+    @property
+    def on_cores(self) -> bool:
+        """On a CPU (see `Source`)."""
+        return self.network.device.type == "cpu"
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the state dict (see `Source`)."""
+        return fingerprint(self.network.state_dict())
+
+    def activator(self, scales: Sequence[float]) -> Activator:
+        """`mscam` of the network as it is now, its BatchNorms folded (see `Source`)."""
+        for scale in scales:
+            short_side(self.card.preprocessing, scale)
+        network = self.network.fused()
+
+        def activate(pixels: Sequence[UInt8Array], chosen: Sequence[Chosen]) -> list[Activation]:
+            images = [torch.from_numpy(array).permute(2, 0, 1) for array in pixels]
+            return mscam(network, images, scales=scales, classes=lambda index, logits: indices(chosen[index], logits))
+
+        return activate
