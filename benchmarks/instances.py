@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from mldfr.cli.usage import scale_factors
+from mldfr.cli.options import scale_factors
 from rich.progress import track
 
 import mldfr

@@ -214,7 +214,7 @@ def test_wrong_usage_is_exit_code_2_and_leaves_nothing(album, tmp_path, argument
 
 def test_a_folder_without_pictures(tmp_path):
     result = run("locate", tmp_path)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "no pictures in" in result.output
 
 

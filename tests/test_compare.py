@@ -276,7 +276,7 @@ def test_a_folder_or_one_file_alone_is_refused(files, tmp_path):
 
 def test_reports_of_evaluate(tmp_path, monkeypatch):
     """From pictures to the verdict, with all metrics of a set with one label for each picture."""
-    monkeypatch.setattr("mldfr.cli.evaluate._draw", lambda *_: None)
+    monkeypatch.setattr("mldfr.reports.page.evaluation_plots.draw_plots", lambda *_: None)
     pictures = {f"{n}.png": (60, 48, n % 3, [(5, 6, 50, 40)]) for n in range(9)}
     data = make_wsol(tmp_path, pictures)
     model = save_small(tmp_path / "model.safetensors", num_classes=6)

@@ -205,7 +205,7 @@ def whole(model, wsol, tmp_path_factory):
 @pytest.fixture
 def no_plots(monkeypatch):
     """Plots take longer than all else, and most tests do not look at them."""
-    monkeypatch.setattr("mldfr.cli.evaluate._draw", lambda *_: None)
+    monkeypatch.setattr("mldfr.reports.page.evaluation_plots.draw_plots", lambda *_: None)
 
 
 def report_of(root):

@@ -380,7 +380,7 @@ def test_locate_says_why_there_are_no_pictures(tmp_path):
     for name in ("a.cr2", "b.cr2"):
         (tmp_path / name).write_bytes(b"raw")
     done = run("locate", tmp_path, "--out", tmp_path / "out")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "not read: 2 .cr2 (a camera raw" in done.stderr
     assert "no pictures in" in done.stderr
 

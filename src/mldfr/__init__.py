@@ -7,18 +7,44 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mldfr.api import annotate as annotate
+    from mldfr.api import evaluate as evaluate
+    from mldfr.api import load as load
+    from mldfr.api import locate as locate
+    from mldfr.api import report as report
+    from mldfr.api import select as select
+    from mldfr.api import train as train
+    from mldfr.core.errors import MldfrError as MldfrError
     from mldfr.deployment.exported_source import load_onnx as load_onnx
-    from mldfr.deployment.loading import load as load
     from mldfr.localizer.localizer import Localizer as Localizer
     from mldfr.localizer.results import Located as Located
 
 _PUBLIC = {
     "Located": "mldfr.localizer.results",
     "Localizer": "mldfr.localizer.localizer",
-    "load": "mldfr.deployment.loading",
+    "MldfrError": "mldfr.core.errors",
+    "annotate": "mldfr.api",
+    "evaluate": "mldfr.api",
+    "load": "mldfr.api",
     "load_onnx": "mldfr.deployment.exported_source",
+    "locate": "mldfr.api",
+    "report": "mldfr.api",
+    "select": "mldfr.api",
+    "train": "mldfr.api",
 }
-__all__ = ["Localizer", "Located", "load", "load_onnx"]
+__all__ = [
+    "Localizer",
+    "Located",
+    "MldfrError",
+    "annotate",
+    "evaluate",
+    "load",
+    "load_onnx",
+    "locate",
+    "report",
+    "select",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -173,10 +173,11 @@ def says_how_far(how: Callable[[], str]) -> Iterator[None]:
     """Let the program's last line say how far it came and how it goes on, where something stops the block.
 
     Args:
-        how: What stands behind "stopped", such as "after 60 of 200; the same command goes on".
+        how: What stands behind "stopped", such as "after 60 of 200; the same command goes on"; "" where nothing does.
     """
     try:
         yield
     except (KeyboardInterrupt, OSError) as error:
-        error.add_note(how())
+        if how_far := how():
+            error.add_note(how_far)
         raise

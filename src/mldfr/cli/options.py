@@ -32,7 +32,7 @@ Runtime = Annotated[
 BatchSize = Annotated[int, typer.Option(min=1, help="Pictures to look at together; for GPUs.")]
 
 
-def checked_rules(
+def rules_of(
     scales: str | None,
     threshold: float | None,
     normalizer: str | None,
@@ -40,23 +40,19 @@ def checked_rules(
     instances: str | None,
     refine: str | None,
 ) -> "Rules":
-    """What the user said of the way from pictures to boxes.
+    """What the user said of the way from pictures to boxes, as keywords of the verbs in Python.
 
     Raises:
-        SettingError: It is wrong in itself, whatever the model, which need not be loaded to know that.
+        SettingError: Scales that are no numbers.
     """
-    from mldfr.networks.card import Localization, Rules
-
-    rules = Rules(
-        scales=None if scales is None else scale_factors(scales),
-        threshold=threshold,
-        normalizer=normalizer,
-        box_rule=box_rule,
-        instances=instances,
-        refine=refine,
-    )
-    Localization().changed(**rules)
-    return rules
+    return {
+        "scales": None if scales is None else scale_factors(scales),
+        "threshold": threshold,
+        "normalizer": normalizer,
+        "box_rule": box_rule,
+        "instances": instances,
+        "refine": refine,
+    }
 
 
 def scale_factors(text: str) -> list[float]:

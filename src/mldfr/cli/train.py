@@ -1,8 +1,9 @@
 """`mldfr train`: from pictures with labels to a localizer."""
 
+import os
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,36 +36,15 @@ def train(
     A run that was stopped, in whatever way, goes on with `mldfr train --resume --out RUN`. Several processes work
     together when started by `torchrun --nproc-per-node N -m mldfr train ...`.
     """
-    from mldfr.training.recipe import DEFAULT, load_recipe
-    from mldfr.training.run_folder import RECIPE, RUN, RunError, read_run
+    from mldfr import api
 
-    going_on = resume and (out / RUN).exists()
-    if data is None and not going_on:
-        raise RunError("--data KIND:PATH says what to learn from, such as --data folder:photos")
-    if (out / RUN).exists() and not resume and not dry_run:
-        raise RunError(f"{out}: already holds a run; go on with --resume, or name another folder")
-    chosen = load_recipe(recipe or (out / RECIPE if going_on else DEFAULT), settings or (), weights=weights)
-    source = data or str(read_run(out)[1]["data"])
-    from mldfr.data import open_data, parse_source
-
-    kind, path = parse_source(source)  # before PyTorch is loaded
-    source = f"{kind}:{path.resolve()}"
-    from mldfr.training.prepare import prepare
-
-    material = prepare(open_data(source), chosen)
-    if material.note:
-        typer.echo(f"mldfr: {material.note}", err=True)
+    asked: dict[str, Any] = {"recipe": recipe, "settings": settings or (), "weights": weights, "device": device}
+    progress = api.ConsoleProgress()
     if dry_run:
-        from mldfr.training.plan import make_plan
-
-        typer.echo(make_plan(chosen, material, device=device).to_text())
+        typer.echo(api.plan_training(data, out, **asked, resume=resume, progress=progress).to_text())
         return
-    from mldfr.training.fit import begin
-
-    run = begin(chosen, material, out, source=source, device=device, resume=resume)
     resumed = f"mldfr train --resume --out {quote(str(out))}"
-    with says_how_far(lambda: f"in epoch {run.course.epoch + 1}; go on with: {resumed}"):
-        run.train()
-    if not run.fabric.is_global_zero:
-        return
-    typer.echo(f"{out / 'model.safetensors'}: use it with `mldfr locate PICTURES --model {out}`", err=True)
+    with says_how_far(lambda: (how_far := progress.how_far()) and f"{how_far}; go on with: {resumed}"):
+        trained = api.train(data, out, **asked, resume=resume, progress=progress)
+    if os.environ.get("RANK", "0") == "0":
+        typer.echo(f"{trained.model}: use it with `mldfr locate PICTURES --model {out}`", err=True)

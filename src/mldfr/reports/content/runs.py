@@ -6,8 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from mldfr.artifacts import SELECTION, Selection
 from mldfr.core.errors import DataError
 from mldfr.core.json_files import read_json
 from mldfr.networks.card import explain
@@ -18,23 +19,6 @@ from mldfr.reports.content.stored import METRICS, Stored, read_stored
 from mldfr.training.recipe import Recipe
 from mldfr.training.run_folder import METRICS as EPOCHS
 from mldfr.training.run_folder import Epoch, RunError, read_run
-
-SELECTION = "selection.json"
-
-
-class Selection(BaseModel):
-    """What `mldfr select` chose, as it stands in `selection.json`."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    criterion: str
-    scales: tuple[float, ...]
-    normalizer: str
-    threshold: float
-    value: float
-    pictures: int
-    thresholds: tuple[float, ...]
-    values: dict[str, dict[str, tuple[float, ...]]]
 
 
 @dataclass(frozen=True)

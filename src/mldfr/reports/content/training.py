@@ -5,8 +5,9 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from mldfr.artifacts import Selection
 from mldfr.reports.content.numbers import Numbers
-from mldfr.reports.content.runs import Run, Selection
+from mldfr.reports.content.runs import Run
 from mldfr.reports.content.stored import Stored
 from mldfr.reports.content.words import counted, group_name, metric_name, percent, scales_name, told
 from mldfr.reports.page.blocks import Block, Cell, Code, Column, Facts, Section, Table, Words

@@ -1,4 +1,4 @@
-"""Where `mldfr locate` writes, and how the same command goes on there."""
+"""Where predictions and overlays are written, and how the same call goes on there."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence

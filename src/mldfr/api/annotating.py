@@ -1,0 +1,263 @@
+"""`annotate` and `merge`: pictures in, annotation files out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mldfr.api.notebook import html_table, names
+from mldfr.api.progress import SILENT, Progress
+from mldfr.core.errors import SettingError
+from mldfr.core.text import one_line
+
+if TYPE_CHECKING:
+    from mldfr.annotation.collect import Collection
+    from mldfr.annotation.journal import Journal
+    from mldfr.annotation.plan import Plan, Request
+    from mldfr.annotation.work import Row
+
+Engine = Literal["local", "ray"]
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Annotations of a collection, and where they are written.
+
+    Attributes:
+        out: The folder.
+        formats: Names of the formats of annotation files that were asked for.
+        part: Which part of the work this was, such as "1/4"; "" for all of it. `merge` writes the files of parts.
+        files: What was written, for the tools that open it; `review.csv` is the first.
+        kept: What was there, of the same boxes, and stays as it is.
+        pictures, boxes: How many there are.
+        failed: How many pictures could not be annotated; `failed.csv` names them.
+        problems: Why a format could not be written.
+    """
+
+    out: Path
+    formats: tuple[str, ...]
+    part: str = ""
+    files: tuple[Path, ...] = ()
+    kept: tuple[Path, ...] = ()
+    pictures: int = 0
+    boxes: int = 0
+    failed: int = 0
+    problems: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        part = f", part {self.part}" if self.part else ""
+        caption = f"{self.boxes:,} boxes in {self.pictures:,} pictures, {self.failed:,} failed{part}"
+        rows = [*((file, "written") for file in self.files), *((file, "kept as it was") for file in self.kept)]
+        return html_table(caption, ("file", ""), [*rows, *((problem, "not written") for problem in self.problems)])
+
+
+def annotate(
+    model: str | Path,
+    data: str | Path,
+    *,
+    format: str | Sequence[str],
+    out: str | Path,
+    labels: Literal["given", "predicted"] | None = None,
+    split: str | Sequence[str] = (),
+    images: str | Path | None = None,
+    scales: Sequence[float] | None = None,
+    threshold: float | None = None,
+    normalizer: str | None = None,
+    box_rule: str | None = None,
+    instances: str | None = None,
+    refine: str | None = "grabcut",
+    boxes: Literal["all", "largest"] = "all",
+    min_region: float = 0.1,
+    shard: str = "1/1",
+    engine: Engine = "local",
+    workers: int | None = None,
+    address: str | None = None,
+    device: str = "auto",
+    runtime: str | None = None,
+    batch_size: int = 1,
+    progress: Progress = SILENT,
+) -> Annotations:
+    """Draw boxes in all pictures of a collection and write them for other tools (`mldfr annotate`).
+
+    Whatever stops it, the same call goes on. Pictures that cannot be read are listed in `failed.csv`; `review.csv`
+    lists all others, the most doubtful first.
+
+    Args:
+        model: A name of `mldfr list models`, a model file or a run folder.
+        data: A folder of pictures, or `KIND:PATH`, a data set with labels.
+        format: Names of `mldfr list annotation-formats`, several in a list or with commas.
+        out: Where annotations go, and the journal to go on from.
+        labels: Who says what is in a picture: the data, or the model; the data where it knows when left out.
+        split: Splits of a data set; all when empty.
+        images: Where the pictures of wsol data are, if not beside it.
+        scales, threshold, normalizer, box_rule, instances, refine: From maps to boxes; None is the model's own.
+        boxes: All boxes of a class, or the one around the most pixels.
+        min_region: Regions with fewer pixels than this share of the largest are left out.
+        shard: "I/N", only the I-th of N parts; `merge` joins them.
+        engine: This process, or Ray on one or many machines.
+        workers: Ray: how many hold the model.
+        address: Ray: a cluster that is there; "auto" finds it.
+        device: auto, cpu, cuda, ...
+        runtime: What runs an ONNX model.
+        batch_size: Pictures to look at together; for GPUs.
+        progress: Told how it goes; `mldfr.api.ConsoleProgress()` prints it.
+
+    Raises:
+        MldfrError: A model, data, format or setting that is not so, or do not belong together.
+
+    Example:
+        `mldfr.annotate("imagenet", "photos", format="coco,yolo", out="boxes").files`
+    """
+    if engine == "local" and (workers, address) != (None, None):
+        raise SettingError("--workers and --address are for --engine ray")
+    from mldfr.annotation.listing import Shard
+    from mldfr.annotation.plan import Request, make_plan
+    from mldfr.networks.card import Localization, Rules
+
+    rules = Rules(
+        scales=scales,
+        threshold=threshold,
+        normalizer=normalizer,
+        box_rule=box_rule,
+        instances=instances,
+        refine=refine,
+    )
+    Localization().changed(**rules)
+    request = Request(
+        model=str(model),
+        data=str(data),
+        out=Path(out),
+        formats=names(format),
+        images=None if images is None else Path(images),
+        splits=tuple(filter(None, names(split))),
+        labels=labels,
+        rules=rules,
+        boxes=boxes,
+        min_region=min_region,
+        shard=Shard.parse(shard),
+        device=device,
+        runtime=runtime,
+        batch_size=batch_size,
+    )
+    plan = make_plan(request)
+    _tell_of(plan, progress)
+    from mldfr.annotation.journal import Journal
+    from mldfr.annotation.work import has_maps
+
+    whole = partial(has_maps, work=plan.work)
+    with Journal(request.out, request.shard, plan.setting, plan.listing, whole=whole) as journal:
+        rows = _rows(engine, plan, journal, request, workers, address)
+        failed = _work_through(rows, journal, progress)
+    if request.shard.count > 1:
+        return Annotations(request.out, plan.formats, part=shard, pictures=len(journal), failed=failed)
+    return _finish([request.out], request.out, plan.formats)
+
+
+def merge(folders: Sequence[str | Path], out: str | Path, *, format: str | Sequence[str]) -> Annotations:
+    """Join the parts of `annotate(..., shard="I/N")`: the annotations are those of one run (`mldfr merge`).
+
+    Args:
+        folders: Where the parts are.
+        out: Where annotations go.
+        format: Names of formats of annotation files.
+
+    Raises:
+        MldfrError: Parts that are missing or do not belong together, or a format of score maps.
+
+    Example:
+        `mldfr.api.merge(["part1", "part2"], "boxes", format="coco")`
+    """
+    from mldfr.annotation.plan import split_formats
+
+    wanted, maps = split_formats(names(format))
+    if maps:
+        raise SettingError(f"{', '.join(maps)}: score maps are written while annotating; merge joins annotations")
+    return _finish([Path(folder) for folder in folders], Path(out), wanted)
+
+
+def _tell_of(plan: "Plan", progress: Progress) -> None:
+    """Say what is odd about the pictures."""
+    from mldfr.images import passed_over_lines
+
+    listing = plan.listing
+    for line in passed_over_lines(listing.passed_over):
+        progress.say(line)
+    if listing.note:
+        progress.warn(listing.note)
+    if listing.unlabeled:
+        known = f"{listing.unlabeled:,} of {len(listing.items):,} pictures have no label"
+        progress.say(f"{known}; the model says what is in them")
+    if listing.renamed:
+        progress.say(f"{listing.renamed:,} pictures have names that are no UTF-8; annotations write them with escapes")
+
+
+def _rows(
+    engine: Engine, plan: "Plan", journal: "Journal", request: "Request", workers: int | None, address: str | None
+) -> "Iterator[Row]":
+    if engine == "local":
+        from mldfr.annotation.work import annotate
+
+        return annotate(plan.localizer, journal.pending(), plan.work)
+    from mldfr.annotation.ray_engine import annotate_on_ray
+
+    return annotate_on_ray(
+        journal.pending(),
+        plan.work,
+        model=request.model,
+        device=request.device,
+        runtime=request.runtime,
+        workers=workers,
+        address=address,
+    )
+
+
+def _work_through(rows: "Iterator[Row]", journal: "Journal", progress: Progress) -> int:
+    """Write the rows down as they come, name what cannot be read at once, and count it."""
+    failed, pending, before = 0, len(journal.pending()), len(journal)
+    if before:
+        progress.say(f"going on: {before} of {before + pending} pictures are already annotated")
+    for row in progress.follow(rows, "annotated", total=pending, before=before):
+        journal.add(row)
+        if "error" in row:
+            progress.warn(f"{row['name']}: {row['error']}")
+            failed += 1
+    return failed
+
+
+def _finish(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> Annotations:
+    """Write everything that can be made of the rows; what one format cannot hold does not keep the others from it."""
+    from mldfr.annotation.collect import Collection, write_failed
+    from mldfr.annotation.review import write_review
+    from mldfr.annotation.written import Written
+    from mldfr.core.errors import DataError
+    from mldfr.exports import ExportError
+
+    collection = Collection(folders)
+    files, kept, problems = [write_review(collection, out)], [], []
+    failed = write_failed(collection, out)
+    written = Written(collection, out)
+    for name in formats:
+        try:
+            if file := written.write(name):
+                files.append(file)
+            else:
+                kept.append(written.place(name))
+        except ExportError as error:
+            problems.append(one_line(f"{name} cannot be written: {error}"))
+        except DataError as error:
+            problems.append(one_line(str(error)))
+    return Annotations(
+        out,
+        tuple(formats),
+        files=tuple(files),
+        kept=tuple(kept),
+        pictures=len(collection),
+        boxes=_count_boxes(collection),
+        failed=failed,
+        problems=tuple(problems),
+    )
+
+
+def _count_boxes(collection: "Collection") -> int:
+    return sum(len(label["boxes"]) for row in collection.rows() for label in row["labels"])

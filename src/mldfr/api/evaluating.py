@@ -1,0 +1,199 @@
+"""`evaluate`: every metric that a set allows, under the field's protocols."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mldfr.api.notebook import html_table, names
+from mldfr.api.progress import SILENT, Progress
+from mldfr.core.errors import SettingError
+
+if TYPE_CHECKING:
+    from mldfr.evaluation.plan import Plan
+    from mldfr.evaluation.run import Journal
+    from mldfr.evaluation.summary import Summary
+    from mldfr.images import ImageError
+
+METRICS = "metrics.json"
+LONG = ("names", "images", "cases", "values", "denominators", "breakdown", "problems")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation came to.
+
+    Attributes:
+        content: All of it, as it stands in `metrics.json`.
+        failed: Why pictures are not among the numbers, by id.
+        out: The folder where it is kept, if it is.
+    """
+
+    content: Mapping[str, Any] = field(repr=False)
+    failed: "Mapping[str, ImageError]" = field(repr=False)
+    out: Path | None
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, float | None]]:
+        """Percent by protocol and metric, such as `metrics["paper"]["corloc"]`; None where nothing counts."""
+        found: Mapping[str, Mapping[str, float | None]] = self.content["metrics"]
+        return found
+
+    def rows(self) -> Iterator[tuple[str, str, float | None, str]]:
+        """Protocol, metric, percent, and of how many."""
+        for group, found in self.metrics.items():
+            for name, value in found.items():
+                known = self.content["denominators"][group][name]
+                yield group, name, value, f"{known['count']} {known['unit']}"
+
+    def heading(self) -> str:
+        """What was evaluated on what, and how."""
+        setting = self.content["setting"]
+        told = ("scales", "normalizer", "threshold")
+        rules = [f"{key} {setting[key]}" for key in told if setting.get(key) is not None]
+        used = setting.get("as_used", {})
+        rules += [f"{key.replace('_', ' ')} {used[key]}" for key in ("box_rule", "instances", "refine") if key in used]
+        what = f"{setting.get('model') or setting['score_maps']} on {setting['data']} {setting['split']}"
+        return f"{what}, {', '.join(rules)}"
+
+    def to_json(self) -> str:
+        """The content of `metrics.json`: what is long stands in one line."""
+        import json
+
+        lines = (
+            f"{json.dumps(key)}: {json.dumps(value, indent=None if key in LONG else 1, allow_nan=False)}"
+            for key, value in self.content.items()
+        )
+        return "{\n" + ",\n".join(lines) + "\n}"
+
+    def _repr_html_(self) -> str:
+        rows = (
+            (group, name, None if value is None else round(value, 2), count)
+            for group, name, value, count in self.rows()
+        )
+        return html_table(self.heading(), ("protocol", "metric", "%", "of"), rows)
+
+
+def evaluate(
+    model: str | Path | None,
+    data: str,
+    *,
+    split: str | None = None,
+    images: str | Path | None = None,
+    protocol: str | Sequence[str] = "all",
+    scales: Sequence[float] | None = None,
+    threshold: float | None = None,
+    normalizer: str | None = None,
+    box_rule: str | None = None,
+    instances: str | None = None,
+    refine: str | None = None,
+    class_agnostic: bool = False,
+    score_maps: str | Path | None = None,
+    save_maps: str | Path | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    batch_size: int = 1,
+    progress: Progress = SILENT,
+) -> Evaluated:
+    """Measure a model, or stored score maps, under all protocols in one pass (`mldfr evaluate`).
+
+    Args:
+        model: A name of `mldfr list models`, a model file or a run folder; None with `score_maps`.
+        data: `KIND:PATH`: pictures with labels, and boxes or masks.
+        split: Which split of the data; test, or the only one, when left out.
+        images: Where the pictures of wsol data are, if not beside it.
+        protocol: Names of `mldfr list protocols`, several in a list or with commas, or "all".
+        scales: Pyramid of a model; its own when left out, as are the next two.
+        threshold: Of the protocols with a fixed one.
+        normalizer: See `mldfr list normalizers`; the protocol authors has its own.
+        box_rule, instances, refine: Of the protocol as_used; the model's own when left out.
+        class_agnostic: The most probable class stands for every object.
+        score_maps: A folder of stored maps of any tool, `<image id>.npy`.
+        save_maps: Where maps are kept; those already there are not made again.
+        out: Where metrics.json, plots, and the records to go on from are kept.
+        device: auto, cpu, cuda, ...
+        batch_size: Pictures to look at together; for GPUs.
+        progress: Told how it goes, and of each picture that cannot be read.
+
+    Raises:
+        MldfrError: A model, data, maps or rules that are not so, or do not belong together.
+
+    Example:
+        `mldfr.evaluate("runs/mine", "folder:sorted").metrics["classification"]`
+    """
+    if (model is None) == (score_maps is None):
+        raise SettingError("name a model, or the folder of its maps with --score-maps, and not both")
+    if score_maps is not None and (scales is not None or save_maps is not None):
+        raise SettingError("--scales and --save-maps are for models; with --score-maps the maps are there")
+    from mldfr.evaluation.protocols import PROTOCOLS
+    from mldfr.networks.card import Localization
+
+    protocols = PROTOCOLS.names() if protocol == "all" else tuple(map(PROTOCOLS.check, names(protocol)))
+    boxes = {"box_rule": box_rule, "instances": instances, "refine": refine}
+    Localization().changed(scales=scales, threshold=threshold, normalizer=normalizer, **boxes)
+    if any(boxes.values()) and "as_used" not in protocols:
+        raise SettingError("--box-rule, --instances and --refine are of the protocol as_used; name it too")
+    from mldfr.evaluation.plan import Request, plan_maps, plan_model
+    from mldfr.evaluation.run import Journal, report
+
+    request = Request(
+        data=data,
+        split=split,
+        images=None if images is None else Path(images),
+        protocols=protocols,
+        scales=None if scales is None else tuple(scales),
+        normalizer=normalizer,
+        threshold=threshold,
+        class_agnostic=class_agnostic,
+        **boxes,
+    )
+    if score_maps is not None:
+        plan = plan_maps(request, Path(score_maps))
+    else:
+        kept = None if save_maps is None else Path(save_maps)
+        plan = plan_model(request, str(model), save_maps=kept, device=device, batch_size=batch_size)
+    folder = None if out is None else Path(out)
+    journal = Journal(folder, plan.setting)
+    for note in plan.notes:
+        progress.warn(note)
+    summary, failed = _look_at_all(plan, journal, progress, goes_on=out is not None or save_maps is not None)
+    content = report(summary, plan.setting, failed, plan.problems, plan.names)
+    evaluated = Evaluated(content, failed, folder)
+    if folder is not None:
+        _write(evaluated, summary, folder)
+    return evaluated
+
+
+def _look_at_all(
+    plan: "Plan", journal: "Journal", progress: Progress, *, goes_on: bool
+) -> "tuple[Summary, dict[str, ImageError]]":
+    """Run the plan; pictures that cannot be read are named at once, those of another size counted at the end."""
+    from mldfr.data.sizes import SizeError, summed_up
+    from mldfr.evaluation.record import Record
+    from mldfr.evaluation.run import evaluate as evaluate_all
+    from mldfr.evaluation.summary import Summary
+    from mldfr.images import ImageError
+
+    if len(journal):
+        progress.say(f"going on: {len(journal)} of {len(plan.samples)} pictures are already evaluated")
+    summary, failed = Summary(plan.classes, plan.rules), dict[str, ImageError]()
+    records = evaluate_all(plan.samples, plan.sources, plan.rules, journal)
+    for sample, record in progress.follow(records, "evaluated", total=len(plan.samples), goes_on=goes_on):
+        if isinstance(record, Record):
+            summary.update(sample, record)
+        else:
+            failed[sample.id] = record
+            if not isinstance(record, SizeError):
+                progress.warn(str(record))
+    if others := [error for error in failed.values() if isinstance(error, SizeError)]:
+        progress.warn(summed_up(others))
+    return summary, failed
+
+
+def _write(evaluated: Evaluated, summary: "Summary", out: Path) -> None:
+    from mldfr.core.files import replacing
+    from mldfr.reports.page.evaluation_plots import draw_plots
+
+    with replacing(out / METRICS) as temporary:
+        temporary.write_text(evaluated.to_json() + "\n", encoding="utf-8")
+    draw_plots(out, summary, evaluated.content)

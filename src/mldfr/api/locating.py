@@ -1,0 +1,200 @@
+"""`locate`: pictures in, overlays and predictions out."""
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mldfr.api.notebook import html_table
+from mldfr.api.prediction_files import OVERLAYS, Stream, open_results, setting_of, targets
+from mldfr.api.progress import SILENT, Progress
+from mldfr.artifacts import PREDICTIONS, PredictionLine, read_predictions
+from mldfr.core.errors import InputError, SettingError
+from mldfr.core.files import WriteError, replacing, writing
+
+if TYPE_CHECKING:
+    from mldfr.images import ImageError
+    from mldfr.jobs.journal import LineJournal
+    from mldfr.localizer.results import Located
+    from mldfr.localizer.wanted_classes import Wanted
+
+
+@dataclass(frozen=True)
+class LocatedPictures:
+    """Pictures that were located, and where it is written. Iterating gives their predictions, in their order.
+
+    Attributes:
+        overlays: The folder of the overlays.
+        predictions: The file of the predictions; "-" for standard output.
+        pictures: How many there are.
+        new: How many of them were looked at now, and not before.
+        failed: Why the others could not be read.
+        seconds: How long it took.
+    """
+
+    overlays: Path
+    predictions: Path
+    pictures: int
+    new: int
+    failed: "tuple[ImageError, ...]" = field(repr=False)
+    seconds: float
+
+    def __iter__(self) -> Iterator[PredictionLine]:
+        return read_predictions(self.predictions)
+
+    def _repr_html_(self) -> str:
+        rows = (
+            (each.image, label.class_name, label.probability, len(label.boxes))
+            for each in self
+            for label in each.labels
+        )
+        caption = f"{self.pictures - len(self.failed):,} of {self.pictures:,} pictures, overlays in {self.overlays}"
+        return html_table(caption, ("picture", "class", "probability", "boxes"), rows)
+
+
+def locate(
+    paths: str | Path | Sequence[str | Path],
+    out: str | Path = "located",
+    *,
+    model: str | Path = "imagenet",
+    scales: Sequence[float] | None = None,
+    threshold: float | None = None,
+    normalizer: str | None = None,
+    box_rule: str | None = None,
+    instances: str | None = None,
+    refine: str | None = None,
+    classes: "Wanted" = 1,
+    device: str = "auto",
+    runtime: str | None = None,
+    jsonl: str | Path | None = None,
+    overwrite: bool = False,
+    batch_size: int = 1,
+    progress: Progress = SILENT,
+) -> LocatedPictures:
+    """Write a heat map with boxes for each picture, and a line of JSON (`mldfr locate`).
+
+    Whatever stops it, the same call goes on, and looks only at pictures that are new or have changed. For single
+    pictures in memory there is `mldfr.load(...).locate(picture)`.
+
+    Args:
+        paths: Pictures, folders (searched recursively) and globs.
+        out: Where overlays and predictions go.
+        model: A name of `mldfr list models`, or a model file.
+        scales, threshold, normalizer, box_rule, instances, refine: From maps to boxes; the model's own when left out.
+        classes: The k most probable classes, "all", or names or indices of classes.
+        device: auto, cpu, cuda, ...
+        runtime: What runs an ONNX model, a name of `mldfr list runtimes`.
+        jsonl: Where the predictions go instead; "-" is standard output.
+        overwrite: Replace predictions of another model, setting or other pictures.
+        batch_size: Pictures to look at together; for GPUs.
+        progress: Told how it goes; `mldfr.api.ConsoleProgress()` prints it.
+
+    Raises:
+        MldfrError: No pictures, or a model, class or setting that is not so; predictions of something else are there.
+
+    Example:
+        `mldfr.locate("photos", scales=(1,))` writes `located/overlays` and `located/predictions.jsonl`.
+    """
+    from mldfr.images import ImageError, ImageFile, PassedOver, find_images, passed_over_lines
+    from mldfr.networks.card import Localization, Rules
+
+    rules = Rules(
+        scales=scales,
+        threshold=threshold,
+        normalizer=normalizer,
+        box_rule=box_rule,
+        instances=instances,
+        refine=refine,
+    )
+    Localization().changed(**rules)  # what is wrong in itself is said before anything is searched or loaded
+    out = Path(out)
+    asked = [str(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    passed_over: list[PassedOver] = []
+    found = list(find_images(asked, leave_out=out / OVERLAYS, passed_over=passed_over))
+    for line in passed_over_lines(passed_over):
+        progress.say(line)
+    if not found:
+        raise InputError(f"no pictures in {', '.join(asked)}")
+
+    from mldfr.deployment.loading import load
+
+    wanted = targets([item for item in found if isinstance(item, ImageFile)])
+    predictions = str(jsonl or out / PREDICTIONS)
+    start, failed = time.perf_counter(), []
+    with ExitStack() as stack:
+        localizer = load(model, device=device, runtime=runtime)
+        localizer.locate_all((), classes=classes, batch_size=batch_size, **rules)  # says what is wrong with them
+        _make_room(out / OVERLAYS, predictions)
+        setting = setting_of(str(model), localizer, classes, rules)
+        results = stack.enter_context(open_results(predictions, setting, wanted, out, overwrite=overwrite))
+        pending = [wanted[name] for name in results.pending()]
+        pictures = [target.picture for target in pending]
+        located = localizer.locate_all(pictures, classes=classes, batch_size=batch_size, **rules)
+        saved = _save_all(located, [out / OVERLAYS / target.overlay for target in pending], results, progress)
+        for error in chain((item for item in found if isinstance(item, ImageError)), saved):
+            progress.warn(str(error))
+            failed.append(error)
+    seconds = time.perf_counter() - start
+    return LocatedPictures(out / OVERLAYS, Path(predictions), len(found), len(pending), tuple(failed), seconds)
+
+
+def _save_all(
+    located: "Iterator[Located | ImageError]",
+    overlays: Sequence[Path],
+    lines: "LineJournal | Stream",
+    progress: Progress,
+) -> "Iterator[ImageError]":
+    """Write an overlay, and then a line, for each picture that was located; give the others."""
+    from mldfr.core.parallel import ahead
+    from mldfr.images import ImageError
+
+    before = len(lines)
+    if before and overlays:
+        progress.say(f"going on: {before:,} of {before + len(overlays):,} pictures are already located")
+    with ThreadPoolExecutor(max_workers=1) as writer:
+        saved = ahead(writer, _save, zip(located, overlays, strict=True), depth=2)
+        goes_on = not isinstance(lines, Stream)
+        for result, error in progress.follow(saved, "located", total=len(overlays), before=before, goes_on=goes_on):
+            if not isinstance(result, ImageError):
+                lines.add(PredictionLine.of(result).model_dump(mode="json"))
+            if error is not None:
+                yield error
+
+
+def _save(located: "tuple[Located | ImageError, Path]") -> "tuple[Located | ImageError, ImageError | None]":
+    """Write the overlay, if there is one to write; say what went wrong, if anything did.
+
+    Raises:
+        WriteError: The disk is full, so that there is no use in going on.
+    """
+    from mldfr.images import ImageError
+
+    result, path = located
+    if isinstance(result, ImageError):
+        return result, result
+    try:
+        with replacing(path) as temporary:
+            result.draw().save(temporary, quality=90)
+    except WriteError as error:
+        if error.full:
+            raise
+        return result, ImageError(result.image, f"its overlay {path} cannot be written ({error.strerror})")
+    return result, None
+
+
+def _make_room(overlays: Path, predictions: str) -> None:
+    """Make the folders of the results.
+
+    Raises:
+        WriteError: They cannot be made.
+        SettingError: A folder stands where the predictions shall go.
+    """
+    for folder in [overlays] if predictions == "-" else [overlays, Path(predictions).parent]:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    if predictions != "-" and Path(predictions).is_dir():
+        raise SettingError(f"--jsonl {predictions} is a folder, not a file")

@@ -1,0 +1,178 @@
+"""`select`: pyramid, normaliser and threshold, chosen on held-out pictures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mldfr.api.progress import SILENT, Progress
+from mldfr.artifacts import SELECTION
+from mldfr.core.errors import FileError, SettingError
+
+if TYPE_CHECKING:
+    from mldfr.core.types import Float64Array, Sample
+    from mldfr.data.sizes import SizeError
+    from mldfr.evaluation.selection import Choice, Trial
+    from mldfr.images import ImageError
+
+FEW = 30
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The rule that was chosen, which the model's card has from then on.
+
+    Attributes:
+        model: The model file.
+        criterion: By what it was chosen.
+        scales, normalizer, threshold: The rule.
+        value: Its worth, at most 1.
+        pictures: How many it was tried on.
+        values, chart: Files with the worth of every rule, as JSON and drawn.
+    """
+
+    model: Path
+    criterion: str
+    scales: tuple[float, ...]
+    normalizer: str
+    threshold: float
+    value: float
+    pictures: int
+    values: Path
+    chart: Path
+
+    def _repr_png_(self) -> bytes:
+        return self.chart.read_bytes()
+
+
+def select(
+    model: str | Path,
+    data: str | None = None,
+    *,
+    split: str | None = None,
+    criterion: str | None = None,
+    images: int = 500,
+    device: str = "auto",
+    progress: Progress = SILENT,
+) -> Selected:
+    """Choose pyramid, normaliser and threshold, and write them into the model's card (`mldfr select`).
+
+    `selection.json` and `selection.png` are written beside the model.
+
+    Args:
+        model: A run folder; or a model file, with `data`.
+        data: `KIND:PATH`, other pictures than those that the run held out.
+        split: Which split of `data`; train or trainval, or the only one, when left out.
+        criterion: A name of `mldfr list criteria`; corloc where there are boxes when left out.
+        images: At most so many pictures, drawn at random.
+        device: auto, cpu, cuda, ...
+        progress: Told what a user should know, and of each picture that cannot be read.
+
+    Raises:
+        MldfrError: No such model or data, no pictures, or a criterion that they do not allow.
+
+    Example:
+        `mldfr.select("runs/mine").threshold`
+    """
+    from mldfr.networks.network import MODEL_FILE
+
+    folder = Path(model) if Path(model).is_dir() else Path(model).parent
+    file = folder / MODEL_FILE if Path(model).is_dir() else Path(model)
+    if not file.is_file():
+        raise FileError(f"{file}: no such model; training writes it when it is done")
+    samples = _pictures(folder, file, data, split, progress)
+    from mldfr.data.sizes import SizeError, summed_up
+    from mldfr.evaluation.selection import CRITERIA, Rules, choose, draw_sample, has_boxes, try_rules
+
+    name = CRITERIA.check(criterion or ("corloc" if has_boxes(samples) else "repeated_contrast"))
+    if CRITERIA[name].needs_boxes and not has_boxes(samples):
+        raise SettingError(f"criterion {name} needs boxes, and the pictures have none; take repeated_contrast")
+    from mldfr.deployment.loading import load
+
+    localizer = load(file, device=device)
+    others: list[SizeError] = []
+    trial = try_rules(
+        localizer.network.fused(),
+        draw_sample(samples, images),
+        Rules().possible_for(localizer.network),
+        views=CRITERIA[name].needs_views,
+        report=lambda error: _note(error, others, progress),
+    )
+    if others and CRITERIA[name].needs_boxes:
+        progress.warn(summed_up(others))
+    if trial.pictures < FEW:
+        progress.warn(f"warning: {trial.pictures} pictures are few to choose by; chance has a large part")
+    choice, values = choose(trial, name), CRITERIA[name].worth(trial)
+    _write(folder, trial, choice, values)
+    rules = localizer.card.localization.changed(
+        scales=choice.scales, threshold=choice.threshold, normalizer=choice.normalizer
+    )
+    localizer.card = localizer.card.model_copy(update={"localization": rules})
+    localizer.save(file)
+    return Selected(
+        file,
+        choice.criterion,
+        choice.scales,
+        choice.normalizer,
+        choice.threshold,
+        choice.value,
+        choice.pictures,
+        folder / SELECTION,
+        (folder / SELECTION).with_suffix(".png"),
+    )
+
+
+def _note(error: "ImageError", others: "list[SizeError]", progress: Progress) -> None:
+    """Tell of a picture that cannot be read; those of another size are told together."""
+    from mldfr.data.sizes import SizeError
+
+    if isinstance(error, SizeError):
+        others.append(error)
+    else:
+        progress.warn(str(error))
+
+
+def _pictures(folder: Path, file: Path, data: str | None, split: str | None, progress: Progress) -> "list[Sample]":
+    """The pictures that the run held out, or the split of the data that was named; labels in the model's numbers."""
+    from mldfr.data import open_data
+    from mldfr.data.class_names import match_classes
+    from mldfr.networks.network import read_card
+    from mldfr.training.prepare import USUAL, held_out_samples
+    from mldfr.training.run_folder import RUN
+
+    names = read_card(file).class_names
+    if data is not None:
+        found = open_data(data)
+        chosen, note = found.choose_split(split, *USUAL)
+        for each in filter(None, (note, match_classes(found.classes, names).note)):
+            progress.warn(each)
+        return list(found.split_for(chosen, names))
+    if split is not None:
+        raise SettingError("--split is of --data; without it the pictures are those that the run held out")
+    if not (folder / RUN).exists():
+        raise SettingError(f"{folder} is no run folder; --data KIND:PATH says which pictures to choose by")
+    return held_out_samples(folder, names)
+
+
+def _write(folder: Path, trial: "Trial", choice: "Choice", values: "Float64Array") -> None:
+    from dataclasses import asdict
+
+    from mldfr.artifacts import Selection
+    from mldfr.core.json_files import write_json
+    from mldfr.reports.page.curves import draw_curves
+
+    pyramids = [", ".join(f"{scale:g}" for scale in pyramid) for pyramid in trial.rules.pyramids]
+    panels = {
+        name: {f"scales {pyramid}": values[p, m].tolist() for p, pyramid in enumerate(pyramids)}
+        for m, name in enumerate(trial.rules.normalizers)
+    }
+    content = Selection.model_validate({**asdict(choice), "thresholds": trial.rules.thresholds, "values": panels})
+    write_json(folder / SELECTION, content.model_dump(mode="json"))
+    draw_curves(
+        (folder / SELECTION).with_suffix(".png"),
+        panels,
+        trial.rules.thresholds,
+        title=f"{choice.criterion} on {choice.pictures} held-out pictures",
+        x_label="threshold",
+        y_label=choice.criterion,
+        mark=(choice.normalizer, choice.threshold, choice.value),
+    )

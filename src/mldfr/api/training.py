@@ -1,0 +1,148 @@
+"""`train`: from pictures with labels to a localizer."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mldfr.api.notebook import html_table
+from mldfr.api.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from mldfr.training.plan import Plan
+    from mldfr.training.prepare import Material
+    from mldfr.training.recipe import Recipe
+    from mldfr.training.run_folder import Epoch
+
+Settings = Mapping[str, Any] | Sequence[str]
+"""Values of a recipe, such as `{"training.epochs": 10}`, or as the command line has them, `["training.epochs=10"]`."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training run that is done.
+
+    Attributes:
+        folder: Its folder, which `mldfr.load`, `select` and `evaluate` take.
+        model: The model file in it.
+        epochs: How each epoch went.
+    """
+
+    folder: Path
+    model: Path
+    epochs: "tuple[Epoch, ...]" = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        rows = ((each.epoch, each.loss, 100 * each.top1, each.lr, each.images_per_second) for each in self.epochs)
+        return html_table(str(self.model), ("epoch", "loss", "top-1 %", "learning rate", "pictures/s"), rows)
+
+
+def train(
+    data: str | None,
+    out: str | Path,
+    *,
+    recipe: str | Path | None = None,
+    settings: Settings = (),
+    weights: str | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    progress: Progress = SILENT,
+) -> Trained:
+    """Train a localizer from image labels; boxes, where the data has them, are not looked at (`mldfr train`).
+
+    How it goes is printed on standard error, and written into the run folder.
+
+    Args:
+        data: `KIND:PATH`, what to learn from; may be None with `resume`.
+        out: The run folder, made if it is not there.
+        recipe: A name of `mldfr list recipes`, or a file; finetune when left out.
+        settings: Changed values of the recipe (`--set`), such as `{"training.epochs": 10}`.
+        weights: What the network starts from: torchvision, embedded, a weights file, a run.
+        device: auto, cpu, cuda, cuda:1, ...
+        resume: Go on with the run that is in the folder.
+        progress: Told what a user should know of the data, and where the run stands.
+
+    Raises:
+        MldfrError: A recipe, data, weights or folder that cannot be used, or a loss that is not finite any more.
+
+    Example:
+        `mldfr.train("folder:sorted", "runs/mine", settings={"training.epochs": 5}).model`
+    """
+    from mldfr.training.run_folder import RUN, RunError
+
+    out = Path(out)
+    if (out / RUN).exists() and not resume:
+        raise RunError(f"{out}: already holds a run; go on with --resume, or name another folder")
+    chosen, material, source = _asked(data, out, recipe, settings, weights, resume, progress)
+    from mldfr.networks.network import MODEL_FILE
+    from mldfr.training.fit import begin
+
+    run = begin(chosen, material, out, source=source, device=device, resume=resume)
+    progress.at(lambda: f"in epoch {run.course.epoch + 1}")
+    run.train()
+    progress.at(None)
+    return Trained(out, out / MODEL_FILE, tuple(run.course.history))
+
+
+def plan_training(
+    data: str | None,
+    out: str | Path,
+    *,
+    recipe: str | Path | None = None,
+    settings: Settings = (),
+    weights: str | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    progress: Progress = SILENT,
+) -> "Plan":
+    """What `train` would do and need with the same arguments; nothing is written or fetched (`mldfr train --dry-run`).
+
+    Raises:
+        MldfrError: A recipe, data or weights that cannot be used.
+
+    Example:
+        `print(mldfr.api.plan_training("folder:sorted", "runs/mine").to_text())`
+    """
+    chosen, material, _ = _asked(data, Path(out), recipe, settings, weights, resume, progress)
+    from mldfr.training.plan import make_plan
+
+    return make_plan(chosen, material, device=device)
+
+
+def _asked(
+    data: str | None,
+    out: Path,
+    recipe: str | Path | None,
+    settings: Settings,
+    weights: str | None,
+    resume: bool,
+    progress: Progress,
+) -> "tuple[Recipe, Material, str]":
+    """Recipe, material and source of a run; of the one in the folder where nothing else is said."""
+    from mldfr.training.recipe import DEFAULT, load_recipe
+    from mldfr.training.run_folder import RECIPE, RUN, RunError, read_run
+
+    going_on = resume and (out / RUN).exists()
+    if data is None and not going_on:
+        raise RunError("--data KIND:PATH says what to learn from, such as --data folder:photos")
+    usual = out / RECIPE if going_on else DEFAULT
+    chosen = load_recipe(usual if recipe is None else recipe, _as_told(settings), weights=weights)
+    source = data or str(read_run(out)[1]["data"])
+    from mldfr.data import open_data, parse_source
+
+    kind, path = parse_source(source)  # before PyTorch is loaded
+    source = f"{kind}:{path.resolve()}"
+    from mldfr.training.prepare import prepare
+
+    material = prepare(open_data(source), chosen)
+    if material.note:
+        progress.warn(material.note)
+    return chosen, material, source
+
+
+def _as_told(settings: Settings) -> Sequence[str]:
+    """Settings as the command line has them; JSON is YAML."""
+    if isinstance(settings, Mapping):
+        return [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+    return settings
