@@ -5,9 +5,11 @@ import shlex
 import shutil
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import mldfr
 from mldfr.cli.main import app
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -22,18 +24,9 @@ def commands():
     return [shlex.split(line) for line in lines if line.startswith("mldfr ")]
 
 
-def test_python(photo, monkeypatch, capsys):
-    monkeypatch.chdir(photo.parent)
-    names = {}
-    for block in blocks("python"):
-        exec(block, names)
-    assert (photo.parent / "out.png").stat().st_size > 10_000
-    assert len(names["result"].labels) == 5
-    assert "Egyptian cat" in capsys.readouterr().out
-
-
-def test_commands(photo, photos, monkeypatch):
-    """All commands, in their order, in a folder with `photos` and pictures `sorted` into classes."""
+@pytest.fixture
+def folder(photo, photos, monkeypatch):
+    """The current folder, with `photo.jpg`, a folder `photos`, and pictures `sorted` into classes."""
     monkeypatch.chdir(photo.parent)
     (photo.parent / "photos").mkdir()
     shutil.copy(photo, photo.parent / "photos" / "cat.jpg")
@@ -43,6 +36,22 @@ def test_commands(photo, photos, monkeypatch):
         with Image.open(photos[name]) as picture:
             for number in range(3):
                 picture.crop((10 * number, 0, 300, 200)).save(folder / f"{number}.jpg")
+    return photo.parent
+
+
+def test_python(folder, capsys):
+    names = {}
+    for block in blocks("python"):
+        exec(block, names)
+    assert (folder / "out.png").stat().st_size > 10_000
+    assert len(names["result"].labels) == 5
+    assert "Egyptian cat" in capsys.readouterr().out
+    assert (folder / "report.html").is_file()
+    assert names["chosen"].scales == mldfr.load("runs/mine", device="cpu").card.localization.scales
+
+
+def test_commands(folder):
+    """All commands, in their order."""
     assert len(commands()) > 10
     for command in commands():
         result = CliRunner().invoke(app, command[1:])
