@@ -1,6 +1,7 @@
 """The verbs in Python: what they give is what the command line gives."""
 
 import inspect
+import io
 import json
 import subprocess
 import sys
@@ -29,7 +30,15 @@ OTHERWISE = {
     "annotate": {},
 }
 """Options that Python has under another name, or not: `classes` takes a number, and what is printed is a result."""
-SHORT = {"training.epochs": 1, "training.batch_size": 8, "data.workers": 0}
+SHORT = {
+    "training.epochs": 1,
+    "training.batch_size": 8,
+    "data.workers": 0,
+    "augmentation.input_size": 96,
+    "model.backbone": "mobilenet_v2",
+    "model.weights": None,
+}
+"""A recipe for seconds."""
 
 
 class Rows(HTMLParser):
@@ -100,9 +109,7 @@ def trained(tmp_path_factory):
     root = tmp_path_factory.mktemp("trained")
     write_creatures(root / "animals", images=40, classes=2, size=64)
     data = f"creatures:{root / 'animals'}"
-    return data, api.train(
-        data, root / "run", settings=SHORT | {"model.backbone": "mobilenet_v2", "model.weights": None}
-    )
+    return data, api.train(data, root / "run", settings=SHORT)
 
 
 def test_nothing_heavy_is_imported_before_a_verb_is_called():
@@ -144,6 +151,12 @@ def test_locate_gives_what_the_model_finds_and_the_command_writes(model, picture
     assert [row[0] for row in shown.rows[1:]] == [str(pictures / f"{name}.png") for name in "aabb"]
     again = mldfr.locate(pictures, tmp_path / "python", model=model, scales=(1,), classes=2)
     assert (again.new, [*again]) == (1, [*located])  # what cannot be read is tried again
+
+
+def test_a_located_picture_shows_itself_as_it_is_drawn(model, pictures):
+    located = mldfr.load(model).locate(pictures / "a.png", scales=(1,))
+    with Image.open(io.BytesIO(located._repr_png_())) as shown:
+        np.testing.assert_array_equal(np.asarray(shown), np.asarray(located.draw()))
 
 
 def test_a_stopped_locate_knows_how_far_it_came(model, pictures, tmp_path):
@@ -199,7 +212,8 @@ def test_training_goes_on_and_is_planned_as_the_command_does(trained, tmp_path):
         mldfr.train(data, done.folder)
     again = mldfr.train(None, done.folder, resume=True)
     assert again.epochs == done.epochs
-    plan = api.plan_training(data, tmp_path / "none", settings=["training.epochs=3"])
+    settings = [*(f"{key}={json.dumps(value)}" for key, value in SHORT.items()), "training.epochs=3"]
+    plan = api.plan_training(data, tmp_path / "none", settings=settings)
     assert plan.recipe.training.epochs == 3
     assert not (tmp_path / "none").exists()
 

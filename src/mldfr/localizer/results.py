@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 
 import numpy as np
 from PIL import Image
@@ -40,3 +41,9 @@ class Located(Prediction):
         for score_map in self.score_maps:  # where classes overlap the hottest shows
             np.maximum(heat, NORMALIZERS[self.normalizer](score_map), out=heat)
         return overlay(self.pixels, self.labels, heat)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        png = BytesIO()
+        self.draw().save(png, "PNG")
+        return png.getvalue()
