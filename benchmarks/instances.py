@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from mldfr.cli.options import scale_factors
 from rich.progress import track
 
 import mldfr
@@ -36,6 +35,7 @@ from mldfr.boxes.iou import iou
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.refinement import REFINEMENTS
 from mldfr.boxes.rules import BOX_RULES
+from mldfr.cli.options import scale_factors
 from mldfr.core.types import Boxes, Sample
 from mldfr.data import open_data
 from mldfr.evaluation.metrics.detection import DetectionAP
