@@ -17,6 +17,7 @@ NORMALIZERS: Registry[Normalizer] = Registry(
         "max": "mldfr.boxes.normalizers:maximum",
         "percentile": "mldfr.boxes.normalizers:percentile",
     },
+    entry_points="mldfr.normalizers",
 )
 
 PERCENTILE = 45.0

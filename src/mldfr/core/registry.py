@@ -1,17 +1,35 @@
-"""Names to things: the one way in which backbones, modules and rules are found."""
+"""Names to things: the one way in which backbones, methods, modules and rules are found.
 
-from collections.abc import Iterator, Mapping
+Somebody else's package adds a name by an entry point, which its `pyproject.toml` has:
+
+    [project.entry-points."mldfr.methods"]
+    erase = "acme_wsol.erase:Erase"
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import cached_property, lru_cache
 from importlib import import_module
+from importlib.metadata import EntryPoint, distributions
 from typing import Generic, TypeVar, cast
 
 from mldfr.core.errors import SettingError
 
+GROUPS = "mldfr."
+"""How the names of all groups of entry points begin."""
+
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class UnknownNameError(SettingError):
     """A name that no registry entry has; the message lists the names that exist."""
+
+
+class PluginError(SettingError):
+    """An entry of somebody else's package that cannot be imported; the message names the package."""
 
 
 class Registry(Generic[T]):
@@ -20,20 +38,60 @@ class Registry(Generic[T]):
     Args:
         kind: What the entries are, in the singular, for messages ("backbone").
         entries: Name to `"package.module:attribute"`. Nothing is imported before its name is asked for.
+        entry_points: The group of entry points by which other packages add names; own names win over theirs.
+        makers: Prefix to `"package.module:function"`: every name that begins so is known, and handed to the function.
+
+    Example:
+        >>> registry = Registry("number", {"pi": "math:pi"})
+        >>> registry["pi"], "e" in registry
+        (3.141592653589793, False)
     """
 
-    def __init__(self, kind: str, entries: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        entries: Mapping[str, str],
+        *,
+        entry_points: str | None = None,
+        makers: Mapping[str, str] | None = None,
+    ) -> None:
         self.kind = kind
-        self._entries = dict(entries)
+        self._own = dict(entries)
+        self._group = entry_points
+        self._makers = dict(makers or {})
+
+    @cached_property
+    def _foreign(self) -> dict[str, EntryPoint]:
+        """What other packages add; a name that is taken stays with whoever had it, and that is said."""
+        found: dict[str, EntryPoint] = {}
+        for point in _entry_points().get(self._group or "", ()):
+            if point.name in self._own or point.name in found:
+                owner = "mldfr itself" if point.name in self._own else _package(found[point.name])
+                _log.warning("%s %s of %s is not used: %s has one", self.kind, point.name, _package(point), owner)
+            else:
+                found[point.name] = point
+        return found
 
     def __getitem__(self, name: str) -> T:
         """Import and return the entry.
 
         Raises:
             UnknownNameError: The name is not registered.
+            PluginError: Another package registered it, and it cannot be imported.
         """
-        module, _, attribute = self._entries[self.check(name)].partition(":")
-        return cast(T, getattr(import_module(module), attribute))
+        if (point := self._foreign.get(self.check(name))) is not None:
+            return self._load(point)
+        if name in self._own:
+            return cast(T, _imported(self._own[name]))
+        make = next(made for prefix, made in self._makers.items() if name.startswith(prefix))
+        return cast(Callable[[str], T], _imported(make))(name)
+
+    def _load(self, point: EntryPoint) -> T:
+        try:
+            return cast(T, point.load())
+        except Exception as error:  # whatever somebody else's module raises when it is imported
+            reason = f"{type(error).__name__}: {error}"
+            raise PluginError(f"{self.kind} {point.name} of {_package(point)} cannot be used ({reason})") from error
 
     def check(self, name: str) -> str:
         """Return `name` if it is registered, without importing anything.
@@ -41,21 +99,49 @@ class Registry(Generic[T]):
         Raises:
             UnknownNameError: It is not; the message has the known names and the nearest of them.
         """
-        if name in self._entries:
+        if name in self:
             return name
-        near = get_close_matches(name, self._entries, n=1)
+        names = self.names()
+        near = get_close_matches(name, names, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise UnknownNameError(f"unknown {self.kind} {name!r}{hint}; known: {', '.join(self._entries)}")
+        known = ", ".join([*names, *(f"{prefix}NAME" for prefix in self._makers)])
+        raise UnknownNameError(f"unknown {self.kind} {name!r}{hint}; known: {known}")
 
     def names(self) -> tuple[str, ...]:
-        """The registered names, in their order."""
-        return tuple(self._entries)
+        """The registered names, in their order: own ones, then those of other packages."""
+        return (*self._own, *self._foreign)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        made = isinstance(name, str) and any(name.startswith(prefix) and name != prefix for prefix in self._makers)
+        return name in self._own or made or name in self._foreign
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter(self.names())
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.names())
+
+
+def _imported(place: str) -> object:
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+@lru_cache
+def _entry_points() -> Mapping[str, list[EntryPoint]]:
+    """The entry points of all installed packages that are for this one, by group, each name of a package once."""
+    groups: dict[str, list[EntryPoint]] = {}
+    for distribution in distributions():
+        try:
+            points = [point for point in distribution.entry_points if point.group.startswith(GROUPS)]
+        except Exception as error:  # metadata that somebody else broke
+            _log.warning("the entry points of %s cannot be read (%s)", distribution.name, error)
+            continue
+        for point in points:
+            if point not in groups.setdefault(point.group, []):  # a folder that is twice on the path
+                groups[point.group].append(point)
+    return groups
+
+
+def _package(point: EntryPoint) -> str:
+    return f"the package {point.dist.name}" if point.dist is not None else f"the package of {point.value}"

@@ -1,6 +1,6 @@
 """Readers of data sets: they parse what lies in a folder or file into samples, and nothing else.
 
-A reader is a function from a path to a `DataSet`: one file, and one line here.
+A reader is a function from a path to a `DataSet`: one file, and one line here; or an entry point `mldfr.data`.
 """
 
 import os
@@ -27,6 +27,7 @@ READERS: Registry[Callable[[Path], DataSet]] = Registry(
         "pets": "mldfr.data.pets:read",
         "creatures": "mldfr.data.synthetic.creatures:read",
     },
+    entry_points="mldfr.data",
 )
 
 

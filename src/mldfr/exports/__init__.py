@@ -1,6 +1,6 @@
 """Annotation files that a user's own tool opens; every format is written, and read back.
 
-A format is an object with the two verbs of `Format`: one file, and one line here.
+A format is an object with the two verbs of `Format`: one file, and one line here; or an entry point `mldfr.exports`.
 """
 
 from collections.abc import Callable
@@ -23,6 +23,7 @@ FORMATS: Registry[Format] = Registry(
         "cvat": "mldfr.exports.cvat:CVAT",
         "csv": "mldfr.exports.table:CSV",
     },
+    entry_points="mldfr.exports",
 )
 
 MAP_FORMATS: Registry[Callable[[Path, Float32Array], Path]] = Registry(

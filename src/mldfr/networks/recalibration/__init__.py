@@ -22,6 +22,7 @@ POOLING: Registry[Callable[..., "nn.Module"]] = Registry(
         "cbam": "mldfr.networks.recalibration.cbam:CBAM",
         "none": "mldfr.networks.recalibration.none:NoRecalibration",
     },
+    entry_points="mldfr.recalibrations",
 )
 
 CONVOLUTION: Registry[Callable[[int], "nn.Module"]] = Registry(
