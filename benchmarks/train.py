@@ -25,7 +25,8 @@ import torch
 
 from beside import busy_loops
 from mldfr.data import open_data
-from mldfr.training.fit import Classifier, fit, loss_of, make_order, with_parts
+from mldfr.training.fit import fit, make_order, with_parts
+from mldfr.training.objective import Learner, Objective, Place
 from mldfr.training.prepare import Material, create_network, prepare
 from mldfr.training.processes import make_fabric
 from mldfr.training.recipe import Recipe, load_recipe
@@ -77,13 +78,15 @@ def from_memory(recipe: Recipe, material: Material, device: str) -> float:
     network.to(memory_format=torch.channels_last).train()
     training = recipe.training
     sgd = torch.optim.SGD(network.parameters(), lr=1e-6, momentum=training.momentum, weight_decay=training.weight_decay)
-    model, optimizer = fabric.setup(Classifier(network), sgd)
+    learner, optimizer = fabric.setup(Learner(network), sgd)
+    objective = Objective(network, fabric.device)
     images = fabric.to_device(torch.randint(256, (order.share, 3, size, size), dtype=torch.uint8))
     targets = fabric.to_device(material.targets()[: order.share])
     for step in range(order.steps * order.parts + 1):
         if step == 1:
             start = synchronized_time()
-        fabric.backward(loss_of(model(images), targets) / order.parts)
+        loss, _ = objective(learner, images, targets, Place(0, step).generator(training.seed))
+        fabric.backward(loss / order.parts)
         if step % order.parts == 0:
             optimizer.step()
             optimizer.zero_grad()

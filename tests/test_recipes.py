@@ -85,7 +85,7 @@ def test_a_file_extends_recipes_of_the_package(tmp_path):
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("trainig.epochs=1", "unknown key 'trainig' (did you mean 'training'?); known: model, data,"),
+        ("trainig.epochs=1", "unknown key 'trainig' (did you mean 'training'?); known: model, method, method_options,"),
         ("training.epoch=1", "unknown key 'training.epoch' (did you mean 'epochs'?); known: epochs, batch_size"),
         ("training.epochs=0", "training.epochs: Input should be greater than or equal to 1; got 0"),
         ("training.epochs=few", "training.epochs: Input should be a valid integer"),

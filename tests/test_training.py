@@ -32,10 +32,12 @@ from mldfr.core.types import GroundTruth, Sample
 from mldfr.data import DataSet, open_data
 from mldfr.data.synthetic import creatures
 from mldfr.images import read_image
+from mldfr.methods.base import classification_loss
 from mldfr.training import checkpoint, memory
 from mldfr.training.course import Course, Outcome, TrainingError
 from mldfr.training.examples import Example, Key, Order, Pictures, hold_out
-from mldfr.training.fit import begin, fit, loss_of, make_order, right_ones, warnings_of
+from mldfr.training.fit import begin, fit, make_order, warnings_of
+from mldfr.training.objective import right_ones
 from mldfr.training.plan import make_plan
 from mldfr.training.prepare import create_network, prepare
 from mldfr.training.processes import make_fabric
@@ -381,9 +383,11 @@ def test_several_labels_per_picture(pictures, tmp_path):
 def test_the_losses_are_pytorchs():
     logits = torch.randn(5, 4)
     classes, several = torch.tensor([0, 3, 2, 1, 1]), torch.randint(2, (5, 4), dtype=torch.uint8)
-    torch.testing.assert_close(loss_of(logits, classes), torch.nn.CrossEntropyLoss()(logits, classes))
+    torch.testing.assert_close(
+        classification_loss(logits, classes, multi_label=False), torch.nn.CrossEntropyLoss()(logits, classes)
+    )
     by_hand = -(several * F.logsigmoid(logits) + (1 - several) * F.logsigmoid(-logits)).mean(dim=1).mean()
-    torch.testing.assert_close(loss_of(logits, several), by_hand)
+    torch.testing.assert_close(classification_loss(logits, several, multi_label=True), by_hand)
     best = logits.argmax(dim=1)
     assert right_ones(logits, best) == 5
     assert right_ones(logits, several) == sum(int(several[row, column]) for row, column in enumerate(best))

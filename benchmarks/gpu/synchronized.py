@@ -15,12 +15,14 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mldfr.core.files import replacing
+from mldfr.localizer.mscam import normalize
 from mldfr.networks.network import LocalizationNetwork
-from mldfr.training.fit import Classifier, loss_of
+from mldfr.training.objective import Learner
 from mldfr.training.synchronized import synchronize_batch_norms
 
 PROCESSES, SHARE, SIDE, CLASSES = 2, 8, 64, 5
@@ -46,15 +48,17 @@ def work(rank: int, device: str, result: Path) -> None:
     targets = torch.randint(CLASSES, (PROCESSES * SHARE,)).to(kind)
     share = slice(rank * SHARE, (rank + 1) * SHARE)
     values: dict[str, float | str | int] = {"processes": PROCESSES}
+    normalized = normalize(whole, images)
     for name, dtype in PRECISIONS.items():
         mixed = dtype != torch.float64
         if mixed and kind.type == "cpu":
             continue  # mixed precision is for GPUs, in training too
         shared = synchronize_batch_norms(deepcopy(whole), kind).to(memory_format=torch.channels_last)
         values["class"] = ", ".join(sorted({type(m).__name__ for m in shared.modules() if "Norm" in type(m).__name__}))
-        step(DistributedDataParallel(Classifier(shared).to(kind, dtype)), images[share], targets[share], mixed=mixed)
+        given = normalized.to(dtype)
+        step(DistributedDataParallel(Learner(shared).to(kind, dtype)), given[share], targets[share], mixed=mixed)
         alone = deepcopy(whole).to(memory_format=torch.channels_last)
-        step(Classifier(alone).to(kind, dtype), images, targets, mixed=mixed)
+        step(Learner(alone).to(kind, dtype), given, targets, mixed=mixed)
         values[f"gradients differ by, {name}"] = apart(gradients(alone), gradients(shared))
         values[f"statistics differ by, {name}"] = apart(statistics(alone), statistics(shared))
     if rank == 0:
@@ -67,8 +71,8 @@ def work(rank: int, device: str, result: Path) -> None:
 def step(model: nn.Module, images: Tensor, targets: Tensor, *, mixed: bool) -> None:
     """Forward and backward."""
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=mixed):
-        logits = model(images)
-    loss_of(logits, targets).backward()
+        (logits,) = model(images, targets)
+    F.cross_entropy(logits, targets).backward()
 
 
 def gradients(network: nn.Module) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ import typer
 class Kind(StrEnum):
     """What can be listed."""
 
+    methods = "methods"
     backbones = "backbones"
     recalibrations = "recalibrations"
     normalizers = "normalizers"
@@ -27,6 +28,7 @@ class Kind(StrEnum):
 
 
 REGISTRIES = {
+    Kind.methods: "mldfr.methods:METHODS",
     Kind.backbones: "mldfr.networks.backbones:BACKBONES",
     Kind.normalizers: "mldfr.boxes.normalizers:NORMALIZERS",
     Kind.box_rules: "mldfr.boxes.rules:BOX_RULES",

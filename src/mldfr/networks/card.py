@@ -4,13 +4,25 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypedDict, Unpack
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from mldfr.boxes.drawing import BoxSettings
 from mldfr.core.errors import SettingError
 from mldfr.core.registry import Registry
 from mldfr.core.text import plain
+from mldfr.methods import DEFAULT as CAM
+from mldfr.methods import METHODS
 from mldfr.networks.backbones import BACKBONES, MIN_INPUT_SIZE
 from mldfr.networks.recalibration import CONVOLUTION, POOLING
 
@@ -32,6 +44,7 @@ def check_name(name: str | None, info: ValidationInfo) -> str | None:
     """
     registries: dict[str, Registry[Any]] = {
         "backbone": BACKBONES,
+        "method": METHODS,
         "recalibration": POOLING,
         "convolution": CONVOLUTION,
     }
@@ -106,6 +119,9 @@ class Card(Strict):
 
     format_version: Literal[1] = 1
     architecture: Architecture
+    method: str = CAM
+    """How it was trained, and what its head computes."""
+    method_options: dict[str, Any] = {}
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
     localization: Localization = Localization()
@@ -115,6 +131,16 @@ class Card(Strict):
     """The recipe, free-form."""
     versions: dict[str, str] = {}
     """Versions of the software that wrote the file."""
+
+    _known = field_validator("method")(check_name)
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Plain CAM is not said, so that its cards can be read by versions that knew nothing else."""
+        values: dict[str, Any] = handler(self)
+        if self.method == CAM:
+            values = {key: value for key, value in values.items() if key not in ("method", "method_options")}
+        return values
 
     @field_validator("class_names", "training", mode="before")
     @classmethod

@@ -10,8 +10,11 @@ from torch import Tensor, nn
 
 from mldfr.core.errors import InputError, SettingError
 from mldfr.core.versions import installed_versions
+from mldfr.methods import DEFAULT as CAM
+from mldfr.methods.base import Method, make_method
+from mldfr.methods.heads import Head
 from mldfr.networks.backbones import BACKBONES
-from mldfr.networks.backbones.base import Backbone, LastDownsampling, StateDict, mismatch, pointwise
+from mldfr.networks.backbones.base import Backbone, LastDownsampling, StateDict, mismatch
 from mldfr.networks.card import Architecture, Card, Preprocessing, explain
 from mldfr.networks.recalibration import CONVOLUTION, KERNEL_SIZES, POOLING
 from mldfr.networks.recalibration.normalization import fold_batch_norms, normalize_convolutions
@@ -33,6 +36,8 @@ class NetworkOptions(TypedDict, total=False):
     weights: str | Path | StateDict | None
     pretrained_classifier: bool
     multi_label: bool
+    method: str
+    method_options: Mapping[str, Any] | None
 
 
 class LocalizationNetwork(nn.Module):
@@ -43,47 +48,64 @@ class LocalizationNetwork(nn.Module):
     Args:
         backbone: Four stages.
         recalibration: Three modules, behind the first three stages.
-        head: Conv-Cls, a 1x1 convolution from features to classes.
+        head: From features to classes: Conv-Cls, or what else the method has.
         card: What the model says of itself.
+        behind_stages: The method's modules, by the stage (0 to 3) behind which and its recalibration each stands.
     """
 
-    def __init__(self, backbone: Backbone, recalibration: Sequence[nn.Module], head: nn.Conv2d, *, card: Card) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        recalibration: Sequence[nn.Module],
+        head: Head,
+        *,
+        card: Card,
+        behind_stages: Mapping[int, nn.Module] | None = None,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.recalibration = nn.ModuleList(recalibration)
         self.head = head
+        self.behind_stages = nn.ModuleDict({str(index): part for index, part in (behind_stages or {}).items()})
         self.card = card
 
     @property
     def device(self) -> torch.device:
         """Where its parameters are."""
-        return self.head.weight.device
+        return next(self.parameters()).device
+
+    @property
+    def method(self) -> Method:
+        """What the card says of how it is trained."""
+        return make_method(self.card.method, self.card.method_options)
 
     def features(self, images: Tensor) -> Tensor:
         """Normalised images (B, 3, H, W), sides of at least 64, to features (B, C, H/16, W/16)."""
         x = images
-        for index, recalibrate in enumerate(self.recalibration):
-            x = recalibrate(self.backbone.run_stage(index, x))
-        return self.backbone.run_stage(len(self.recalibration), x)
+        for index in range(len(self.backbone.stages)):
+            x = self.backbone.run_stage(index, x)
+            if index < len(self.recalibration):
+                x = self.recalibration[index](x)
+            if str(index) in self.behind_stages:
+                x = self.behind_stages[str(index)](x)
+        return x
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised images (B, 3, H, W) to logits (B, K) and score maps (B, K, h, w), whose means they are."""
-        features = self.features(images)  # (B, C, h, w)
-        score_maps = self.head(features)  # (B, K, h, w), Eq. 3
-        logits = score_maps.mean(dim=(2, 3))  # (B, K), Eq. 4
+        """Normalised images (B, 3, H, W) to logits (B, K) and score maps (B, K, h, w); see `Head`."""
+        logits, score_maps = self.head(self.features(images))
         return logits, score_maps
 
+    def training_outputs(self, images: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+        """Normalised images (B, 3, H, W), and targets that the head may want, to what the method's loss is given."""
+        return self.head.training_outputs(self.features(images), targets)
+
     def logits(self, features: Tensor) -> Tensor:
-        """Features (B, C, h, w) to logits (B, K) by Eq. 1: pool first, which spares the K maps."""
-        logits: Tensor = self.head(features.mean(dim=(2, 3), keepdim=True)).flatten(1)
-        return logits
+        """Features (B, C, h, w) to logits (B, K)."""
+        return self.head.logits(features)
 
     def score_maps(self, features: Tensor, classes: Sequence[int] | Tensor) -> Tensor:
-        """Features of one image (C, h, w) to the maps (k, h, w) of `classes` alone, by Eq. 2."""
-        rows = torch.as_tensor(classes, device=features.device)
-        weight = self.head.weight.flatten(1)[rows]  # (k, C)
-        maps = (weight @ features.flatten(1)).view(weight.shape[0], *features.shape[1:])
-        return maps if self.head.bias is None else maps + self.head.bias[rows, None, None]
+        """Features of one image (C, h, w) to the maps (k, h, w) of `classes` alone."""
+        return self.head.score_maps(features, classes)
 
     def fused(self) -> Self:
         """A copy for inference that computes the same faster: BatchNorms folded away, channels last, eval mode.
@@ -113,6 +135,8 @@ class LocalizationNetwork(nn.Module):
         weights: str | Path | StateDict | None = None,
         pretrained_classifier: bool = False,
         multi_label: bool = False,
+        method: str = CAM,
+        method_options: Mapping[str, Any] | None = None,
     ) -> Self:
         """Build a network; every cell of the paper's Tables VIII, IX and XIII is a choice of arguments.
 
@@ -133,6 +157,8 @@ class LocalizationNetwork(nn.Module):
                 all but Conv-Cls is taken (the paper pretrains its networks on ILSVRC that way). None starts at random.
             pretrained_classifier: Also take Conv-Cls from the classifier in `weights`, with its bias.
             multi_label: Whether an image may have several classes.
+            method: How it is going to be trained, a name of `mldfr list methods`.
+            method_options: The method's own options, such as `{"cell": 32}`.
 
         Raises:
             ValueError: An unknown name, or numbers that do not belong together.
@@ -158,6 +184,8 @@ class LocalizationNetwork(nn.Module):
                 class_names=tuple(class_names) or tuple(map(str, range(architecture.num_classes))),
                 preprocessing=Preprocessing(input_size=spec.input_size, mean=spec.mean, std=spec.std),
                 multi_label=multi_label,
+                method=method,
+                method_options=dict(method_options or {}),
             )
         except ValidationError as error:
             raise SettingError(explain(error)) from error
@@ -189,8 +217,9 @@ class LocalizationNetwork(nn.Module):
             if not options:  # nobody's mistake but ours
                 raise
             raise SettingError(f"recalibration_options {options} of {wanted.recalibration}: {error}") from error
-        head = pointwise(spec.channels[-1], wanted.num_classes, bias=wanted.classifier_bias)
-        return cls(backbone, modules, head, card=card)
+        method = make_method(card.method, card.method_options)
+        head = method.head(spec.channels[-1], wanted.num_classes, bias=wanted.classifier_bias)
+        return cls(backbone, modules, head, card=card, behind_stages=method.stage_modules(spec.channels))
 
     @classmethod
     def from_card(cls, card: Card) -> Self:
@@ -208,13 +237,14 @@ class LocalizationNetwork(nn.Module):
 
     def _take_classifier(self, state: StateDict, name: str | None) -> None:
         weight, bias = state.get(f"{name}.weight"), state.get(f"{name}.bias")
-        if weight is None or bias is None or weight.shape != self.head.weight.shape[:2]:
+        wanted = (self.card.architecture.num_classes, self.backbone.channels[-1])
+        if weight is None or bias is None or weight.shape != wanted:
             found = "none" if weight is None else tuple(weight.shape)
             raise WeightsError(
                 f"Conv-Cls of {self.card.architecture.backbone} needs a pretrained classifier of shape "
-                f"{tuple(self.head.weight.shape[:2])} with a bias; the weights have {found}"
+                f"{wanted} with a bias; the weights have {found}"
             )
-        self.head.load_state_dict({"weight": weight[:, :, None, None], "bias": bias})
+        self.head.take_classifier(weight, bias)
 
     def save(self, path: str | Path) -> None:
         """Write the network and its card into one safetensors file, under its name only when it is whole."""

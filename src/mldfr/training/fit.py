@@ -7,22 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
-from torch import Tensor, nn
+from torch import nn
 
 from mldfr.core.files import remove_leftovers
 from mldfr.core.text import one_line, plain
 from mldfr.core.versions import installed_versions
 from mldfr.data.class_names import some
 from mldfr.exports.checks import faults_of_classes
-from mldfr.localizer.mscam import channel_statistics, standardize
 from mldfr.networks.network import MODEL_FILE, LocalizationNetwork
 from mldfr.training import checkpoint, memory, run_folder
 from mldfr.training.course import Course, Outcome
 from mldfr.training.examples import Batch, Order, Pictures, load_batches
 from mldfr.training.log import Log
+from mldfr.training.objective import Learner, Objective, Place, right_ones
 from mldfr.training.prepare import Material, create_network
 from mldfr.training.processes import make_fabric
 from mldfr.training.recipe import Recipe, RecipeError, Training, differences
@@ -36,24 +35,6 @@ ASK_EVERY = 20
 """Steps after which several processes agree whether to save."""
 
 
-class Classifier(nn.Module):
-    """The network as training sees it: pictures to logits. Pooling first (Eq. 1) spares the maps of all classes."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, network: LocalizationNetwork) -> None:
-        super().__init__()
-        self.network = network
-        mean, std = channel_statistics(network.card.preprocessing)
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """uint8 images (B, 3, S, S) to logits (B, K)."""
-        return self.network.logits(self.network.features(standardize(images, self.mean, self.std))).float()
-
-
 @dataclass(frozen=True, eq=False)
 class Run:
     """A run that is ready to begin or to go on; what is wrong with recipe, weights or folder has been said.
@@ -65,6 +46,7 @@ class Run:
         fabric: Device, precision and processes.
         network: What is trained.
         model, optimizer: The same, as `fabric` wraps it.
+        objective: From a batch to its loss, as the method has it.
         course: Where the run stands.
         order: In which order the pictures come from there on.
         warnings: What a user should know before hours pass.
@@ -78,6 +60,7 @@ class Run:
     network: LocalizationNetwork
     model: _FabricModule
     optimizer: _FabricOptimizer
+    objective: Objective
     course: Course
     order: Order
     warnings: tuple[str, ...]
@@ -104,9 +87,10 @@ class Run:
                 for part in range(order.parts):
                     batch = course.wait_for(batches)
                     wanted = targets[batch.indices.to(fabric.device, non_blocking=True)]
+                    place = Place(course.epoch, course.step, part, order.rank).generator(order.seed)
                     with fabric.no_backward_sync(self.model, enabled=part < order.parts - 1):
-                        logits = self.model(batch.images.to(fabric.device, non_blocking=True))
-                        loss = loss_of(logits, wanted)
+                        images = batch.images.to(fabric.device, non_blocking=True)
+                        loss, logits = self.objective(self.model, images, wanted, place)
                         fabric.backward(loss / order.parts)
                     outcome.add(loss.detach(), right_ones(logits.detach(), wanted), batch.indices)
                     self._report(batch, log)
@@ -207,12 +191,13 @@ def begin(
     sgd = torch.optim.SGD(
         network.parameters(), lr=training.lr, momentum=training.momentum, weight_decay=training.weight_decay
     )
-    model, optimizer = fabric.setup(Classifier(network), sgd)
+    model, optimizer = fabric.setup(Learner(network), sgd)
+    objective = Objective(network, fabric.device)
     course = Course(fabric, network, sgd, Schedule(sgd, training, steps=order.epochs * order.steps))
     if state:
         course.load(state)
     order = replace(order, first_epoch=course.epoch, first_step=course.step)
-    return Run(folder, recipe, material, source, fabric, network, model, optimizer, course, order, warnings)
+    return Run(folder, recipe, material, source, fabric, network, model, optimizer, objective, course, order, warnings)
 
 
 def fit(
@@ -220,21 +205,6 @@ def fit(
 ) -> LocalizationNetwork:
     """`begin` and `Run.train` in one: takes, returns and raises what they do."""
     return begin(recipe, material, folder, source=source, device=device, resume=resume).train()
-
-
-def loss_of(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy for class indices (B,); one-vs-all logistic loss, mean over classes, for zeros and ones (B, K)."""
-    if targets.ndim == 1:
-        return F.cross_entropy(logits, targets)
-    return F.multilabel_soft_margin_loss(logits, targets.float())
-
-
-def right_ones(logits: Tensor, targets: Tensor) -> Tensor:
-    """In how many pictures the most probable class is right, or is one of those that are."""
-    best = logits.argmax(dim=1)
-    if targets.ndim == 1:
-        return (best == targets).sum()
-    return targets.gather(1, best[:, None]).sum()
 
 
 def make_order(training: Training, count: int, *, rank: int = 0, world: int = 1) -> Order:

@@ -39,7 +39,8 @@ def _saved(network: LocalizationNetwork, images: Tensor) -> int:
         return tensor
 
     with saved_tensors_hooks(note, lambda tensor: tensor):
-        network.logits(network.features(images))
+        shape = (len(images), network.card.architecture.num_classes) if network.card.multi_label else (len(images),)
+        network.training_outputs(images, torch.zeros(shape, dtype=torch.long, device=images.device))
     return sum(storage.nbytes() for storage in kept.values())
 
 

@@ -11,7 +11,8 @@ from mldfr.core.text import one_line
 from mldfr.networks.backbones import BACKBONES
 from mldfr.networks.weights import downloaded
 from mldfr.training import memory
-from mldfr.training.fit import Classifier, loss_of, make_order, warnings_of, with_parts
+from mldfr.training.fit import make_order, warnings_of, with_parts
+from mldfr.training.objective import Learner, Objective, Place
 from mldfr.training.prepare import Material, create_network
 from mldfr.training.processes import make_fabric
 from mldfr.training.recipe import Recipe
@@ -63,12 +64,15 @@ class Plan:
         left_out = f", {material.unlabelled} left out without a label" if material.unlabelled else ""
         warned = "".join(f"\nwarning: {warning}" for warning in self.warnings)
         hours, minutes = divmod(round(self.seconds / 60), 60)
+        chosen = ", ".join(f"{key} {value}" for key, value in self.recipe.method_options.items())
+        options = f" ({chosen})" if chosen else ""
         length = f"{hours} h {minutes} min" if hours else f"{self.seconds / 60:.1f} min"
         return (
             f"{len(material.train)} pictures to train on, {len(material.held_out)} held out{left_out}\n"
             f"{len(material.classes)} classes, {'several' if material.multi_label else 'one'} per picture:\n{listed}\n"
             f"network: {self.recipe.model.backbone}, {self.parameters:,} parameters\n"
             f"weights: {self._weights()}\n"
+            f"method: {self.recipe.method}{options}\n"
             f"training: {order.epochs} epochs of {order.steps} steps with {order.batch_size} pictures, "
             f"loss {'MultiLabelSoftMargin' if material.multi_label else 'cross-entropy'}\n"
             f"memory: about {self.memory / 2**30:.1f} GiB for weights and activations\n"
@@ -100,7 +104,8 @@ def make_plan(recipe: Recipe, material: Material, *, device: str = "auto") -> Pl
     size = network.card.preprocessing.input_size
     parameters, needed = sum(value.numel() for value in network.parameters()), memory.needed(network, order.share, size)
     network.to(memory_format=torch.channels_last).train()
-    model, optimizer = fabric.setup(Classifier(network), torch.optim.SGD(network.parameters(), lr=0.0))
+    learner, optimizer = fabric.setup(Learner(network), torch.optim.SGD(network.parameters(), lr=0.0))
+    objective = Objective(network, fabric.device)
     count = order.share if fabric.device.type == "cuda" else min(MEASURED, order.share)
     images = torch.randint(256, (count, 3, size, size), dtype=torch.uint8, device=fabric.device)
     shape = (count, len(material.classes)) if material.multi_label else (count,)
@@ -108,7 +113,8 @@ def make_plan(recipe: Recipe, material: Material, *, device: str = "auto") -> Pl
     for step in range(1 + MEASURED_STEPS):
         if step == 1:  # the first is the warm-up
             started = _now(fabric.device)
-        fabric.backward(loss_of(model(images), targets))
+        loss, _ = objective(learner, images, targets, Place(0, step).generator(recipe.training.seed))
+        fabric.backward(loss)
         optimizer.step()
         optimizer.zero_grad()
     speed = MEASURED_STEPS * count * fabric.world_size / (_now(fabric.device) - started)

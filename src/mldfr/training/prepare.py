@@ -152,6 +152,8 @@ def create_network(recipe: Recipe, material: Material, *, pretrained: bool = Tru
         classifier_bias=model.classifier_bias,
         weights=model.weights if pretrained else None,
         multi_label=material.multi_label,
+        method=recipe.method,
+        method_options=recipe.method_options,
     )
     update: dict[str, Any] = {"localization": recipe.localization}
     if size := recipe.augmentation.input_size:  # scale 1 is the size that was trained

@@ -14,10 +14,13 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from mldfr.core.errors import SettingError
+from mldfr.methods import DEFAULT as CAM
 from mldfr.networks.backbones import MIN_INPUT_SIZE
 from mldfr.networks.card import Localization, Strict, check_name, explain
 
 DEFAULT = "finetune"
+EMBEDDED = "embedded"
+"""What `weights` calls the weights of EfficientNet-Lite0 that come with the installation."""
 WITHOUT_EFFECT = ("data.workers", "data.cache", "training.checkpoint_minutes", "training.checkpoint_epochs")
 """Keys that do not change what comes out."""
 
@@ -36,8 +39,8 @@ class ModelChoice(Strict):
     convolution: str | None = None
     classifier_bias: bool = False
     weights: str | None = "torchvision"
-    """What the network starts from: `torchvision`, `embedded`, a name of torchvision's weights, a file or a run folder;
-    null starts at random."""
+    """What the network starts from: `torchvision` or `timm` (what the backbone's library has of it), `embedded`, a name
+    of weights of either library, a file or a run folder; null starts at random."""
 
     _known = field_validator("backbone", "recalibration", "convolution")(check_name)
 
@@ -119,11 +122,17 @@ class Recipe(Strict):
     """A whole recipe."""
 
     model: ModelChoice
+    method: str = CAM
+    """What training does otherwise than plain class activation mapping: a name of `mldfr list methods`."""
+    method_options: dict[str, Any] = Field(default_factory=dict)
+    """The method's own settings."""
     data: DataChoice = DataChoice()
     augmentation: Augmentation = Augmentation()
     training: Training = Training()
     localization: Localization = Localization()
     """Goes into the model's card; `select` replaces it by what it chooses."""
+
+    _known = field_validator("method")(check_name)
 
     @model_validator(mode="after")
     def _large_enough(self) -> Self:
@@ -181,9 +190,18 @@ def parse(values: Mapping[str, Any], source: str) -> Recipe:
 
 def differences(one: Recipe, other: Recipe) -> list[str]:
     """The keys in which two recipes differ so that their results do, each as `key (this, that)`."""
-    these, those = one.model_dump(mode="json"), other.model_dump(mode="json")
-    pairs = ((f"{part}.{key}", value, those[part][key]) for part in these for key, value in these[part].items())
-    return [f"{key} ({this}, {that})" for key, this, that in pairs if this != that and key not in WITHOUT_EFFECT]
+    these, those = _flat(one), _flat(other)
+    changed = [key for key in these if these[key] != those[key] and key not in WITHOUT_EFFECT]
+    return [f"{key} ({these[key]}, {those[key]})" for key in changed]
+
+
+def _flat(recipe: Recipe) -> dict[str, Any]:
+    """Every key of a recipe with its parents, and its value."""
+    flat: dict[str, Any] = {}
+    for part, value in recipe.model_dump(mode="json").items():
+        is_model = isinstance(getattr(recipe, part), Strict)
+        flat |= {f"{part}.{key}": inner for key, inner in value.items()} if is_model else {part: value}
+    return flat
 
 
 def _package() -> Traversable:
@@ -213,10 +231,17 @@ def _read(source: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of `above` over those of `below`, key by key; another recalibration has its own options."""
+    """Values of `above` over those of `below`, key by key.
+
+    Another recalibration or method has its own options, and another backbone has no use for the embedded weights, which
+    are those of one.
+    """
     merged = dict(below)
-    if "recalibration" in above and merged.get("recalibration", above["recalibration"]) != above["recalibration"]:
-        merged.pop("recalibration_options", None)
+    if merged.get("weights") == EMBEDDED and above.get("backbone", merged.get("backbone")) != merged.get("backbone"):
+        merged.pop("weights")
+    for key in ("recalibration", "method"):
+        if key in above and merged.get(key, above[key]) != above[key]:
+            merged.pop(f"{key}_options", None)
     for key, value in above.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _merge(merged[key], value) if both else value

@@ -1,6 +1,6 @@
 """The backbones of the paper (Section IV-B, Table XIII) and EfficientNet-Lite0, cut for localization.
 
-A backbone is one `BackboneSpec` in one file and one line here.
+A backbone is one `BackboneSpec` in one file and one line here, or an entry point `mldfr.backbones`.
 """
 
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ BACKBONES: Registry["BackboneSpec"] = Registry(
         "mobilenet_v2": "mldfr.networks.backbones.mobilenet:MOBILENET_V2",
         "efficientnet_lite0": "mldfr.networks.backbones.efficientnet:EFFICIENTNET_LITE0",
     },
+    entry_points="mldfr.backbones",
 )
 
 MIN_INPUT_SIZE = 64

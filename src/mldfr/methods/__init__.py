@@ -1,0 +1,23 @@
+"""Methods of weakly supervised localization: what each does otherwise than plain class activation mapping.
+
+A method is one file and one line here, or an entry point `mldfr.methods` in somebody else's package.
+"""
+
+from typing import TYPE_CHECKING
+
+from mldfr.core.registry import Registry
+
+if TYPE_CHECKING:
+    from mldfr.methods.base import Method
+
+METHODS: Registry[type["Method"]] = Registry(
+    "method",
+    {
+        "cam": "mldfr.methods.cam:CAM",
+        "has": "mldfr.methods.has:HideAndSeek",
+        "cutmix": "mldfr.methods.cutmix:CutMix",
+    },
+    entry_points="mldfr.methods",
+)
+
+DEFAULT = "cam"

@@ -1,0 +1,124 @@
+"""The contract of a method: everything in which it may differ from plain class activation mapping.
+
+A method is a frozen dataclass. Its fields are its options, `method_options` of a recipe; each of its functions is one
+place where methods differ, and does here what plain CAM does. So a method overrides what it changes, and no more.
+
+| a method that | overrides |
+|---|---|
+| changes the pictures of a batch, or mixes their labels | `augment` |
+| puts modules behind stages of the trunk | `stage_modules` |
+| has another head, with other score maps or logits | `head` |
+| is trained with another loss | `loss` |
+
+Parameters and buffers of its modules are in the model file and in checkpoints as those of any other module are. What a
+method draws at random it draws from the generator that it is handed: a run that was killed and resumed draws the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mldfr.core.errors import SettingError
+from mldfr.methods import METHODS
+from mldfr.methods.heads import ConvCls, Head
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a method of weakly supervised localization does otherwise than plain CAM."""
+
+    def head(self, channels: int, num_classes: int, *, bias: bool) -> Head:
+        """What goes from features (B, channels, h, w) to score maps and logits of `num_classes` classes."""
+        return ConvCls(channels, num_classes, bias=bias)
+
+    def stage_modules(self, channels: Sequence[int]) -> Mapping[int, nn.Module]:
+        """Modules that keep the shape of what they get, by the stage (0 to 3) behind which each stands.
+
+        They stand behind the recalibration of their stage. One that is for training alone is the identity in eval mode.
+
+        Args:
+            channels: Behind each stage of the trunk.
+        """
+        return {}
+
+    def augment(
+        self, images: Tensor, targets: Tensor, generator: torch.Generator, *, num_classes: int
+    ) -> tuple[Tensor, Tensor]:
+        """Change a batch before the network sees it; what was handed in stays as it was.
+
+        Args:
+            images: (B, 3, S, S) float32, normalised: 0 is the mean of the pictures.
+            targets: (B,) class indices; (B, K) zeros and ones where a picture may have several classes.
+            generator: On the CPU, seeded by the place in the run.
+            num_classes: K.
+
+        Returns:
+            Images, and targets as they came or soft ones, (B, K) float32 (see `soft`).
+        """
+        return images, targets
+
+    def loss(self, outputs: Sequence[Tensor], targets: Tensor, *, multi_label: bool) -> Tensor:
+        """The mean loss of a batch.
+
+        Args:
+            outputs: What `Head.training_outputs` gave; the first are logits (B, K).
+            targets: What `augment` gave.
+            multi_label: Whether a picture may have several classes.
+        """
+        return classification_loss(outputs[0], targets, multi_label=multi_label)
+
+
+def make_method(name: str, options: Mapping[str, Any]) -> Method:
+    """The method of a name with its options.
+
+    Raises:
+        UnknownNameError: No such method.
+        SettingError: Options that it does not have, or values that are not possible.
+
+    Example:
+        >>> make_method("has", {"cell": 32})
+        HideAndSeek(cell=32, rate=0.5)
+    """
+    kind = METHODS[name]
+    known = [field.name for field in fields(kind)]
+    if unknown := sorted(options.keys() - set(known)):
+        has = f"it has {', '.join(known)}" if known else "it has none"
+        raise SettingError(f"method_options of {name}: unknown {', '.join(unknown)}; {has}")
+    try:
+        return kind(**options)
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"method_options of {name}: {error}") from error
+
+
+def classification_loss(logits: Tensor, targets: Tensor, *, multi_label: bool) -> Tensor:
+    """Cross-entropy, or where a picture may have several classes one-vs-all logistic loss, mean over classes.
+
+    Args:
+        logits: (B, K).
+        targets: Class indices (B,), or a share of each class (B, K).
+        multi_label: Which of the two losses.
+    """
+    if targets.ndim == 1:
+        return F.cross_entropy(logits, targets)
+    if multi_label:
+        return F.multilabel_soft_margin_loss(logits, targets.float())
+    return F.cross_entropy(logits, targets.float())
+
+
+def soft(targets: Tensor, num_classes: int) -> Tensor:
+    """Targets as shares of classes (B, K), float32: one-hot rows of class indices, others as they are."""
+    return F.one_hot(targets, num_classes).float() if targets.ndim == 1 else targets.float()
+
+
+def check_share(name: str, value: float) -> None:
+    """Refuse what is no share.
+
+    Raises:
+        SettingError: Not a number from 0 to 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise SettingError(f"{name} is a number from 0 to 1; got {value!r}")

@@ -1,0 +1,83 @@
+"""Heads: from the last feature map to score maps and logits."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mldfr.core.errors import SettingError
+
+
+class Head(nn.Module, ABC):
+    """What stands behind the trunk.
+
+    A head that computes something else in training, or needs the labels for it, overrides `training_outputs`; it is in
+    train mode then. Its score maps need not be linear in the features, nor logits their means: those at several scales
+    are summed as they are, so maps that have to be normalised first are normalised here.
+    """
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, C, h, w) to logits (B, K) and the score maps (B, K, h, w) of all classes."""
+
+    @abstractmethod
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (B, C, h, w) to logits (B, K), without the maps."""
+
+    @abstractmethod
+    def score_maps(self, features: Tensor, classes: Sequence[int] | Tensor) -> Tensor:
+        """Features of one image (C, h, w) to the maps (k, h, w) of `classes` alone."""
+
+    def training_outputs(self, features: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+        """What the loss is given: logits (B, K), and whatever else the method wants.
+
+        Args:
+            features: (B, C, h, w).
+            targets: What `Method.augment` gave.
+        """
+        return (self.logits(features),)
+
+    def take_classifier(self, weight: Tensor, bias: Tensor) -> None:
+        """Become the linear layer (K, C) on averaged features, with its bias (K,).
+
+        Raises:
+            SettingError: This head is no linear layer.
+        """
+        raise SettingError(f"{type(self).__name__} is no linear layer on averaged features")
+
+
+class ConvCls(nn.Conv2d, Head):
+    """Conv-Cls, the 1x1 convolution of Fig. 7: its outputs are the score maps, and their means the logits.
+
+    Args:
+        channels: C.
+        num_classes: K.
+        bias: Whether it has one.
+    """
+
+    def __init__(self, channels: int, num_classes: int, *, bias: bool) -> None:
+        super().__init__(channels, num_classes, kernel_size=1, bias=bias)
+        nn.init.xavier_normal_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """Features (B, C, h, w) to logits (B, K), Eq. 4, and score maps (B, K, h, w), Eq. 3."""
+        score_maps = super().forward(features)
+        return score_maps.mean(dim=(2, 3)), score_maps
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (B, C, h, w) to logits (B, K) by Eq. 1: pool first, which spares the K maps."""
+        return super().forward(features.mean(dim=(2, 3), keepdim=True)).flatten(1)
+
+    def score_maps(self, features: Tensor, classes: Sequence[int] | Tensor) -> Tensor:
+        """Features of one image (C, h, w) to the maps (k, h, w) of `classes` alone, by Eq. 2."""
+        rows = torch.as_tensor(classes, device=features.device)
+        weight = self.weight.flatten(1)[rows]  # (k, C)
+        maps = (weight @ features.flatten(1)).view(weight.shape[0], *features.shape[1:])
+        return maps if self.bias is None else maps + self.bias[rows, None, None]
+
+    def take_classifier(self, weight: Tensor, bias: Tensor) -> None:
+        """Become the linear layer (K, C) on averaged features, with its bias (K,)."""
+        self.load_state_dict({"weight": weight[:, :, None, None], "bias": bias})
