@@ -14,7 +14,7 @@ from mldfr.methods import DEFAULT as CAM
 from mldfr.methods.base import Method, make_method
 from mldfr.methods.heads import Head
 from mldfr.networks.backbones import BACKBONES
-from mldfr.networks.backbones.base import Backbone, LastDownsampling, StateDict, mismatch
+from mldfr.networks.backbones.base import STRIDES, Backbone, LastDownsampling, StateDict, mismatch
 from mldfr.networks.card import Architecture, Card, Preprocessing, explain
 from mldfr.networks.recalibration import CONVOLUTION, KERNEL_SIZES, POOLING
 from mldfr.networks.recalibration.normalization import fold_batch_norms, normalize_convolutions
@@ -114,7 +114,8 @@ class LocalizationNetwork(nn.Module):
         and dropped, not kept while the original is trained.
         """
         copy = _twin(self).eval()
-        fold_batch_norms(copy.backbone.trunk)
+        if self.backbone.foldable:
+            fold_batch_norms(copy.backbone.trunk)
         for part in copy.backbone.modules():
             if isinstance(part, nn.Conv2d):
                 part.weight = nn.Parameter(part.weight.detach().contiguous(memory_format=torch.channels_last))
@@ -143,7 +144,7 @@ class LocalizationNetwork(nn.Module):
         New convolutions (transition, conv6, recalibration, Conv-Cls) start with Xavier normal weights.
 
         Args:
-            backbone: A name of `mldfr list backbones`.
+            backbone: A name of `mldfr list backbones`, or `timm:` and a name of timm's.
             num_classes: K; may be left out where `class_names` are given, and is 1000 without either.
             class_names: K names; "0", "1", ... when left out.
             last_downsampling: `transition` (the paper) or `dilate`; the backbone's own default when left out.
@@ -208,6 +209,7 @@ class LocalizationNetwork(nn.Module):
             backbone = Backbone(spec, last_downsampling=wanted.last_downsampling, weights=weights)
         except InputError as error:
             raise WeightsError(f"the weights do not fit {wanted.backbone}: {error}") from error
+        _check_places(wanted, backbone)
         normalize_convolutions(backbone.trunk, CONVOLUTION[wanted.convolution])
         module, options = POOLING[wanted.recalibration], wanted.recalibration_options
         places = zip(spec.channels[:3], KERNEL_SIZES, strict=True)
@@ -274,6 +276,8 @@ class LocalizationNetwork(nn.Module):
         own = network.state_dict()
         if difference := mismatch(own, tensors):
             raise WeightsError(f"{file}: does not fit its card: {difference}")
+        if not own.keys() >= {name for name, _ in network.named_buffers()}:
+            network = cls._build(card)  # its buffers that are in no file, such as tables of positions, have to be made
         network.load_state_dict({key: value.to(own[key].dtype) for key, value in tensors.items()}, assign=True)
         return network.requires_grad_(True).to(device).eval()
 
@@ -296,6 +300,25 @@ def _card(file: Path, content: dict[str, Any]) -> Card:
         return Card.model_validate(content)
     except ValidationError as error:
         raise WeightsError(f"{file}: its card cannot be read: {explain(error)}") from error
+
+
+def _check_places(wanted: Architecture, backbone: Backbone) -> None:
+    """Refuse what the backbone has no place for.
+
+    Raises:
+        SettingError: Recalibration without stages to stand behind, or another normalisation where there is none.
+    """
+    if wanted.recalibration != "none" and backbone.strides[:3] != STRIDES:
+        raise SettingError(
+            f"{wanted.backbone} has no stages at strides 4, 8 and 16 that recalibration could stand behind: it must be "
+            f"none; got {wanted.recalibration}"
+        )
+    normalized = any(isinstance(part, nn.BatchNorm2d) for part in backbone.trunk.modules())
+    if wanted.convolution != "batch_norm" and not normalized:
+        raise SettingError(
+            f"{wanted.backbone} has no BatchNorm that another normalisation could stand for: convolution must be "
+            f"batch_norm, which leaves it as it is; got {wanted.convolution}"
+        )
 
 
 def _model_file(path: str | Path) -> Path:

@@ -18,6 +18,10 @@ from mldfr.networks.backbones import BACKBONES
 
 CARD_KEY = "mldfr_card"
 EMBEDDED = "embedded"
+TIMM = "timm:"
+"""How names of timm's weights begin."""
+LIBRARIES = ("torchvision", "timm")
+"""Names for whatever weights the backbone's library has of it."""
 
 
 class WeightsError(FileError):
@@ -54,7 +58,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
 
 
 def downloaded(name_or_path: str | Path, *, default: str) -> tuple[str, str] | None:
-    """What weights would be downloaded as: their name at torchvision, and where they come from. Nothing is fetched.
+    """What weights would be downloaded as: their name at their library, and where they come from. Nothing is fetched.
 
     Args:
         name_or_path, default: As for `pretrained`.
@@ -63,16 +67,38 @@ def downloaded(name_or_path: str | Path, *, default: str) -> tuple[str, str] | N
         None for what lies on this machine: a file, or the embedded weights.
 
     Raises:
-        WeightsError: torchvision has no such weights.
+        WeightsError: There are no such weights.
     """
     name = str(name_or_path)
-    if name == "torchvision":
+    if name in LIBRARIES:
         if not default:
-            raise WeightsError("torchvision has no weights of this backbone; name a file")
+            raise WeightsError(f"{name} has no weights of this backbone; name a file")
         name = default
+    if name.startswith(TIMM):
+        return name, _address_at_timm(name)
     if "_Weights." not in name:
         return None
     return name, str(_of_torchvision(name).url)
+
+
+def _address_at_timm(name: str) -> str:
+    settings = import_module("timm").get_pretrained_cfg(name.removeprefix(TIMM))
+    address = (
+        (settings.url or (settings.hf_hub_id and f"https://huggingface.co/{settings.hf_hub_id}")) if settings else ""
+    )
+    if not address:
+        raise WeightsError(f"timm has no pretrained weights named {name.removeprefix(TIMM)!r}; name a file, or null")
+    return str(address)
+
+
+def _from_timm(name: str) -> dict[str, Tensor]:
+    try:
+        network = import_module("timm").create_model(name.removeprefix(TIMM), pretrained=True)
+    except Exception as error:  # those of the libraries that timm downloads with have no common base
+        reason = str(error).partition("\n")[0]
+        raise WeightsError(f"could not download {name} ({reason}); name a local file instead") from error
+    state: dict[str, Tensor] = network.state_dict()
+    return state
 
 
 def _of_torchvision(name: str) -> Any:
@@ -86,10 +112,11 @@ def pretrained(name_or_path: str | Path, *, default: str) -> dict[str, Tensor]:
     """Pretrained weights under their library's key names.
 
     Args:
-        name_or_path: `torchvision` for torchvision's ImageNet weights of the backbone; one of torchvision's own
-            names of weights ("ResNet50_Weights.IMAGENET1K_V2"), downloaded once; `embedded` for those of
-            EfficientNet-Lite0, which come with the installation; or a file.
-        default: What `torchvision` means for this backbone; "" if it has none there.
+        name_or_path: `torchvision` or `timm` for the weights that the backbone's library has of it; one of
+            torchvision's own names of weights ("ResNet50_Weights.IMAGENET1K_V2") or one of timm's
+            ("timm:resnet18.a1_in1k"), downloaded once; `embedded` for those of EfficientNet-Lite0, which come with the
+            installation; or a file.
+        default: What the name of the library means for this backbone; "" if it has none.
 
     Raises:
         WeightsError: The weights do not exist or could not be downloaded.
@@ -100,6 +127,8 @@ def pretrained(name_or_path: str | Path, *, default: str) -> dict[str, Tensor]:
     if (online := downloaded(name, default=default)) is None:
         return read_state_dict(Path(name_or_path))
     name = online[0]
+    if name.startswith(TIMM):
+        return _from_timm(name)
     try:
         state: dict[str, Tensor] = _of_torchvision(name).get_state_dict(progress=False, check_hash=True)
     except OSError as error:

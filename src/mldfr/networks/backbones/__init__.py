@@ -1,6 +1,7 @@
 """The backbones of the paper (Section IV-B, Table XIII) and EfficientNet-Lite0, cut for localization.
 
-A backbone is one `BackboneSpec` in one file and one line here, or an entry point `mldfr.backbones`.
+A backbone is one `BackboneSpec` in one file and one line here, or an entry point `mldfr.backbones`. `timm:NAME` is any
+network of timm that can be one.
 """
 
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ BACKBONES: Registry["BackboneSpec"] = Registry(
         "efficientnet_lite0": "mldfr.networks.backbones.efficientnet:EFFICIENTNET_LITE0",
     },
     entry_points="mldfr.backbones",
+    makers={"timm:": "mldfr.networks.backbones.timm:backbone"},
 )
 
 MIN_INPUT_SIZE = 64

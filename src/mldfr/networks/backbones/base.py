@@ -17,6 +17,9 @@ from mldfr.networks.initialization import xavier_
 LastDownsampling = Literal["transition", "dilate"]
 StateDict = Mapping[str, Tensor]
 
+STRIDES = (4, 8, 16)
+"""Where the first three stages end, and recalibration stands."""
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -35,11 +38,13 @@ class BackboneSpec:
         heads: Prefixes of the keys of the trunk's own classifiers, which are dropped.
         classifier: The linear layer among them that reads the averaged features, so that its weights can become
             those of Conv-Cls; None where there is none.
-        pretrained: torchvision's name of the ImageNet weights, or "" where torchvision has none.
+        pretrained: torchvision's name of the ImageNet weights, `timm:` and timm's, or "" where neither has any.
         rename: Translates the keys of a weights file into those of the trunk.
         input_size: Short side, in pixels, of the network's default input (scale 1).
         mean, std: Normalisation of RGB values in [0, 1].
         last_downsampling, convolution: The variant that is built when none is asked for.
+        strides: At the end of each stage.
+        foldable: Whether each BatchNorm that is defined right behind a convolution directly follows it.
     """
 
     trunk: Callable[[], nn.Module]
@@ -56,6 +61,8 @@ class BackboneSpec:
     std: tuple[float, float, float] = IMAGENET_STD
     last_downsampling: LastDownsampling = "transition"
     convolution: str = "batch_norm"
+    strides: tuple[int, int, int, int] = (*STRIDES, 16)
+    foldable: bool = True
 
 
 class Backbone(nn.Module):
@@ -71,8 +78,6 @@ class Backbone(nn.Module):
         InputError: The weights do not fit the trunk; the message names the keys.
     """
 
-    strides = (4, 8, 16, 16)
-
     def __init__(
         self,
         spec: BackboneSpec,
@@ -82,7 +87,7 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.stages = spec.stages  # and no more of it: a network can be pickled whatever made its trunk
-        self.channels = spec.channels
+        self.channels, self.strides, self.foldable = spec.channels, spec.strides, spec.foldable
         self.trunk = spec.trunk()
         if weights is not None:
             _load_trunk(self.trunk, spec, weights)
