@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import mldfr
 from mldfr import api
 from mldfr.api.notebook import SHOWN, html_table
-from mldfr.artifacts import PredictionLine, Selection, read_predictions
+from mldfr.artifacts import PredictionLine, Selection
 from mldfr.cli.main import app
 from mldfr.core.errors import FileError, InputError, MldfrError, SettingError
 from mldfr.data.synthetic.creatures import write as write_creatures
@@ -266,22 +266,6 @@ def test_what_is_wrong_is_said_as_the_command_says_it(tmp_path, monkeypatch, cal
 def test_no_pictures_are_an_error(tmp_path):
     with pytest.raises(InputError, match="no pictures in"):
         api.locate([tmp_path], tmp_path / "out")
-
-
-def test_lines_that_0_1_0_wrote_are_read_and_damaged_ones_are_named(tmp_path):
-    file = tmp_path / "predictions.jsonl"
-    box = {"xyxy": [0, 1, 2.5, 3], "score": 0.5}
-    label = {"class_index": 1, "class_name": "cat", "probability": 0.25, "boxes": [box]}
-    line = {"image": "a.png", "height": 3, "width": 4, "labels": [label]}
-    file.write_text(json.dumps(line) + "\n")
-    (read,) = read_predictions(file)
-    assert read.labels[0].boxes[0].xyxy == (0, 1, 2.5, 3)
-    assert read.model_dump(mode="json", exclude_none=True) == line
-    file.write_text(json.dumps(line) + "\n" + json.dumps(line | {"height": "tall"}) + "\n")
-    with pytest.raises(FileError, match=r"predictions\.jsonl:2: height: .*got 'tall'"):
-        [*read_predictions(file)]
-    with pytest.raises(FileError, match="cannot be read"):
-        [*read_predictions(tmp_path / "none.jsonl")]
 
 
 def test_tables_for_notebooks_escape_and_count():

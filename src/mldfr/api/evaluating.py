@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldfr.api.notebook import html_table, names
 from mldfr.api.progress import SILENT, Progress
+from mldfr.artifacts import METRICS, Metrics
 from mldfr.core.errors import SettingError
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from mldfr.evaluation.summary import Summary
     from mldfr.images import ImageError
 
-METRICS = "metrics.json"
 LONG = ("names", "images", "cases", "values", "denominators", "breakdown", "problems")
 
 
@@ -194,6 +194,7 @@ def _write(evaluated: Evaluated, summary: "Summary", out: Path) -> None:
     from mldfr.core.files import replacing
     from mldfr.reports.page.evaluation_plots import draw_plots
 
+    Metrics.model_validate(evaluated.content)  # what is written can be read
     with replacing(out / METRICS) as temporary:
         temporary.write_text(evaluated.to_json() + "\n", encoding="utf-8")
     draw_plots(out, summary, evaluated.content)

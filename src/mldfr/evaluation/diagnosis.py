@@ -6,15 +6,14 @@ M-Ins, Part, More and OT.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import numpy as np
 
+from mldfr.artifacts import Kind
 from mldfr.core.types import Box, Float64Array
 from mldfr.evaluation.metrics.corloc import best_ious
 from mldfr.evaluation.protocols import Protocol
 
-Kind = Literal["right", "wrong_class", "several_merged", "part_only", "too_much", "missed"]
 KINDS: tuple[Kind, ...] = ("right", "wrong_class", "several_merged", "part_only", "too_much", "missed")
 MERGED, PART, MORE = 0.3, 0.5, 0.7
 SIZES = (0.1, 0.3, 0.6)

@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from mldfr.artifacts import Unit
 from mldfr.core.types import Float64Array
-
-Unit = Literal["images", "cases", "classes", "objects"]
-"""What is counted; a case is a picture and one of its labels, of which boxes are annotated."""
 
 
 @dataclass(frozen=True, eq=False)

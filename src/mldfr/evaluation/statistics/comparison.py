@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
+from mldfr.artifacts import Metrics
 from mldfr.core.errors import DataError
 from mldfr.core.types import Float64Array
 from mldfr.evaluation.statistics.bootstrap import Difference, Verdict, paired_bootstrap
+from mldfr.networks.card import explain
 
+SHOWN = 3
+"""So many faults of a file are told."""
 MUST_AGREE = ("annotations", "class_agnostic")
 
 
@@ -52,7 +57,22 @@ def read_report(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not a metrics.json of `mldfr evaluate`; it needs {', '.join(sorted(expected))}")
     if content.get("format_version") != 1:
         raise DataError(f"{path}: of format {content.get('format_version')!r}; this version reads 1")
+    check_metrics(content, path)
     return content
+
+
+def check_metrics(content: Mapping[str, Any], path: Path) -> None:
+    """See whether something is what `metrics.json` has to be.
+
+    Raises:
+        DataError: It is not; the message names the file, the keys and what was expected.
+    """
+    try:
+        Metrics.model_validate(content)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        more = f"; {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise DataError(f"{path}: damaged, {explain(error, only=faults[:SHOWN])}{more}") from error
 
 
 def compare(one: Mapping[str, Any], other: Mapping[str, Any], *, samples: int = 10_000) -> Iterator[Row]:

@@ -1,34 +1,25 @@
 """`metrics.json` of an evaluation, checked, and how sure its numbers are."""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from mldfr.artifacts import METRICS as METRICS
+from mldfr.artifacts import Denominator, EvaluationSetting, Metrics
 from mldfr.core.errors import DataError
-from mldfr.evaluation.diagnosis import Kind
-from mldfr.evaluation.metrics.scores import Unit
 from mldfr.evaluation.statistics.comparison import read_report
 from mldfr.networks.card import explain
 from mldfr.reports.content.spread import Spread, spread, unknown
 from mldfr.reports.content.words import counted
 
-METRICS = "metrics.json"
 SHOWN = 3
 """So many faults of a file are told."""
 
 
-class _Loose(BaseModel):
-    """Frozen; what it does not know it passes over, so that later versions may write more."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Setting(_Loose):
+class Setting(EvaluationSetting):
     """What the numbers depend on, as far as a page tells it."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
 
     data: str
     split: str
@@ -49,56 +40,18 @@ class Setting(_Loose):
     versions: dict[str, str] = Field(default_factory=dict)
 
 
-class Denominator(_Loose):
-    """Of how many of what a metric is."""
-
-    count: int
-    unit: Unit
-
-
-class Column(_Loose):
-    """The value of a metric for each image or case, in [0, 1]; None where it has none."""
-
-    over: Literal["images", "cases"]
-    mean_over_classes: bool
-    higher_is_better: bool
-    values: tuple[float | None, ...]
-
-
-class Share(_Loose):
-    """A mean in percent, and of how many cases."""
-
-    value: float
-    count: int
-
-
-class Stored(_Loose):
-    """An evaluation as it was written."""
+class Stored(Metrics):
+    """An evaluation as it was written, for a page, which tells more than a comparison needs."""
 
     setting: Setting
     counts: dict[str, int]
-    metrics: dict[str, dict[str, float | None]]
     denominators: dict[str, dict[str, Denominator]]
-    values: dict[str, Column]
-    images: tuple[str, ...]
-    cases: tuple[tuple[str, int], ...]
-    kinds: dict[str, tuple[Kind, ...]] = Field(default_factory=dict)
-    breakdown: dict[str, dict[str, dict[str, Share]]] = Field(default_factory=dict)
-    failed: dict[str, str] = Field(default_factory=dict)
-    problems: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _belong_together(self) -> Self:
-        sizes = {"images": len(self.images), "cases": len(self.cases)}
-        for name, column in self.values.items():
-            if len(column.values) != sizes[column.over]:
-                raise ValueError(f"{name} has {len(column.values)} values for {sizes[column.over]} {column.over}")
-        for protocol, kinds in self.kinds.items():
-            if len(kinds) != len(self.cases):
-                raise ValueError(f"the diagnosis of {protocol} has {len(kinds)} kinds for {len(self.cases)} cases")
-        for group, found in self.metrics.items():
-            if missing := found.keys() - self.denominators.get(group, {}).keys():
-                raise ValueError(f"{group}.{min(missing)} has no denominator")
+    def _counted(self) -> Self:
+        for group in self.metrics:
+            if group not in self.denominators:
+                raise ValueError(f"{group} has no denominators")
         return self
 
     def value(self, metric: str) -> float | None:
