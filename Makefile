@@ -1,9 +1,9 @@
-# Verbs: setup, demo, test, lint, check. Each makes what it needs; a second `setup` is instant.
+# Verbs: setup, demo, test, docs, lint, check. Each makes what it needs; a second `setup` is instant.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test lint check
+.PHONY: setup demo test docs lint check
 
 setup: $(STAMP)
 
@@ -21,6 +21,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "open site/index.html, or read along while writing: $(BIN)/mkdocs serve"
 
 lint: setup
 	$(BIN)/ruff check .
