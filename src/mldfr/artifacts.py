@@ -27,7 +27,12 @@ class Artifact(BaseModel):
 
 
 class BoxLine(Artifact):
-    """A box in a line of `predictions.jsonl`."""
+    """A box in a line of `predictions.jsonl`.
+
+    Examples:
+        >>> BoxLine(xyxy=(0, 0, 10, 10), score=0.5).pixels is None
+        True
+    """
 
     xyxy: tuple[float, float, float, float]
     """Half-open, in pixels of the picture as it is looked at."""
@@ -38,7 +43,12 @@ class BoxLine(Artifact):
 
 
 class LabelLine(Artifact):
-    """A class in a line of `predictions.jsonl`, and where it is."""
+    """A class in a line of `predictions.jsonl`, and where it is.
+
+    Examples:
+        >>> LabelLine(class_index=1, class_name="dog", probability=0.8, boxes=()).class_name
+        'dog'
+    """
 
     class_index: int
     class_name: str
@@ -48,7 +58,12 @@ class LabelLine(Artifact):
 
 
 class PredictionLine(Artifact):
-    """A line of `predictions.jsonl`: what was found in one picture."""
+    """A line of `predictions.jsonl`: what was found in one picture.
+
+    Examples:
+        >>> PredictionLine.model_validate_json('{"image": "1.jpg", "height": 2, "width": 3, "labels": []}').width
+        3
+    """
 
     image: str
     """The file as it was named; what is no Unicode in it is escaped."""
@@ -155,6 +170,11 @@ def read_predictions(file: Path) -> Iterator[PredictionLine]:
 
     Raises:
         FileError: The file cannot be read, or a line is none; the message has its number.
+
+    Examples:
+        >>> _ = Path("predictions.jsonl").write_text('{"image": "1.jpg", "height": 2, "width": 3, "labels": []}')
+        >>> [line.image for line in read_predictions(Path("predictions.jsonl"))]
+        ['1.jpg']
     """
     try:
         with file.open("rb") as lines:

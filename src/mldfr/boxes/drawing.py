@@ -17,7 +17,7 @@ from mldfr.core.types import Boxes, Float32Array, UInt8Array
 class BoxSettings(BaseModel):
     """How boxes are drawn from a score map (paper, Section III-C and Eq. 9).
 
-    Example:
+    Examples:
         >>> BoxSettings(threshold=0.3, refine="grabcut").looks_at_picture
         True
     """
@@ -71,7 +71,7 @@ def draw_boxes(score_map: Float32Array, pixels: UInt8Array | None, settings: Box
         InputError: No picture where one is needed, or one of another size.
         ValueError: The map is none; see `mldfr.boxes.normalizers.check`.
 
-    Example:
+    Examples:
         >>> score_map = np.zeros((4, 6), np.float32)
         >>> score_map[1:3, 2:5] = 1
         >>> draw_boxes(score_map, None, BoxSettings()).xyxy.tolist()
@@ -98,6 +98,13 @@ def fit_boxes(boxes: Boxes, score_map: Float32Array, pixels: UInt8Array | None, 
 
     Raises:
         InputError: No picture where one is needed, or one of another size.
+
+    Examples:
+        >>> pixels = np.zeros((40, 40, 3), np.uint8)
+        >>> pixels[5:15, 5:15] = 255  # a white square, smaller than its box
+        >>> boxes, score_map = Boxes.make([[0, 0, 20, 20]], [0.9], [300]), pixels[..., 0].astype(np.float32)
+        >>> fit_boxes(boxes, score_map, pixels, BoxSettings(refine="grabcut"))
+        Boxes([5.0, 5.0, 15.0, 15.0] 0.90)
     """
     if settings.refine == AS_DRAWN or not len(boxes):
         return boxes

@@ -19,6 +19,12 @@ class IouConvention:
         edge: What is added to the sides of a box (see `iou`).
         last_pixel: Whether a predicted box ends in its last pixel rather than behind it.
         inclusive: Whether an IoU of exactly the limit is a hit.
+
+    Examples:
+        >>> IouConvention().hits(np.array([0.5, 0.51])).tolist()
+        [False, True]
+        >>> IouConvention(inclusive=True).hits(np.array([0.5, 0.51])).tolist()
+        [True, True]
     """
 
     edge: float = 0
@@ -47,6 +53,12 @@ def iou(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating], *, edge:
         other: Boxes `xyxy`.
         edge: What is added to every width and height: 0 for half-open boxes, 1 where the last pixel is named, as VOC,
             wsolevaluation and the paper's published code have it.
+
+    Examples:
+        >>> float(iou(np.array([0, 0, 10, 10]), np.array([5, 0, 15, 10])).round(3))
+        0.333
+        >>> iou(np.zeros((3, 1, 4)), np.zeros((1, 2, 4))).shape  # every box with every other
+        (3, 2)
     """
     lower, upper = np.maximum(one[..., :2], other[..., :2]), np.minimum(one[..., 2:], other[..., 2:])
     common = _area(upper - lower + edge)

@@ -34,6 +34,10 @@ def min_max(score_map: Float32Array) -> Float32Array:
 
     Raises:
         InputError: Not a map, or a value is not finite.
+
+    Examples:
+        >>> min_max(np.array([[-1, 0, 3]], np.float32)).tolist()
+        [[0.0, 0.25, 1.0]]
     """
     lowest = check(score_map).min()
     return _divide(score_map - lowest)
@@ -43,6 +47,10 @@ def maximum(score_map: Float32Array) -> Float32Array:
     """`relu(A) / max`: zero stays where the network put it.
 
     Takes, returns and raises what `min_max` does; a constant map is zeros here too.
+
+    Examples:
+        >>> maximum(np.array([[-1, 1, 4]], np.float32)).tolist()
+        [[0.0, 0.25, 1.0]]
     """
     if check(score_map).min() == score_map.max():
         return np.zeros_like(score_map)
@@ -53,6 +61,10 @@ def percentile(score_map: Float32Array, *, q: float = PERCENTILE) -> Float32Arra
     """`relu(A - q-th percentile) / max`, known as IVR normalisation.
 
     Takes, returns and raises what `min_max` does.
+
+    Examples:
+        >>> percentile(np.array([[0, 1, 3, 6]], np.float32), q=50).tolist()
+        [[0.0, 0.0, 0.25, 1.0]]
     """
     base = np.float32(np.percentile(check(score_map), q))
     return _divide(np.maximum(score_map - base, 0))
@@ -63,6 +75,11 @@ def check(score_map: Float32Array) -> Float32Array:
 
     Raises:
         InputError: It is not; the message says what came instead.
+
+    Examples:
+        >>> check(np.zeros((2, 3, 4), np.float32))
+        Traceback (most recent call last):
+        mldfr.core.errors.InputError: a score map has the shape (H, W) and at least one pixel; got (2, 3, 4)
     """
     if score_map.ndim != 2 or score_map.size == 0:
         raise InputError(f"a score map has the shape (H, W) and at least one pixel; got {score_map.shape}")

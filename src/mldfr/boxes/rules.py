@@ -29,6 +29,16 @@ class BoxRule:
         keep: Says what belongs to an object.
         connectivity: How what is kept falls into regions: 8 where pixels that meet at a corner are neighbours, else 4.
             None where it does not: one box is drawn around everything.
+
+    Examples:
+        >>> from mldfr.boxes.normalizers import min_max
+        >>> score_map = np.zeros((40, 60), np.float32)
+        >>> score_map[10:20, 30:50] = 1
+        >>> score_map[25:30, 5:10] = 0.5
+        >>> regions(score_map, min_max, 0.2)
+        Boxes([30.0, 10.0, 50.0, 20.0] 1.00, [5.0, 25.0, 10.0, 30.0] 0.50)
+        >>> union(score_map, min_max, 0.2)
+        Boxes([5.0, 10.0, 50.0, 30.0] 0.94)
     """
 
     keep: Keep
@@ -88,6 +98,13 @@ def check_combination(box_rule: str, instances: str) -> None:
 
     Raises:
         SettingError: It cannot; or an unknown name.
+
+    Examples:
+        >>> check_combination("regions", "separate")
+        >>> check_combination("union", "separate")
+        Traceback (most recent call last):
+        mldfr.core.errors.SettingError: box rule 'union' draws one box around everything, so instances can only be
+        'joined'; got 'separate'
     """
     if BOX_RULES[box_rule].connectivity is None and INSTANCES.check(instances) != JOINED:
         raise SettingError(
@@ -97,7 +114,13 @@ def check_combination(box_rule: str, instances: str) -> None:
 
 
 def over_threshold(score_map: Float32Array, normalize: Normalizer, threshold: float) -> tuple[Float32Array, BoolArray]:
-    """The activations, and which of them are greater than the threshold, t of Eq. 9."""
+    """The activations, and which of them are greater than the threshold, t of Eq. 9.
+
+    Examples:
+        >>> from mldfr.boxes.normalizers import min_max
+        >>> over_threshold(np.array([[0, 1, 5]], np.float32), min_max, 0.2)[1].tolist()
+        [[False, False, True]]
+    """
     activation = normalize(score_map)
     return activation, activation > threshold
 
@@ -108,6 +131,11 @@ def over_mean(score_map: Float32Array, normalize: Normalizer, threshold: float) 
     Values under the map's mean become 0; the map is normalised; values under the threshold become 0; what is at
     least the mean of the result, zeros included, is kept. A negative mean raises the background above it, which is
     the code's quirk and stays.
+
+    Examples:
+        >>> from mldfr.boxes.normalizers import min_max
+        >>> over_mean(np.array([[0, 2, 5, 5]], np.float32), min_max, 0.2)[1].tolist()
+        [[False, False, True, True]]
     """
     activation = normalize(np.where(check(score_map) < score_map.mean(), np.float32(0), score_map))
     activation = np.where(activation < threshold, np.float32(0), activation)

@@ -6,7 +6,16 @@ ends with its traceback and exit code 1.
 
 
 class MldfrError(Exception):
-    """An error whose message tells its reader what was expected, what came instead, and where."""
+    """An error whose message tells its reader what was expected, what came instead, and where.
+
+    Examples:
+        >>> from mldfr.data import open_data
+        >>> try:
+        ...     open_data("folder:nowhere")
+        ... except MldfrError as error:
+        ...     print(error)
+        folder:nowhere: no such file or folder
+    """
 
 
 class InputError(MldfrError, ValueError):

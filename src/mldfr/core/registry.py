@@ -41,10 +41,15 @@ class Registry(Generic[T]):
         entry_points: The group of entry points by which other packages add names; own names win over theirs.
         makers: Prefix to `"package.module:function"`: every name that begins so is known, and handed to the function.
 
-    Example:
-        >>> registry = Registry("number", {"pi": "math:pi"})
-        >>> registry["pi"], "e" in registry
-        (3.141592653589793, False)
+    Examples:
+        >>> shapes = Registry("fraction", {"exact": "fractions:Fraction"})
+        >>> shapes["exact"](1, 3)
+        Fraction(1, 3)
+        >>> "rounded" in shapes, shapes.names()
+        (False, ('exact',))
+        >>> shapes["exakt"]
+        Traceback (most recent call last):
+        mldfr.core.registry.UnknownNameError: unknown fraction 'exakt' (did you mean 'exact'?); known: exact
     """
 
     def __init__(

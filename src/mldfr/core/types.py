@@ -25,7 +25,14 @@ Float64Array = npt.NDArray[np.float64]
 
 
 class Box(NamedTuple):
-    """One box with its score."""
+    """One box with its score.
+
+    Examples:
+        >>> box = Box((10, 20, 50, 60), score=0.9)
+        >>> x0, y0, x1, y1 = box.xyxy
+        >>> (x1 - x0) * (y1 - y0)
+        1600
+    """
 
     xyxy: tuple[float, float, float, float]
     score: float
@@ -42,6 +49,13 @@ class Boxes:
 
     Raises:
         ValueError: Shapes that do not belong together, boxes without area, scores outside [0, 1].
+
+    Examples:
+        >>> boxes = Boxes.make([[0, 0, 10, 10], [5, 5, 50, 40]], scores=[0.4, 0.9], pixels=[80, 1200])
+        >>> boxes
+        Boxes([5.0, 5.0, 50.0, 40.0] 0.90, [0.0, 0.0, 10.0, 10.0] 0.40)
+        >>> len(boxes), boxes[0].score > boxes[1].score
+        (2, True)
     """
 
     xyxy: Float32Array
@@ -98,6 +112,12 @@ class Label:
         class_name: The model's name of the class.
         probability: In [0, 1].
         boxes: Where; empty if the score map is constant.
+
+    Examples:
+        >>> label = Label(1, "dog", probability=0.8, boxes=Boxes.make([[5, 5, 50, 40]], [0.5], [1200]))
+        >>> label.to_json()
+        {'class_index': 1, 'class_name': 'dog', 'probability': 0.8,
+         'boxes': [{'xyxy': [5.0, 5.0, 50.0, 40.0], 'score': 0.5, 'pixels': 1200}]}
     """
 
     class_index: int
@@ -126,6 +146,11 @@ class Prediction:
         image: The file as it was named, or "" for an image without a file.
         height, width: Of the image as it is looked at, EXIF orientation applied.
         labels: One per class, in the order asked for or the most probable first.
+
+    Examples:
+        >>> label = Label(1, "dog", probability=0.8, boxes=Boxes.make([], [], []))
+        >>> Prediction("dog.jpg", height=240, width=320, labels=(label,)).to_json()["labels"][0]["class_name"]
+        'dog'
     """
 
     image: str
@@ -150,6 +175,10 @@ class GroundTruth(NamedTuple):
         label: Its class, 0 to K - 1.
         xyxy: Its box, pixels of the image, half-open.
         difficult: Whether metrics shall ignore it, as VOC has it.
+
+    Examples:
+        >>> GroundTruth(label=1, xyxy=(5, 5, 50, 40))
+        GroundTruth(label=1, xyxy=(5, 5, 50, 40), difficult=False)
     """
 
     label: int
@@ -170,6 +199,10 @@ class Sample:
         masks: Files of binary masks (anything but 0 is the object), one for each annotated object or group.
         ignore: A mask file of pixels that metrics leave out.
         size: Height and width of the picture that the boxes were drawn in, where the set says so.
+
+    Examples:
+        >>> Sample("cat/1.jpg", Path("sorted/cat/1.jpg"), labels=(0,)).objects
+        ()
     """
 
     id: str

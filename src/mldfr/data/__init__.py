@@ -59,6 +59,11 @@ def open_data(source: str, *, images: Path | None = None) -> DataSet:
     Raises:
         DataError: It is not there, or not in the layout of its kind; the message names file, value and what was
             expected.
+
+    Examples:
+        >>> data = open_data("folder:sorted")
+        >>> data.classes, [sample.id for sample in data.split("train")]
+        (('cat', 'cup'), ['cat/1.jpg', 'cup/1.jpg'])
     """
     kind, path = parse_source(source)
     if images is None:

@@ -25,6 +25,15 @@ class DataSet:
 
     Raises:
         DataError: A label that is no class, an id twice in a split, or a class name twice.
+
+    Examples:
+        >>> from mldfr.core.types import Sample
+        >>> samples = (Sample("1.jpg", Path("1.jpg"), labels=(0,)), Sample("2.jpg", Path("2.jpg"), labels=(1,)))
+        >>> data = DataSet(("cat", "dog"), {"train": samples})
+        >>> [sample.labels for sample in data.split("train")]
+        [(0,), (1,)]
+        >>> [(sample.id, sample.labels) for sample in data.of_classes(["dog"]).split("train")]
+        [('2.jpg', (0,))]
     """
 
     classes: tuple[str, ...]

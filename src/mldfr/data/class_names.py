@@ -21,6 +21,10 @@ class ClassMatch(NamedTuple):
     Attributes:
         numbers: For each class of the set its number in the model.
         note: What a user should know of it: that numbers were matched, or names in another form; or "".
+
+    Examples:
+        >>> match_classes(["0", "1"], ["cat", "dog"]).note
+        "classes are matched by number, as the data has no names but 0 to 1: 0 is taken for the model's 'cat'"
     """
 
     numbers: tuple[int, ...]
@@ -32,6 +36,13 @@ class ClassNames:
 
     Args:
         names: K names; some may be equal.
+
+    Examples:
+        >>> names = ClassNames(["cat", "crane", "crane"])
+        >>> names.find("cat"), names.find("crane"), names.find("crane (2)")
+        ([0], [1, 2], [2])
+        >>> names.near("Cat")
+        'cat'
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -82,6 +93,10 @@ def match_classes(own: Sequence[str], classes: Sequence[str]) -> ClassMatch:
 
     Raises:
         DataError: A class that the model does not have, or has twice, or that two classes of the set mean.
+
+    Examples:
+        >>> match_classes(["dog", "cat"], ["cat", "cow", "dog"]).numbers
+        (2, 0)
     """
     if tuple(own) == tuple(classes):
         return ClassMatch(tuple(range(len(own))), "")

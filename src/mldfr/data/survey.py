@@ -109,6 +109,11 @@ class Survey:
         multi_label: Whether an image may have several.
         splits: The numbers of each.
         problems: All that is wrong, in the order of `KINDS`.
+
+    Examples:
+        >>> from mldfr.data import open_data
+        >>> survey(open_data("folder:sorted")).classes
+        ('cat', 'cup')
     """
 
     classes: tuple[str, ...]
@@ -134,6 +139,12 @@ def survey(data: DataSet, *, thorough: bool = False) -> Survey:
     Args:
         data: The set.
         thorough: Decode the pictures; else only their headers are read, which finds no truncated file.
+
+    Examples:
+        >>> from mldfr.data import open_data
+        >>> found = survey(open_data("folder:sorted"))
+        >>> found.splits["train"].images, found.problems
+        (2, ())
     """
     paths = list(dict.fromkeys(sample.path for samples in data.splits.values() for sample in samples))
     with ThreadPoolExecutor(min(32, 2 * (os.cpu_count() or 1))) as workers:

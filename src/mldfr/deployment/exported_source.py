@@ -89,6 +89,12 @@ def load_onnx(
     Raises:
         WeightsError: Not an ONNX file, one without a card, or the runtime is missing.
         SettingError: No such device or runtime, or a precision that the processor does not have.
+
+    Examples:
+        >>> import mldfr
+        >>> mldfr.load_onnx("nowhere.onnx")
+        Traceback (most recent call last):
+        mldfr.networks.weights.WeightsError: nowhere.onnx: no such model file
     """
     RUNTIMES.check(runtime)
     return Localizer(_open(_Opened(str(path), device, threads, runtime)))
@@ -104,6 +110,11 @@ def load_exported_program(path: str | Path, *, device: str = "auto") -> Localize
     Raises:
         WeightsError: Not a .pt2 file, or one without a card.
         SettingError: Another device.
+
+    Examples:
+        >>> load_exported_program("nowhere.pt2")
+        Traceback (most recent call last):
+        mldfr.networks.weights.WeightsError: nowhere.pt2: no such model file
     """
     return Localizer(_open(_Opened(str(path), device, None, TORCH)))
 

@@ -25,7 +25,7 @@ def load(name_or_path: str | Path, *, device: str = "auto", runtime: str | None 
         WeightsError: Neither a name nor a readable model, a file that does not fit its card, or a missing runtime.
         SettingError: No such device or runtime, or a runtime for what is no ONNX file.
 
-    Example:
+    Examples:
         >>> import mldfr
         >>> mldfr.load("imagenet", device="cpu").card.class_names[281]
         'tabby'

@@ -45,6 +45,10 @@ class Protocol:
         detection: Whether its boxes are those by which detection is measured: average precision needs several boxes of
             every predicted class, and the published code has but one.
         averaging: Whether CorLoc is a share of the images, or the mean over the classes of the share of theirs.
+
+    Examples:
+        >>> [name for name in PROTOCOLS if PROTOCOLS[name].convention.inclusive]  # an IoU of 0.5 is a hit
+        ['authors', 'wsolevaluation']
     """
 
     name: str

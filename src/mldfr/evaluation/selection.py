@@ -50,6 +50,10 @@ class Rules:
         pyramids: Scales of the image pyramids.
         normalizers: Names.
         thresholds: In [0, 1).
+
+    Examples:
+        >>> len(Rules().pyramids) * len(Rules().normalizers) * len(Rules().thresholds)
+        168
     """
 
     pyramids: tuple[tuple[float, ...], ...] = ((1.0,), (1.0, 1.5), (1.0, 1.5, 2.0), (0.5, 1.0, 1.5, 2.0, 2.5))

@@ -29,6 +29,13 @@ class ObjectBox:
 
     Raises:
         ExportError: A value outside its range.
+
+    Examples:
+        >>> ObjectBox(0, (10, 20, 50, 60), score=0.9)
+        ObjectBox(class_index=0, xyxy=(10.0, 20.0, 50.0, 60.0), score=0.9)
+        >>> ObjectBox(0, (50, 20, 10, 60))
+        Traceback (most recent call last):
+        mldfr.exports.base.ExportError: expected a box with 0 <= x0 < x1 and 0 <= y0 < y1; got [50.0, 20.0, 10.0, 60.0]
     """
 
     class_index: int
@@ -64,6 +71,11 @@ class AnnotatedImage:
 
     Raises:
         ExportError: A name that is no such path, no size, or a box that sticks out.
+
+    Examples:
+        >>> image = AnnotatedImage("cats/1.jpg", 300, 451, (ObjectBox(0, (10, 20, 50, 60)),))
+        >>> image.boxes[0].score is None  # a person drew it
+        True
     """
 
     name: str
@@ -122,6 +134,10 @@ def clip(xyxy: Corners, height: int, width: int, given: str) -> Corners:
 
     Raises:
         ExportError: No part does.
+
+    Examples:
+        >>> clip((-3, 10, 50, 400), 300, 451, "1.jpg")
+        (0.0, 10, 50, 300.0)
     """
     x0, y0, x1, y1 = xyxy
     if not (all(map(math.isfinite, xyxy)) and max(x0, 0) < min(x1, width) and max(y0, 0) < min(y1, height)):
@@ -137,6 +153,15 @@ class Format(Protocol):
         file: The file that is made, or the chief of them; "" where it is a folder.
         folder: The folder that is made; "" where it is a file.
         by_stem: Whether a picture is known by its name without the suffix: `a.jpg` and `a.png` cannot both be held.
+
+    Examples:
+        >>> from mldfr.exports import FORMATS
+        >>> path = FORMATS["csv"].write(Path("boxes"), ["cat"], [AnnotatedImage("1.jpg", 300, 451)])
+        >>> path.as_posix()
+        'boxes/annotations.csv'
+        >>> classes, images = FORMATS["csv"].read(path)
+        >>> classes, [image.name for image in images]
+        (('cat',), ['1.jpg'])
     """
 
     precision: ClassVar[float]

@@ -54,6 +54,16 @@ class Coco(Format):
 
     Numbers of images, annotations and categories begin with 1, in the order in which they come. A box is
     [x, y, width, height] from the corner of the first pixel, as `pycocotools` has it.
+
+    Examples:
+        >>> from mldfr.exports import AnnotatedImage, ObjectBox
+        >>> image = AnnotatedImage("1.jpg", 300, 451, (ObjectBox(0, (10, 20, 50, 60), score=0.9),))
+        >>> path = Coco().write(Path("boxes"), ["cat"], [image])
+        >>> path.as_posix()
+        'boxes/annotations.json'
+        >>> classes, images = Coco().read(path)
+        >>> [box.xyxy for image in images for box in image.boxes]
+        [(10.0, 20.0, 50.0, 60.0)]
     """
 
     precision: ClassVar[float] = 1e-6

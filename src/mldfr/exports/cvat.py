@@ -24,6 +24,16 @@ class Cvat(Format):
 
     In CVAT: make a task with the same pictures and labels, then "Upload annotations" with the format "COCO 1.0". CVAT
     finds a picture by its `file_name` without the suffix.
+
+    Examples:
+        >>> from mldfr.exports import AnnotatedImage, ObjectBox
+        >>> image = AnnotatedImage("1.jpg", 300, 451, (ObjectBox(0, (10, 20, 50, 60), score=0.9),))
+        >>> path = Cvat().write(Path("boxes"), ["cat"], [image])
+        >>> path.as_posix()
+        'boxes/cvat.zip'
+        >>> classes, images = Cvat().read(path)
+        >>> [box.xyxy for image in images for box in image.boxes]
+        [(10.0, 20.0, 50.0, 60.0)]
     """
 
     precision: ClassVar[float] = 1e-6

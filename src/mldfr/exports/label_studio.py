@@ -85,6 +85,16 @@ class LabelStudio(Format):
         prefix: What stands before a picture's name in its URL; by default that of the folder `images` in the document
             root of Label Studio, which serves only folders inside of the root. Names are percent-encoded behind it.
         model_version: What Label Studio shows as the source of the predictions.
+
+    Examples:
+        >>> from mldfr.exports import AnnotatedImage, ObjectBox
+        >>> image = AnnotatedImage("1.jpg", 300, 451, (ObjectBox(0, (10, 20, 50, 60), score=0.9),))
+        >>> path = LabelStudio().write(Path("boxes"), ["cat"], [image])
+        >>> path.as_posix()
+        'boxes/label-studio.json'
+        >>> classes, images = LabelStudio().read(path)
+        >>> [box.xyxy for image in images for box in image.boxes]
+        [(10.0, 20.0, 50.0, 60.0)]
     """
 
     prefix: str = "/data/local-files/?d=images/"

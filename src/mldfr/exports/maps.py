@@ -10,7 +10,13 @@ from mldfr.core.types import Float32Array
 
 
 def write_npy(path: Path, activation: Float32Array) -> Path:
-    """Write activations (H, W) in [0, 1] as they are, float32, to `path` with `.npy` behind it."""
+    """Write activations (H, W) in [0, 1] as they are, float32, to `path` with `.npy` behind it.
+
+    Examples:
+        >>> path = write_npy(Path("maps/1.jpg"), np.zeros((300, 451), np.float32))
+        >>> path.as_posix(), np.load(path).shape
+        ('maps/1.jpg.npy', (300, 451))
+    """
     target = path.with_name(path.name + ".npy")
     with replacing(target) as temporary:
         np.save(temporary, activation)
@@ -18,7 +24,12 @@ def write_npy(path: Path, activation: Float32Array) -> Path:
 
 
 def write_png(path: Path, activation: Float32Array) -> Path:
-    """Write activations (H, W) in [0, 1] in 256 steps of grey to `path` with `.png` behind it."""
+    """Write activations (H, W) in [0, 1] in 256 steps of grey to `path` with `.png` behind it.
+
+    Examples:
+        >>> write_png(Path("maps/1.jpg"), np.zeros((300, 451), np.float32)).as_posix()
+        'maps/1.jpg.png'
+    """
     target = path.with_name(path.name + ".png")
     with replacing(target) as temporary:
         Image.fromarray(np.round(activation * 255).astype(np.uint8)).save(temporary)

@@ -12,12 +12,7 @@ from mldfr.exports.base import AnnotatedImage
 
 
 def to_supervision(found: Prediction | AnnotatedImage, classes: Sequence[str] | Mapping[int, str] | None = None) -> Any:
-    """The boxes of one picture as `supervision.Detections`.
-
-        import mldfr
-        from mldfr.exports import to_supervision
-
-        detections = to_supervision(mldfr.load("imagenet").locate("photo.jpg"))
+    """The boxes of one picture as `supervision.Detections`, also of what `locate` returns.
 
     Args:
         found: A picture with N boxes.
@@ -30,6 +25,13 @@ def to_supervision(found: Prediction | AnnotatedImage, classes: Sequence[str] | 
 
     Raises:
         ImportError: supervision is not installed.
+
+    Examples:
+        >>> from mldfr.exports import ObjectBox
+        >>> image = AnnotatedImage("1.jpg", 300, 451, (ObjectBox(0, (10, 20, 50, 60), score=0.9),))
+        >>> detections = to_supervision(image, ["cat"])
+        >>> detections.xyxy.tolist(), detections["class_name"].tolist()
+        ([[10.0, 20.0, 50.0, 60.0]], ['cat'])
     """
     try:
         detections = import_module("supervision").Detections

@@ -20,6 +20,16 @@ class Csv(Format):
 
     Boxes are half-open, in pixels, with all their digits. A picture without boxes has one row in which only its name
     and size are filled. UTF-8, quoted as RFC 4180 has it.
+
+    Examples:
+        >>> from mldfr.exports import AnnotatedImage, ObjectBox
+        >>> image = AnnotatedImage("1.jpg", 300, 451, (ObjectBox(0, (10, 20, 50, 60), score=0.9),))
+        >>> path = Csv().write(Path("boxes"), ["cat"], [image])
+        >>> path.as_posix()
+        'boxes/annotations.csv'
+        >>> classes, images = Csv().read(path)
+        >>> [box.xyxy for image in images for box in image.boxes]
+        [(10.0, 20.0, 50.0, 60.0)]
     """
 
     precision: ClassVar[float] = 0

@@ -36,6 +36,16 @@ class Voc(Format):
 
     VOC finds a picture's file by its stem: two pictures of one stem in one folder are an error. Pictures are read back
     in the order of their files.
+
+    Examples:
+        >>> from mldfr.exports import AnnotatedImage, ObjectBox
+        >>> image = AnnotatedImage("1.jpg", 300, 451, (ObjectBox(0, (10, 20, 50, 60), score=0.9),))
+        >>> path = Voc().write(Path("boxes"), ["cat"], [image])
+        >>> path.as_posix()
+        'boxes/voc'
+        >>> classes, images = Voc().read(path)
+        >>> [box.xyxy for image in images for box in image.boxes]
+        [(10.0, 20.0, 50.0, 60.0)]
     """
 
     precision: ClassVar[float] = 1

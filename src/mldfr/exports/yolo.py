@@ -39,6 +39,16 @@ class Yolo(Format):
     lies where a trainer looks for it: in the picture's path the last folder `images` becomes `labels`, and the suffix
     becomes `.txt`. Two pictures that would share a label file, such as `a.jpg` and `a.png` in one folder, are an error.
     Labels of pictures whose own folders have the name `images` lie under `images`: put the pictures there, too.
+
+    Examples:
+        >>> from mldfr.exports import AnnotatedImage, ObjectBox
+        >>> image = AnnotatedImage("1.jpg", 300, 451, (ObjectBox(0, (10, 20, 50, 60), score=0.9),))
+        >>> path = Yolo().write(Path("boxes"), ["cat"], [image])
+        >>> path.as_posix()
+        'boxes/yolo/data.yaml'
+        >>> classes, images = Yolo().read(path)
+        >>> [[round(value, 3) for value in box.xyxy] for image in images for box in image.boxes]
+        [[10.0, 20.0, 50.0, 60.0]]
     """
 
     precision: ClassVar[float] = 1e-3

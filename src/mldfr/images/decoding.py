@@ -28,6 +28,10 @@ def read_image(path: str | Path, *, least: int | None = None) -> UInt8Array:
     Raises:
         ImageError: No such file, not a picture, broken, with more than 128 Mi pixels or longer than 32 times its
             width, a camera raw, or of a kind that has no range (signed, 32 bits, floating point).
+
+    Examples:
+        >>> read_image("photo.jpg").shape
+        (300, 451, 3)
     """
     with opened(path) as picture:
         if least is not None:
@@ -41,6 +45,10 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
     Raises:
         ImageError: No such file, not a picture, or one that `read_image` would not take for its size.
+
+    Examples:
+        >>> image_size("photo.jpg")
+        (300, 451)
     """
     with opened(path) as picture:
         height, width = upright_size(picture)
@@ -58,6 +66,10 @@ def to_rgb(picture: Image.Image, *, name: str | Path = "") -> UInt8Array:
     Raises:
         ImageError: It cannot be decoded, is too large or too elongated, or has signed, 32-bit or floating-point values,
             whose range is not known.
+
+    Examples:
+        >>> to_rgb(Image.new("LA", (4, 2), (0, 0)))[0, 0].tolist()  # transparent black on white
+        [255, 255, 255]
     """
     check_size(picture.height, picture.width, name)
     try:

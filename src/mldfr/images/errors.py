@@ -12,6 +12,14 @@ class ImageError(InputError):
     Attributes:
         path: The file or folder.
         reason: Why, in words.
+
+    Examples:
+        >>> from mldfr.images import read_image
+        >>> try:
+        ...     read_image("nowhere.jpg")
+        ... except ImageError as error:
+        ...     print(error.reason)
+        no such file
     """
 
     def __init__(self, path: str | Path, reason: str) -> None:

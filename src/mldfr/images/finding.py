@@ -21,6 +21,10 @@ class ImageFile:
     Attributes:
         path: Where it is, as it was named.
         relative: Its place under the folder that was searched; the bare name for a file named directly.
+
+    Examples:
+        >>> ImageFile(Path("sorted/cat/1.jpg"), Path("cat/1.jpg")).relative.as_posix()
+        'cat/1.jpg'
     """
 
     path: Path
@@ -42,6 +46,10 @@ def find_images(
         patterns: What the user named.
         leave_out: A folder in which no search finds anything, so that a run does not find its own results.
         passed_over: Gets what the search did not take: junk, and what might be meant as a picture but is not read.
+
+    Examples:
+        >>> [found.relative.as_posix() for found in find_images(["sorted"])]
+        ['cat/1.jpg', 'cup/1.jpg']
     """
     seen: set[str] = set()
     own = os.path.realpath(leave_out) + os.sep if leave_out else None

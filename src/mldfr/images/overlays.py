@@ -27,6 +27,13 @@ def overlay(image: UInt8Array, labels: Sequence[Label], heat: Float32Array) -> I
 
     Returns:
         An RGB picture of the same shape, its long side between 320 and 1280 pixels.
+
+    Examples:
+        >>> from mldfr.core.types import Boxes
+        >>> label = Label(0, "cat", probability=0.9, boxes=Boxes.make([[10, 20, 300, 200]], [0.5], [9000]))
+        >>> grey, heat = np.full((240, 320, 3), 128, np.uint8), np.zeros((240, 320), np.float32)
+        >>> overlay(grey, [label], heat).size
+        (320, 240)
     """
     factor = _factor(*image.shape[:2])
     size = (

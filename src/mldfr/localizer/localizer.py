@@ -27,7 +27,7 @@ class Localizer:
     Args:
         source: What maps classes in pictures.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from mldfr import Localizer
         >>> localizer = Localizer.create("mobilenet_v2", class_names=["cat", "dog"], recalibration="none")

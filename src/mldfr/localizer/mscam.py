@@ -36,6 +36,10 @@ class Activation:
         classes: k class indices.
         score_maps: (k, H, W), the sum over the scales at image resolution, any range.
         scale_maps: What was summed, before it was resized: (k, h, w) for each scale.
+
+    Examples:
+        >>> Activation(torch.zeros(3), (2,), torch.zeros(1, 64, 96), {1.0: torch.zeros(1, 14, 21)}).classes
+        (2,)
     """
 
     logits: Tensor
@@ -70,6 +74,12 @@ def mscam(
 
     Raises:
         ValueError: A scale at which the short side has under 64 pixels, or classes that do not exist.
+
+    Examples:
+        >>> network = LocalizationNetwork.create("mobilenet_v2", num_classes=3).eval()
+        >>> (activation,) = mscam(network, [torch.zeros(3, 64, 96, dtype=torch.uint8)], scales=(1, 1.5), classes="all")
+        >>> tuple(activation.score_maps.shape), sorted(activation.scale_maps)
+        ((3, 64, 96), [1.0, 1.5])
     """
     sums: dict[int, Tensor] = {}
     parts: list[dict[float, Tensor]] = [{} for _ in images]
@@ -88,6 +98,12 @@ def scale_maps(
     """What `mscam` would sum, one by one: for each scale the maps (k, H, W) of the classes at image resolution.
 
     Takes and raises what `mscam` does; the image is one, uint8 (3, H, W).
+
+    Examples:
+        >>> network = LocalizationNetwork.create("mobilenet_v2", num_classes=3).eval()
+        >>> maps = scale_maps(network, torch.zeros(3, 64, 96, dtype=torch.uint8), scales=(1, 1.5), classes=[2])
+        >>> {scale: tuple(each.shape) for scale, each in maps.items()}
+        {1.0: (1, 64, 96), 1.5: (1, 64, 96)}
     """
     logits, given = _start(network, [image], scales, [classes])
     passes = _passes(network, [image], scales, [classes], logits, given)

@@ -22,6 +22,14 @@ class Located(Prediction):
         score_maps: (k, H, W), one summed map per label, any range.
         scale_maps: For each scale the maps (k, h, w) that were resized to the picture and summed.
         normalizer: Which of the normalisers brings them into [0, 1].
+
+    Examples:
+        >>> import mldfr
+        >>> located = mldfr.load("imagenet", device="cpu").locate("photo.jpg", scales=(1,))
+        >>> located.labels[0].class_name, located.score_maps.shape, sorted(located.scale_maps)
+        ('Egyptian cat', (1, 300, 451), [1.0])
+        >>> located.draw().size
+        (451, 300)
     """
 
     pixels: UInt8Array = field(repr=False, compare=False)

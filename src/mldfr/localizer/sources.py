@@ -21,6 +21,23 @@ class Source(ABC):
 
     Attributes:
         card: What the model says of itself.
+
+    Examples:
+        >>> class Grey(Source):
+        ...     # maps that are as hot as the picture is bright
+        ...     def fingerprint(self):
+        ...         return "grey"
+        ...
+        ...     def activator(self, scales):
+        ...         def activate(pixels, chosen):
+        ...             maps = [torch.from_numpy(each).float().mean(dim=2)[None] for each in pixels]
+        ...             return [Activation(torch.zeros(1), (0,), each, {1.0: each}) for each in maps]
+        ...         return activate
+        >>> import mldfr
+        >>> grey = Grey()
+        >>> grey.card = mldfr.Localizer.create("mobilenet_v2", class_names=["bright"]).card
+        >>> len(mldfr.Localizer(grey).locate("photo.jpg").labels[0].boxes) > 0
+        True
     """
 
     card: Card
@@ -53,6 +70,13 @@ class NetworkSource(Source):
 
     Args:
         network: Its card is that of the source.
+
+    Examples:
+        >>> source = NetworkSource(LocalizationNetwork.create("mobilenet_v2", num_classes=2).eval())
+        >>> import numpy as np
+        >>> (activation,) = source.activator((1.0,))([np.zeros((64, 96, 3), np.uint8)], [[0, 1]])
+        >>> tuple(activation.score_maps.shape)
+        (2, 64, 96)
     """
 
     def __init__(self, network: LocalizationNetwork) -> None:

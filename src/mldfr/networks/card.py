@@ -52,7 +52,13 @@ def check_name(name: str | None, info: ValidationInfo) -> str | None:
 
 
 class Architecture(Strict):
-    """The network, as nothing but names and numbers."""
+    """The network, as nothing but names and numbers.
+
+    Examples:
+        >>> import mldfr
+        >>> mldfr.Localizer.create("vgg16", num_classes=2, convolution="none").card.architecture.convolution
+        'none'
+    """
 
     backbone: str
     num_classes: int = Field(ge=1)
@@ -66,7 +72,13 @@ class Architecture(Strict):
 
 
 class Preprocessing(Strict):
-    """How a picture becomes the network's input."""
+    """How a picture becomes the network's input.
+
+    Examples:
+        >>> import mldfr
+        >>> mldfr.Localizer.create("mobilenet_v2", num_classes=2).card.preprocessing.input_size
+        224
+    """
 
     input_size: int = Field(ge=MIN_INPUT_SIZE)
     """Short side at scale 1, in pixels."""
@@ -83,7 +95,15 @@ class Pyramid(Strict):
 
 
 class Localization(BoxSettings, Pyramid):
-    """From pictures to boxes: the pyramid, and how boxes are drawn (paper, Section III-C and IV-B)."""
+    """From pictures to boxes: the pyramid, and how boxes are drawn (paper, Section III-C and IV-B).
+
+    Examples:
+        >>> Localization().changed(threshold=0.3, scales=(1, 2)).scales
+        (1.0, 2.0)
+        >>> Localization().changed(box_rule="circle")
+        Traceback (most recent call last):
+        mldfr.core.errors.SettingError: box_rule: unknown box rule 'circle'; known: regions, union, union_regions
+    """
 
     @property
     def boxes(self) -> BoxSettings:
@@ -115,7 +135,14 @@ class Rules(TypedDict, total=False):
 
 
 class Card(Strict):
-    """What a saved model says of itself; it stands in the file's header as JSON."""
+    """What a saved model says of itself; it stands in the file's header as JSON.
+
+    Examples:
+        >>> import mldfr
+        >>> card = mldfr.Localizer.create("mobilenet_v2", class_names=["cat", "dog"]).card
+        >>> card.architecture.recalibration, card.localization.threshold
+        ('self_attention', 0.2)
+    """
 
     format_version: Literal[1] = 1
     architecture: Architecture

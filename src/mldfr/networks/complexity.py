@@ -17,6 +17,10 @@ class Complexity:
         parameters: All of them, Conv-Cls and recalibration included.
         multiply_adds: Of convolutions and matrix products for one image, each counted once.
         input_size: Side of that image in pixels.
+
+    Examples:
+        >>> Complexity("vgg16", parameters=20815828, multiply_adds=16_530_000_000, input_size=224).backbone
+        'vgg16'
     """
 
     backbone: str
@@ -30,6 +34,10 @@ def complexity(backbone: str, *, num_classes: int = 1000, classifier_bias: bool 
 
     Raises:
         UnknownNameError: No such backbone.
+
+    Examples:
+        >>> complexity("vgg16", classifier_bias=True).parameters  # Table V
+        20815828
     """
     with torch.device("meta"):
         localizer = LocalizationNetwork.create(

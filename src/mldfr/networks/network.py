@@ -51,6 +51,12 @@ class LocalizationNetwork(nn.Module):
         head: From features to classes: Conv-Cls, or what else the method has.
         card: What the model says of itself.
         behind_stages: The method's modules, by the stage (0 to 3) behind which and its recalibration each stands.
+
+    Examples:
+        >>> network = LocalizationNetwork.create("mobilenet_v2", num_classes=20).eval()
+        >>> logits, score_maps = network(torch.zeros(1, 3, 64, 64))
+        >>> tuple(logits.shape), tuple(score_maps.shape)
+        ((1, 20), (1, 20, 4, 4))
     """
 
     def __init__(

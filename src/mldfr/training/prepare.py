@@ -34,6 +34,12 @@ class Material:
         unlabelled: How many pictures were left out because they have no label.
         splits: How many pictures of each class each split of the set has.
         note: What a user should know of how the split was chosen, or "".
+
+    Examples:
+        >>> from mldfr.data import open_data
+        >>> from mldfr.training.recipe import load_recipe
+        >>> prepare(open_data("folder:sorted"), load_recipe("finetune", ["data.classes=[cup, cat]"])).classes
+        ('cup', 'cat')
     """
 
     classes: tuple[str, ...]
@@ -71,6 +77,13 @@ def prepare(data: DataSet, recipe: Recipe) -> Material:
 
     Raises:
         DataError: No such class or split, fewer than two classes, or nothing to learn from.
+
+    Examples:
+        >>> from mldfr.data import open_data
+        >>> from mldfr.training.recipe import load_recipe
+        >>> material = prepare(open_data("folder:sorted"), load_recipe("finetune"))
+        >>> material.classes, len(material.train), len(material.held_out)
+        (('cat', 'cup'), 1, 1)
     """
     data, samples, note = _chosen(data, recipe)
     usable = [sample for sample in samples if sample.labels or data.multi_label]

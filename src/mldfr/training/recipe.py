@@ -30,7 +30,12 @@ class RecipeError(SettingError):
 
 
 class ModelChoice(Strict):
-    """The network; what is null is the backbone's own default."""
+    """The network; what is null is the backbone's own default.
+
+    Examples:
+        >>> ModelChoice(backbone="vgg16").recalibration
+        'self_attention'
+    """
 
     backbone: str
     last_downsampling: Literal["transition", "dilate"] | None = None
@@ -46,7 +51,12 @@ class ModelChoice(Strict):
 
 
 class DataChoice(Strict):
-    """Which pictures are learned from."""
+    """Which pictures are learned from.
+
+    Examples:
+        >>> DataChoice().held_out
+        0.1
+    """
 
     split: str | None = None
     """null is `train`, or `trainval` where the data has no `train`."""
@@ -62,7 +72,12 @@ class DataChoice(Strict):
 
 
 class Augmentation(Strict):
-    """How a picture becomes a training example (paper, Section IV-B, Training)."""
+    """How a picture becomes a training example (paper, Section IV-B, Training).
+
+    Examples:
+        >>> Augmentation().crop_scale
+        (0.8, 1.0)
+    """
 
     multi_scale: bool = True
     """Crops of changing size and shape (Table XI, w/); otherwise the whole picture, squeezed into the square (w/o)."""
@@ -85,7 +100,12 @@ class Augmentation(Strict):
 
 
 class Training(Strict):
-    """The optimisation (paper, Section IV-B, Training): SGD with momentum on the loss of the image labels."""
+    """The optimisation (paper, Section IV-B, Training): SGD with momentum on the loss of the image labels.
+
+    Examples:
+        >>> Training().lr, Training().epochs
+        (0.03, 50)
+    """
 
     epochs: int = Field(default=50, ge=1)
     batch_size: int = Field(default=256, ge=1)
@@ -119,7 +139,12 @@ class Training(Strict):
 
 
 class Recipe(Strict):
-    """A whole recipe."""
+    """A whole recipe.
+
+    Examples:
+        >>> load_recipe("finetune").model.last_downsampling
+        'dilate'
+    """
 
     model: ModelChoice
     method: str = CAM
@@ -166,6 +191,13 @@ def load_recipe(name_or_file: str | Path, settings: Sequence[str] = (), *, weigh
 
     Raises:
         RecipeError: No such recipe, a key that does not exist, or a value that is not possible.
+
+    Examples:
+        >>> load_recipe("vgg16-cub", ["training.batch_size=128"]).training.batch_size
+        128
+        >>> load_recipe("vgg16-cub", ["training.bach_size=128"])
+        Traceback (most recent call last):
+        mldfr.training.recipe.RecipeError: recipe vgg16-cub: unknown key 'training.bach_size'...
     """
     source = str(name_or_file)
     changes: dict[str, Any] = {}

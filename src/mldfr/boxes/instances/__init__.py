@@ -18,7 +18,14 @@ Labels = npt.NDArray[np.int32]
 
 
 class Instances(Protocol):
-    """A function that numbers the instances in what is kept of a map."""
+    """A function that numbers the instances in what is kept of a map.
+
+    Examples:
+        >>> def each_row(activation, kept, pixels, *, connectivity=8):
+        ...     return kept * np.arange(1, 1 + len(kept), dtype=np.int32)[:, None]
+        >>> each_row(np.ones((2, 3)), np.ones((2, 3), bool), None).tolist()
+        [[1, 1, 1], [2, 2, 2]]
+    """
 
     def __call__(
         self, activation: Float32Array, kept: BoolArray, pixels: UInt8Array, *, connectivity: Connectivity = 8
@@ -40,5 +47,11 @@ INSTANCES: Registry[Instances] = Registry(
 
 
 def joined(activation: Float32Array, kept: BoolArray, pixels: UInt8Array, *, connectivity: Connectivity = 8) -> Labels:
-    """Every connected region is one instance; takes and returns what `Instances` does."""
+    """Every connected region is one instance; takes and returns what `Instances` does.
+
+    Examples:
+        >>> kept = np.array([[1, 1, 0, 1], [0, 0, 0, 1]], bool)
+        >>> joined(kept.astype(np.float32), kept, np.zeros((2, 4, 3), np.uint8)).tolist()
+        [[1, 1, 0, 2], [0, 0, 0, 2]]
+    """
     return cv2.connectedComponents(kept.astype(np.uint8), connectivity=connectivity)[1].astype(np.int32, copy=False)

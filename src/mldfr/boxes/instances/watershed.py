@@ -37,6 +37,13 @@ def separate(
 
     Takes and returns what `Instances` does; each instance is a part of one connected region, and every kept pixel
     belongs to one.
+
+    Examples:
+        >>> x = np.abs((np.arange(60) % 30) - 15) / 15  # two peaks, at columns 15 and 45, with a valley between them
+        >>> activation = np.tile(1 - x, (20, 1)).astype(np.float32)
+        >>> labels = separate(activation, activation > 0, np.zeros((20, 60, 3), np.uint8))
+        >>> bool(labels[10, 15] != labels[10, 45])
+        True
     """
     count, regions, boxes, _ = cv2.connectedComponentsWithStats(kept.astype(np.uint8), connectivity=connectivity)
     labels: Labels = np.zeros_like(regions)

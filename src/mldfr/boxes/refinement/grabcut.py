@@ -25,6 +25,13 @@ def grabcut(
     same box comes again.
 
     Takes and returns what `Refinement` does.
+
+    Examples:
+        >>> pixels = np.zeros((40, 40, 3), np.uint8)
+        >>> pixels[5:15, 5:15] = 255
+        >>> box = np.array([0, 0, 20, 20], np.float32)
+        >>> grabcut(box, pixels[..., 0].astype(np.float32) / 255, pixels).tolist()
+        [5.0, 5.0, 15.0, 15.0]
     """
     window = Window.around(box, activation, pixels, margin=MARGIN)
     inside = window.inside

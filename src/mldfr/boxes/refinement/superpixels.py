@@ -30,6 +30,14 @@ def superpixels(
     """Fit a box to the superpixels in it that are hot on average.
 
     Takes and returns what `Refinement` does.
+
+    Examples:
+        >>> pixels = np.zeros((40, 40, 3), np.uint8)
+        >>> pixels[5:15, 5:15] = 255
+        >>> box = np.array([0, 0, 20, 20], np.float32)
+        >>> fitted = superpixels(box, pixels[..., 0].astype(np.float32) / 255, pixels)
+        >>> np.abs(fitted - [5, 5, 15, 15]).max() <= 2
+        np.True_
     """
     window = Window.around(box, activation, pixels, margin=MARGIN)
     blurred = cv2.GaussianBlur(window.pixels.astype(np.float32) / 255, (0, 0), BLUR).astype(np.float32, copy=False)

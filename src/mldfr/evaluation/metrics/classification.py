@@ -11,7 +11,15 @@ def is_among(label: int, ranked: Sequence[int], k: int) -> bool:
 
 
 class ClassificationErrors:
-    """Cls error, top-1 and top-5, of pictures with one label each."""
+    """Cls error, top-1 and top-5, of pictures with one label each.
+
+    Examples:
+        >>> errors = ClassificationErrors()
+        >>> errors.update({3}, ranked=[3, 1, 0, 2, 4])
+        >>> errors.update({0}, ranked=[3, 1, 0, 2, 4])
+        >>> {name: score.value for name, score in errors.compute().items()}
+        {'cls_top1_error': 50.0, 'cls_top5_error': 0.0}
+    """
 
     def __init__(self) -> None:
         self._errors: dict[int, list[float]] = {1: [], 5: []}

@@ -58,6 +58,13 @@ class CocoAP:
 
     Args:
         num_classes: K.
+
+    Examples:
+        >>> metric = CocoAP(num_classes=1)
+        >>> boxes, truth = np.array([[0.0, 0, 50, 50]]), [GroundTruth(0, (0, 0, 50, 60))]
+        >>> metric.update(boxes, np.array([0.9]), np.array([0]), truth)
+        >>> round(metric.compute()["coco_ap_50"], 2)
+        1.0
     """
 
     def __init__(self, num_classes: int) -> None:

@@ -23,7 +23,7 @@ def best_ious(
     Returns:
         (...) in [0, 1], 0 where there is no box.
 
-    Example:
+    Examples:
         >>> truth = np.array([[0, 0, 4, 4], [4, 0, 8, 4]])
         >>> best_ious(np.array([[4.0, 0, 8, 2], [np.nan] * 4]), truth, IouConvention()).tolist()
         [0.5, 0.0]
@@ -48,7 +48,7 @@ def corloc(
         labels: (n,), the class of each case, to take the mean over the classes of the share of their cases; None for
             the share of all cases.
 
-    Example:
+    Examples:
         >>> corloc([0.6, 0.4, 0.5], IouConvention(inclusive=True), labels=[0, 0, 1]).value
         75.0
     """

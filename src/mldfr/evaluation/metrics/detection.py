@@ -160,7 +160,15 @@ def judge(matches: Matches, iou: float, *, inclusive: bool = False) -> Outcomes:
 
 
 def precision_recall(outcomes: Sequence[Outcomes]) -> PrecisionRecall:
-    """Precision and recall along the scores, of one class or pooled over several."""
+    """Precision and recall along the scores, of one class or pooled over several.
+
+    Examples:
+        >>> truths = Truths(np.array([0]), np.array([[0.0, 0, 10, 10]]), np.array([False]))
+        >>> found = Detections(np.array([0, 0]), np.array([[0.0, 0, 10, 10], [20, 20, 30, 30]]), np.array([0.9, 0.8]))
+        >>> curve = precision_recall([judge(match(found, truths), iou=0.5)])
+        >>> curve.precision.tolist(), curve.recall.tolist()
+        ([1.0, 0.5], [1.0, 1.0])
+    """
     scores = np.concatenate([np.empty(0), *(each.scores for each in outcomes)])
     correct = np.concatenate([np.empty(0, dtype=bool), *(each.correct for each in outcomes)])
     positives = sum(each.num_positives for each in outcomes)
@@ -186,6 +194,11 @@ def average_precision(precision: Float64Array, recall: Float64Array, *, points: 
 
     Raises:
         ValueError: Any other `points`.
+
+    Examples:
+        >>> precision, recall = np.array([1.0, 0.5, 2 / 3]), np.array([0.5, 0.5, 1.0])
+        >>> round(average_precision(precision, recall, points="all"), 3)
+        0.833
     """
     if np.isnan(recall).any():
         return float("nan")
@@ -274,6 +287,13 @@ class DetectionAP:
 
     Attributes:
         records: What was gathered; `mldfr.evaluation.metrics.coco.coco_average_precision` takes it too.
+
+    Examples:
+        >>> metric = DetectionAP(num_classes=2)
+        >>> box = np.array([[0.0, 0, 10, 10]])
+        >>> metric.update(box, np.array([0.9]), np.array([0]), [GroundTruth(0, (0, 0, 10, 12))])
+        >>> metric.compute(iou=0.5).mean, metric.compute(iou=0.9).mean
+        (1.0, 0.0)
     """
 
     def __init__(self, num_classes: int, *, inclusive: bool = False, edge: float = 0) -> None:

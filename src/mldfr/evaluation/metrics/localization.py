@@ -26,6 +26,12 @@ def best_overlaps(boxes: Boxes, truth: Float64Array, protocol: Protocol) -> dict
     Returns:
         In [0, 1], 0 where there is no box: of the `largest` one, around the most pixels; of the `first`, with the
         highest score; and of `any`.
+
+    Examples:
+        >>> from mldfr.evaluation.protocols import PROTOCOLS
+        >>> boxes = Boxes.make([[0, 0, 10, 10], [20, 20, 40, 40]], scores=[0.9, 0.5], pixels=[80, 300])
+        >>> best_overlaps(boxes, np.array([[0.0, 0, 10, 10]]), PROTOCOLS["paper"])
+        {'largest': 0.0, 'first': 1.0, 'any': 1.0}
     """
     if not len(boxes):
         return {"largest": 0.0, "first": 0.0, "any": 0.0}
@@ -38,6 +44,15 @@ class FixedThreshold:
 
     Attributes:
         protocol: Says how boxes are compared and CorLoc is averaged.
+
+    Examples:
+        >>> from mldfr.evaluation.protocols import PROTOCOLS
+        >>> metric = FixedThreshold(PROTOCOLS["paper"])
+        >>> boxes = Boxes.make([[0, 0, 10, 10]], scores=[0.9], pixels=[80])
+        >>> metric.update(0, boxes, np.array([[0.0, 0, 10, 12]]), ranked=[0, 1])
+        >>> metric.update(1, boxes, np.array([[20.0, 20, 30, 30]]), ranked=[1, 0])
+        >>> metric.compute(multi_label=False)["corloc"].value
+        50.0
     """
 
     def __init__(self, protocol: Protocol) -> None:

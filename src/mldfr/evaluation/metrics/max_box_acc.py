@@ -18,6 +18,10 @@ def max_box_acc(hits: BoolArray) -> tuple[float, int]:
 
     Args:
         hits: (n, T).
+
+    Examples:
+        >>> max_box_acc(np.array([[True, True, False], [False, True, True]]))
+        (1.0, 1)
     """
     shares = hits.mean(axis=0)
     best = int(shares.argmax())
@@ -29,6 +33,13 @@ class MaxBoxAcc:
 
     The hits of all cases at all thresholds are kept as bits, 750 bytes for each, as the best threshold is not known
     before the end.
+
+    Examples:
+        >>> metric = MaxBoxAcc()
+        >>> for found in (True, False):
+        ...     metric.update(np.full((2, 3, len(THRESHOLDS)), found))
+        >>> metric.compute()["max_box_acc_v2"].value
+        50.0
     """
 
     def __init__(self) -> None:

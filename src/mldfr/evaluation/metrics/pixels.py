@@ -89,6 +89,13 @@ class PixelMetrics:
 
     Raises:
         ValueError: A threshold that is not.
+
+    Examples:
+        >>> metric = PixelMetrics(threshold=0.5)
+        >>> mask = np.array([[0, 0, 1, 1]], np.uint8)
+        >>> metric.update(np.array([[0.1, 0.6, 0.8, 0.9]]), mask)
+        >>> round(metric.compute().mean_pixel_iou, 1)
+        66.7
     """
 
     def __init__(self, threshold: float) -> None:
@@ -266,6 +273,10 @@ def pixel_iou(score_map: npt.NDArray[np.floating], mask: UInt8Array, *, threshol
     """IoU of the pixels whose score is greater than the threshold with the object, in percent.
 
     Takes and raises what `score_histograms` does. NaN where the mask has no pixel of an object.
+
+    Examples:
+        >>> pixel_iou(np.array([[0.1, 0.2, 0.8, 0.9]]), np.array([[0, 0, 1, 1]], np.uint8), threshold=0.5)
+        100.0
     """
     _check(score_map, mask)
     target = mask == OBJECT

@@ -50,6 +50,10 @@ def ranking_average_precision(scores: npt.NDArray[np.floating], positive: npt.ND
 
     Raises:
         ValueError: Shapes that do not belong together, or scores that are not finite.
+
+    Examples:
+        >>> round(ranking_average_precision(np.array([0.9, 0.8, 0.7]), np.array([True, False, True])), 3)
+        0.833
     """
     if scores.ndim != 1 or scores.shape != positive.shape:
         raise ValueError(f"a ranking needs scores (N,) and positive (N,); got {scores.shape} and {positive.shape}")
@@ -68,6 +72,13 @@ class RankingAP:
 
     Args:
         num_classes: K.
+
+    Examples:
+        >>> metric = RankingAP(num_classes=2)
+        >>> metric.update(np.array([0.9, 0.2]), labels={0})
+        >>> metric.update(np.array([0.1, 0.7]), labels={1})
+        >>> metric.compute().mean
+        1.0
     """
 
     def __init__(self, num_classes: int) -> None:

@@ -20,6 +20,11 @@ class Score:
         values: Where it is a mean: the value of each image or case in [0, 1], NaN where it has none.
         groups: Where it is a mean over classes of their means: the class of each.
         higher_is_better: False for errors.
+
+    Examples:
+        >>> score = mean_score([1, 0, 1, float("nan")], "images")
+        >>> round(score.value, 1), score.count, score.unit
+        (66.7, 3, 'images')
     """
 
     value: float
@@ -37,7 +42,12 @@ class Score:
 
 
 def mean_score(values: Sequence[float] | Float64Array, unit: Unit, *, higher_is_better: bool = True) -> Score:
-    """The share of the images, or cases."""
+    """The share of the images, or cases.
+
+    Examples:
+        >>> mean_score([1, 0, 1, 1], "cases").value
+        75.0
+    """
     array = np.asarray(values, dtype=np.float64)
     known = array[~np.isnan(array)]
     value = float(100 * known.mean()) if len(known) else float("nan")
@@ -45,7 +55,12 @@ def mean_score(values: Sequence[float] | Float64Array, unit: Unit, *, higher_is_
 
 
 def class_mean_score(values: Sequence[float] | Float64Array, groups: Sequence[int]) -> Score:
-    """The mean over the classes of the share of their cases; classes without any are left out."""
+    """The mean over the classes of the share of their cases; classes without any are left out.
+
+    Examples:
+        >>> class_mean_score([1, 0, 1, 1], groups=[0, 0, 0, 1]).value.__round__(1)  # two of three, and one of one
+        83.3
+    """
     array, classes = np.asarray(values, dtype=np.float64), np.asarray(groups, dtype=np.int64)
     means = [float(array[classes == k].mean()) for k in np.unique(classes)]
     value = 100 * sum(means) / len(means) if means else float("nan")

@@ -26,6 +26,12 @@ class Curves(NamedTuple):
     Attributes:
         largest: (T,), IoU of the largest contour's box and the true box that it fits best (MaxBoxAcc).
         every: (T,), IoU of the best pair of any contour's box and any true box (MaxBoxAccV2).
+
+    Examples:
+        >>> score_map = np.tile(np.linspace(0, 1, 224), (224, 1))
+        >>> curves = sweep(score_map, np.array([[112, 0, 223, 223]]), thresholds=np.array([0.1, 0.5, 0.9]))
+        >>> curves.largest.round(2).tolist()
+        [0.56, 1.0, 0.2]
     """
 
     largest: Float64Array
@@ -42,6 +48,13 @@ def sweep(score_map: npt.NDArray[Any], truth: npt.NDArray[Any], *, thresholds: F
 
     Raises:
         ValueError: A map, true boxes or thresholds that are not so.
+
+    Examples:
+        >>> score_map = np.zeros((224, 224))
+        >>> score_map[50:100, 30:90] = 1
+        >>> curves = sweep(score_map, np.array([[30, 50, 90, 100]]))
+        >>> curves.largest.shape, float(curves.largest.max())
+        ((1000,), 1.0)
     """
     levels = to_levels(score_map)
     at = level_of(thresholds, levels)

@@ -45,6 +45,11 @@ class BackboneSpec:
         last_downsampling, convolution: The variant that is built when none is asked for.
         strides: At the end of each stage.
         foldable: Whether each BatchNorm that is defined right behind a convolution directly follows it.
+
+    Examples:
+        >>> from mldfr.networks.backbones import BACKBONES
+        >>> BACKBONES["vgg16"].channels, BACKBONES["vgg16"].last_downsampling
+        ((128, 256, 512, 1024), 'transition')
     """
 
     trunk: Callable[[], nn.Module]
@@ -76,6 +81,13 @@ class Backbone(nn.Module):
 
     Raises:
         InputError: The weights do not fit the trunk; the message names the keys.
+
+    Examples:
+        >>> import torch
+        >>> from mldfr.networks.backbones import BACKBONES
+        >>> backbone = Backbone(BACKBONES["mobilenet_v2"], last_downsampling="dilate").eval()
+        >>> tuple(backbone(torch.zeros(1, 3, 64, 96)).shape)
+        (1, 1280, 4, 6)
     """
 
     def __init__(

@@ -14,6 +14,10 @@ class BAM(nn.Module):
         channels: Channels of the map.
         kernel_size: Not used; the spatial branch is made of two 3x3 convolutions dilated by 4, as in the original.
         reduction: Both bottlenecks have `channels / reduction` channels.
+
+    Examples:
+        >>> tuple(BAM(64, 7)(torch.zeros(2, 64, 14, 14)).shape)
+        (2, 64, 14, 14)
     """
 
     def __init__(self, channels: int, kernel_size: int, *, reduction: int = 16) -> None:

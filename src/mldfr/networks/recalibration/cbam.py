@@ -13,6 +13,11 @@ class CBAM(nn.Module):
         channels: Channels of the map.
         kernel_size: Side of the spatial branch's convolution.
         reduction: The channel branch's bottleneck has `channels / reduction` units.
+
+    Examples:
+        >>> import torch
+        >>> tuple(CBAM(64, 7)(torch.zeros(2, 64, 14, 14)).shape)
+        (2, 64, 14, 14)
     """
 
     def __init__(self, channels: int, kernel_size: int, *, reduction: int = 16) -> None:

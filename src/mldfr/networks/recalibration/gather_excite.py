@@ -16,6 +16,10 @@ class GatherExcite(nn.Module):
         channels: Channels of the map.
         kernel_size: Not used; `extent` is the module's own measure of reach.
         extent: How many times smaller the gathered map is, a power of two.
+
+    Examples:
+        >>> tuple(GatherExcite(64, 7)(torch.zeros(2, 64, 14, 14)).shape)
+        (2, 64, 14, 14)
     """
 
     def __init__(self, channels: int, kernel_size: int, *, extent: int = 4) -> None:

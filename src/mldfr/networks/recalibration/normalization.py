@@ -14,32 +14,62 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
 def batch_norm(channels: int) -> nn.Module:
-    """Statistics of a channel over the batch and the map (Eq. 8)."""
+    """Statistics of a channel over the batch and the map (Eq. 8).
+
+    Examples:
+        >>> batch_norm(64).num_features
+        64
+    """
     return nn.BatchNorm2d(channels)
 
 
 def group_norm(channels: int) -> nn.Module:
-    """Statistics of a group of channels of one image; 32 groups, or the most that divide both."""
+    """Statistics of a group of channels of one image; 32 groups, or the most that divide both.
+
+    Examples:
+        >>> group_norm(64).num_groups, group_norm(24).num_groups
+        (32, 8)
+    """
     return nn.GroupNorm(math.gcd(channels, 32), channels)
 
 
 def layer_norm(channels: int) -> nn.Module:
-    """Statistics over all channels and positions of one image, so that any input size fits."""
+    """Statistics over all channels and positions of one image, so that any input size fits.
+
+    Examples:
+        >>> layer_norm(64).num_groups
+        1
+    """
     return nn.GroupNorm(1, channels)
 
 
 def instance_norm(channels: int) -> nn.Module:
-    """Statistics of one channel of one image."""
+    """Statistics of one channel of one image.
+
+    Examples:
+        >>> instance_norm(64).affine
+        True
+    """
     return nn.InstanceNorm2d(channels, affine=True)
 
 
 def no_norm(channels: int) -> nn.Module:
-    """Nothing in the place of a normalisation."""
+    """Nothing in the place of a normalisation.
+
+    Examples:
+        >>> no_norm(64)
+        Identity()
+    """
     return nn.Identity()
 
 
 class PooledBatchNorm(nn.BatchNorm2d):
-    """BatchNorm over maps that may be a single value: a batch of one has no statistics and uses the running ones."""
+    """BatchNorm over maps that may be a single value: a batch of one has no statistics and uses the running ones.
+
+    Examples:
+        >>> tuple(PooledBatchNorm(8)(torch.zeros(1, 8, 1, 1)).shape)  # where nn.BatchNorm2d raises
+        (1, 8, 1, 1)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) to the same."""

@@ -13,6 +13,11 @@ class SqueezeExcitation(nn.Module):
         channels: Channels of the map.
         kernel_size: Not used; the module looks at the whole map.
         reduction: The bottleneck has `channels / reduction` units, the original's 16.
+
+    Examples:
+        >>> import torch
+        >>> tuple(SqueezeExcitation(64, 7)(torch.zeros(2, 64, 14, 14)).shape)
+        (2, 64, 14, 14)
     """
 
     def __init__(self, channels: int, kernel_size: int, *, reduction: int = 16) -> None:
