@@ -29,7 +29,13 @@ from mldfr.methods.heads import ConvCls, Head
 
 @dataclass(frozen=True)
 class Method:
-    """What a method of weakly supervised localization does otherwise than plain CAM."""
+    """What a method of weakly supervised localization does otherwise than plain CAM.
+
+    Examples:
+        >>> images, targets = torch.rand(2, 3, 64, 64), torch.tensor([0, 1])
+        >>> Method().augment(images, targets, torch.Generator(), num_classes=2)[0] is images  # plain CAM
+        True
+    """
 
     def head(self, channels: int, num_classes: int, *, bias: bool) -> Head:
         """What goes from features (B, channels, h, w) to score maps and logits of `num_classes` classes."""
@@ -79,7 +85,7 @@ def make_method(name: str, options: Mapping[str, Any]) -> Method:
         UnknownNameError: No such method.
         SettingError: Options that it does not have, or values that are not possible.
 
-    Example:
+    Examples:
         >>> make_method("has", {"cell": 32})
         HideAndSeek(cell=32, rate=0.5)
     """

@@ -24,7 +24,7 @@ class CutMix(Method):
         beta: Of the distribution of lambda; 1 is uniform.
         probability: That a batch is mixed at all.
 
-    Example:
+    Examples:
         >>> import torch
         >>> images, targets = torch.rand(2, 3, 64, 64), torch.tensor([0, 1])
         >>> _, mixed = CutMix().augment(images, targets, torch.Generator(), num_classes=2)
@@ -73,7 +73,7 @@ def box_side(centre: int, side: int, share: float) -> tuple[int, int]:
         side: Of the picture, in pixels.
         share: Lambda, of the picture's area, that is to be kept.
 
-    Example:
+    Examples:
         >>> box_side(112, 224, 0.75), box_side(0, 224, 0.75)
         ((56, 168), (0, 56))
     """

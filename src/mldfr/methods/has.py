@@ -22,7 +22,7 @@ class HideAndSeek(Method):
         cell: Side of a cell in pixels. At 224 pixels 32 gives 49 cells; wsolevaluation has cells of 4.
         rate: Probability that a cell is hidden.
 
-    Example:
+    Examples:
         >>> import torch
         >>> images, targets = torch.ones(2, 3, 64, 64), torch.tensor([0, 1])
         >>> hidden, _ = HideAndSeek(rate=1.0).augment(images, targets, torch.Generator(), num_classes=2)
