@@ -46,8 +46,9 @@ REGISTRIES = {
 def list_names(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
     """Print the names that exist, one a line.
 
-    `recalibrations` prints two columns: the name and where it stands, behind poolings or behind convolutions;
-    `annotation-formats` the name and whether it holds annotations or score maps.
+    `backbones` leaves out `timm:NAME`, which any network of timm may be. `recalibrations` prints two columns: the name
+    and where it stands, behind poolings or behind convolutions; `annotation-formats` the name and whether it holds
+    annotations or score maps.
     """
     for line in _lines(kind):
         typer.echo(line)
