@@ -90,6 +90,8 @@ def make_method(name: str, options: Mapping[str, Any]) -> Method:
         HideAndSeek(cell=32, rate=0.5)
     """
     kind = METHODS[name]
+    if not (isinstance(kind, type) and issubclass(kind, Method)):
+        raise SettingError(f"method {name}: expected a dataclass derived from mldfr.methods.base.Method; got {kind!r}")
     known = [field.name for field in fields(kind)]
     if unknown := sorted(options.keys() - set(known)):
         has = f"it has {', '.join(known)}" if known else "it has none"
