@@ -50,7 +50,7 @@ def test_version():
         ("backbones", "vgg16 googlenet inception_v3 resnet50 resnet50x densenet161 mobilenet_v2 efficientnet_lite0"),
         ("normalizers", "min_max max percentile"),
         ("box-rules", "regions union union_regions"),
-        ("protocols", "paper authors wsolevaluation"),
+        ("protocols", "paper authors wsolevaluation as_used"),
         ("models", "imagenet"),
     ],
 )

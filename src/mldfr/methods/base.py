@@ -35,6 +35,8 @@ class Method:
         >>> images, targets = torch.rand(2, 3, 64, 64), torch.tensor([0, 1])
         >>> Method().augment(images, targets, torch.Generator(), num_classes=2)[0] is images  # plain CAM
         True
+        >>> Method().head(16, 3, bias=True)
+        ConvCls(16, 3, kernel_size=(1, 1), stride=(1, 1))
     """
 
     def head(self, channels: int, num_classes: int, *, bias: bool) -> Head:

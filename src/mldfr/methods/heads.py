@@ -15,6 +15,10 @@ class Head(nn.Module, ABC):
     A head that computes something else in training, or needs the labels for it, overrides `training_outputs`; it is in
     train mode then. Its score maps need not be linear in the features, nor logits their means: those at several scales
     are summed as they are, so maps that have to be normalised first are normalised here.
+
+    Examples:
+        >>> issubclass(ConvCls, Head)
+        True
     """
 
     @abstractmethod
@@ -54,6 +58,11 @@ class ConvCls(nn.Conv2d, Head):
         channels: C.
         num_classes: K.
         bias: Whether it has one.
+
+    Examples:
+        >>> head = ConvCls(16, 3, bias=False)
+        >>> head.score_maps(torch.ones(16, 7, 7), [2, 0]).shape
+        torch.Size([2, 7, 7])
     """
 
     def __init__(self, channels: int, num_classes: int, *, bias: bool) -> None:

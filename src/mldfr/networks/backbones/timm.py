@@ -64,7 +64,7 @@ def backbone(name: str) -> BackboneSpec:
     Raises:
         SettingError: timm has no such model, or it gives no feature map at stride 16 or less; the message says why.
 
-    Example:
+    Examples:
         >>> backbone("timm:resnet18").channels
         (64, 128, 256, 512)
     """
