@@ -390,7 +390,7 @@ def test_files(whole, model, wsol):
         with Image.open(out / name) as plot:
             plot.load()
             assert np.asarray(plot).std() > 5
-    assert {path.name for path in out.iterdir()} == plots | {"metrics.json", "setting.json", "images.jsonl"}
+    assert {path.name for path in out.iterdir()} == plots | {"metrics.json", "setting.json", "images.jsonl", ".lock"}
 
 
 @pytest.mark.parametrize("batch_size", [2, 4])
@@ -902,8 +902,8 @@ def test_broken_masks_are_named(tmp_path, model):
         (["--device", "abacus"], "device 'abacus' cannot be used"),
         (["--batch-size", "0"], "greater than or equal to 1"),
         (["--score-maps", "."], "name a model, or the folder of its maps with --score-maps, and not both"),
-        (["--out", "file"], "file/setting.json: cannot be written (File exists)"),
-        (["--out", "file/deep"], "file/deep/setting.json: cannot be written (Not a directory)"),
+        (["--out", "file"], "file: cannot be written (File exists)"),
+        (["--out", "file/deep"], "file/deep: cannot be written (Not a directory)"),
         (["--save-maps", "file"], "file/maps.json: cannot be written (File exists)"),
     ],
 )

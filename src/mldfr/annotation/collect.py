@@ -15,6 +15,7 @@ from mldfr.core.files import replacing
 from mldfr.core.json_files import differences, read_json
 from mldfr.core.text import ESCAPED
 from mldfr.exports import FORMATS, AnnotatedImage, ObjectBox
+from mldfr.jobs.lines import line_at
 
 FAILED = "failed.csv"
 
@@ -85,10 +86,7 @@ class Collection:
     def row(self, index: int) -> Row:
         """The row of one picture."""
         place = self._places[index]
-        with self._files[place.file].open("rb") as lines:
-            lines.seek(place.offset)
-            row: Row = json.loads(lines.readline())
-        return row
+        return line_at(self._files[place.file], place.offset)
 
     def _read(self, *, failed: bool) -> Iterator[Row]:
         return (self.row(index) for index, place in sorted(self._places.items()) if place.failed is failed)

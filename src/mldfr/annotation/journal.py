@@ -11,7 +11,8 @@ from mldfr.annotation.listing import PARTS, Item, Listing, Shard, checksum, part
 from mldfr.annotation.work import Row
 from mldfr.core.errors import DataError
 from mldfr.core.files import replacing, writing
-from mldfr.core.json_files import append_line, cut_unfinished, differences, parse, read_json, write_json
+from mldfr.core.json_files import append_line, cut_unfinished, differences, read_json, write_json
+from mldfr.jobs.lines import PlacedLine, placed_lines
 from mldfr.jobs.lock import locked
 
 
@@ -114,25 +115,9 @@ class Journal:
             append_line(self._rows, row)
 
 
-def placed_rows(file: Path) -> Iterator[tuple[int, Row]]:
-    """The rows of a part, each with the byte at which it begins; a last line that is not finished is none.
-
-    Raises:
-        DataError: The file cannot be read, or a line is no row; the message names it.
-    """
-    offset = 0
-    try:
-        with file.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.endswith(b"\n"):
-                    break
-                row = parse(line, file)
-                if not {"name", "index"} <= row.keys():
-                    raise DataError(f"{file}:{number}: expected the row of a picture; got {str(row)[:40]}")
-                yield offset, row
-                offset += len(line)
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror})") from error
+def placed_rows(file: Path) -> Iterator[PlacedLine]:
+    """The rows of a part, and where they begin; raises what `placed_lines` does."""
+    return placed_lines(file, names=("name", "index"), what="the row of a picture")
 
 
 def read_rows(file: Path) -> Iterator[Row]:

@@ -153,14 +153,14 @@ def evaluate(
         kept = None if save_maps is None else Path(save_maps)
         plan = plan_model(request, str(model), save_maps=kept, device=device, batch_size=batch_size)
     folder = None if out is None else Path(out)
-    journal = Journal(folder, plan.setting)
-    for note in plan.notes:
-        progress.warn(note)
-    summary, failed = _look_at_all(plan, journal, progress, goes_on=out is not None or save_maps is not None)
-    content = report(summary, plan.setting, failed, plan.problems, plan.names)
-    evaluated = Evaluated(content, failed, folder)
-    if folder is not None:
-        _write(evaluated, summary, folder)
+    with Journal(folder, plan.setting) as journal:
+        for note in plan.notes:
+            progress.warn(note)
+        summary, failed = _look_at_all(plan, journal, progress, goes_on=out is not None or save_maps is not None)
+        content = report(summary, plan.setting, failed, plan.problems, plan.names)
+        evaluated = Evaluated(content, failed, folder)
+        if folder is not None:
+            _write(evaluated, summary, folder)
     return evaluated
 
 

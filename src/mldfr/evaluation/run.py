@@ -4,18 +4,19 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
 
 from mldfr.core.errors import DataError
 from mldfr.core.files import writing
-from mldfr.core.json_files import append_line, differences, id_of, parse, read_json, write_json
+from mldfr.core.json_files import append_line, cut_unfinished, differences, read_json, write_json
 from mldfr.core.parallel import ahead
 from mldfr.core.text import plain
 from mldfr.core.types import Sample
@@ -25,9 +26,11 @@ from mldfr.evaluation.record import Record, Rules, judge
 from mldfr.evaluation.store import MapStore
 from mldfr.evaluation.summary import Summary
 from mldfr.images import ImageError, read_image
+from mldfr.jobs.lines import line_at, placed_lines
+from mldfr.jobs.lock import locked
 from mldfr.networks.network import LocalizationNetwork
 
-SETTING, JOURNAL = "setting.json", "images.jsonl"
+SETTING, JOURNAL, LOCK = "setting.json", "images.jsonl", ".lock"
 JUDGES = min(8, os.cpu_count() or 1)
 SHOWN = 5
 """So many are named where many have the same fault."""
@@ -55,40 +58,48 @@ class Sources:
 class Journal:
     """The records so far, in a file that is only added to, or in memory alone.
 
+    With a folder it is used as a context, in which no other process can have it.
+
     Args:
         folder: Where; None to keep nothing for another time.
         setting: What the records depend on.
 
     Raises:
-        DataError: The folder holds the records of another setting.
+        DataError: The folder holds the records of another setting, or another process is at it.
         WriteError: Nothing can be written to it.
     """
 
     def __init__(self, folder: Path | None, setting: Mapping[str, Any]) -> None:
+        self._folder, self._setting = folder, setting
         self._file = None if folder is None else folder / JOURNAL
         self._offsets: dict[str, int] = {}
-        if folder is None:
-            return
-        if not (folder / SETTING).exists():
-            write_json(folder / SETTING, setting)
-        there = read_json(folder / SETTING)
-        if different := differences(there, json.loads(json.dumps(setting))):
-            raise DataError(f"{folder}: holds another evaluation ({different}); name another folder")
-        self._index()
+        self._held = ExitStack()
 
-    def _index(self) -> None:
-        """Find the lines; one that was not finished is cut off."""
-        assert self._file is not None
-        with writing(self._file):
-            self._file.touch()
-        with self._file.open("r+b") as lines:
-            start = 0
-            for line in lines:
-                if not line.endswith(b"\n"):
-                    lines.truncate(start)
-                    break
-                self._offsets[id_of(parse(line, self._file), self._file)] = start
-                start += len(line)
+    def __enter__(self) -> Self:
+        if self._folder is None:
+            return self
+        with ExitStack() as stack:
+            busy = f"{self._folder}: another process is evaluating into it"
+            stack.enter_context(locked(self._folder / LOCK, busy=busy))
+            self._go_on(self._folder, self._folder / JOURNAL)
+            self._held = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._held.close()
+
+    def _go_on(self, folder: Path, file: Path) -> None:
+        """Take what is there, if it is of the same setting; a line that was not finished is cut off."""
+        if not (folder / SETTING).exists():
+            write_json(folder / SETTING, self._setting)
+        there = read_json(folder / SETTING)
+        if different := differences(there, json.loads(json.dumps(self._setting))):
+            raise DataError(f"{folder}: holds another evaluation ({different}); name another folder")
+        with writing(file):
+            file.touch()
+        cut_unfinished(file)
+        lines = placed_lines(file, names=("id",), what="the record of a picture")
+        self._offsets = {line["id"]: place for place, line in lines}
 
     def __contains__(self, sample: Sample) -> bool:
         return sample.id in self._offsets
@@ -99,9 +110,7 @@ class Journal:
     def read(self, sample: Sample) -> Record:
         """The record of a picture that is there."""
         assert self._file is not None
-        with self._file.open("rb") as lines:
-            lines.seek(self._offsets[sample.id])
-            return Record.from_json(json.loads(lines.readline()))
+        return Record.from_json(line_at(self._file, self._offsets[sample.id]))
 
     def add(self, record: Record) -> None:
         """Write a record down."""

@@ -9,7 +9,8 @@ from typing import Any, Self
 
 from mldfr.core.errors import DataError
 from mldfr.core.files import remove_leftovers_of, replacing, writing
-from mldfr.core.json_files import append_line, cut_unfinished, differences, parse, read_json, write_json
+from mldfr.core.json_files import append_line, cut_unfinished, differences, read_json, write_json
+from mldfr.jobs.lines import bytes_at, placed_lines
 from mldfr.jobs.lock import locked
 
 
@@ -118,7 +119,7 @@ class LineJournal:
         with replacing(self.file) as temporary, temporary.open("wb") as kept:
             for name, place in self._read():
                 if name in names:
-                    kept.write(self._line(place))
+                    kept.write(bytes_at(self.file, place))
 
     def _put_in_order(self) -> None:
         """Bring the lines into the order of the items; of several of one item the last counts."""
@@ -128,23 +129,13 @@ class LineJournal:
         places = dict(self._read())
         with replacing(self.file) as temporary, temporary.open("wb") as ordered:
             for name in wanted:
-                ordered.write(self._line(places[name]))
+                ordered.write(bytes_at(self.file, places[name]))
 
     def _read(self) -> Iterator[tuple[str, int]]:
         """The name of each line, and the byte at which it begins."""
-        place = 0
-        with self.file.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                name = parse(line, self.file).get(self._name)
-                if not isinstance(name, str):
-                    raise DataError(f"{self.file}:{number}: expected a line with {self._name!r}; got {line[:40]!r}")
-                yield name, place
-                place += len(line)
-
-    def _line(self, place: int) -> bytes:
-        with self.file.open("rb") as lines:
-            lines.seek(place)
-            return lines.readline()
+        what = f"a line with {self._name!r}"
+        for place, line in placed_lines(self.file, names=(self._name,), what=what):
+            yield line[self._name], place
 
     def pending(self) -> list[str]:
         """The items that are not done."""
