@@ -411,7 +411,7 @@ def test_batches_and_a_run_folder(whole, wsol, model, tmp_path, batch_size):
 def test_the_hash_follows_the_weights(whole, wsol, model, tmp_path):
     changed = mldfr.load(model, device="cpu")
     with torch.no_grad():
-        changed.head.weight[0, 0] += 0.01
+        changed.network.head.weight[0, 0] += 0.01
     changed.save(tmp_path / "other.safetensors")
     other = evaluate(tmp_path / "other.safetensors", "--data", wsol, "--protocol", "paper")
     assert other["setting"]["sha256"] != report_of(whole / "out")["setting"]["sha256"]
