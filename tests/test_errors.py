@@ -18,7 +18,7 @@ from mldfr.cli import entry
 from mldfr.cli.main import app
 from mldfr.core.errors import DataError, FileError, InputError, MissingPackageError, MldfrError, SettingError
 from mldfr.core.files import WriteError
-from mldfr.core.registry import UnknownNameError
+from mldfr.core.registry import PluginError, UnknownNameError
 from mldfr.data import open_data
 from mldfr.data.sizes import SizeError
 from mldfr.data.synthetic.creatures import write as write_creatures
@@ -42,6 +42,7 @@ VALUES = (
     ExportError,
     DeploymentError,
     UnknownNameError,
+    PluginError,
 )
 ERRORS = [
     *(kind("a.txt: expected 1; got 2") for kind in VALUES),
