@@ -530,12 +530,24 @@ def test_a_folder_without_parts_is_named(model, pictures, tmp_path):
     assert f"{tmp_path / 'typo'}: no parts" in run(*merge, code=2).output
 
 
+def _without(file, key):
+    """The first row loses a key."""
+    first, *others = file.read_text().splitlines()
+    row = json.loads(first)
+    del row[key]
+    file.write_text("\n".join([json.dumps(row), *others]) + "\n")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda parts: (parts / "1-of-1.jsonl").unlink(), "1-of-1.jsonl: cannot be read"),
         (lambda parts: (parts / "1-of-1.json").write_text("{}"), "1-of-1.json: not the setting of a part"),
         (lambda parts: (parts / "1-of-1.jsonl").write_text("{}\n"), "1-of-1.jsonl:1: expected the row of a picture"),
+        (
+            lambda parts: _without(parts / "1-of-1.jsonl", "labels"),
+            "1-of-1.jsonl: cat/a.jpg: not the row of a picture, lab",
+        ),
     ],
 )
 def test_damaged_parts_are_named(model, pictures, tmp_path, damage, message):

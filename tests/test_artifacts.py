@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mldfr.artifacts import Metrics, PredictionLine, Selection, read_predictions
+from mldfr.artifacts import AnnotationRow, Metrics, PredictionLine, Selection, read_predictions
 from mldfr.cli.main import app
 from mldfr.core.errors import FileError
 from mldfr.core.types import Boxes, Label, Prediction
@@ -66,6 +66,15 @@ def test_damaged_lines_are_named(tmp_path):
         [*read_predictions(file)]
     with pytest.raises(FileError, match="cannot be read"):
         [*read_predictions(tmp_path / "none.jsonl")]
+
+
+def test_rows_of_annotations_are_read_as_they_were_written(old):
+    files = [*old.rglob("*-of-*.jsonl")]
+    assert len(files) == 3
+    for file in files:
+        for line in map(json.loads, file.read_text().splitlines()):
+            row = AnnotationRow.model_validate(line)
+            assert row.model_dump(mode="json", by_alias=True) == line
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
 """The files that the verbs write, one schema each: what writes a file and what reads it both go through it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mldfr.core.errors import FileError
+from mldfr.core.errors import DataError, FileError
 
 if TYPE_CHECKING:
     from mldfr.core.types import Prediction
@@ -91,6 +91,59 @@ class Selection(Artifact):
     thresholds: tuple[float, ...]
     values: dict[str, dict[str, tuple[float, ...]]]
     """Worth at every threshold, by normaliser and pyramid, such as `values["min_max"]["scales 1, 1.5"]`."""
+
+
+class AnnotationLabel(Artifact):
+    """A class in a row of an annotation's part."""
+
+    class_index: int = Field(alias="class")
+    probability: float
+    margin: float
+    scales: float | None
+    thresholds: float
+    """Reasons to doubt it, as are the two above (see `mldfr.annotation.uncertainty`)."""
+    boxes: tuple[tuple[float, float, float, float, float], ...]
+    """Corners as in `predictions.jsonl`, and the score."""
+
+
+class AnnotationRow(Artifact):
+    """A line of `parts/I-of-N.jsonl`: what annotating found in one picture."""
+
+    name: str
+    index: int
+    """In the listing of all pictures."""
+    asked: tuple[int, ...]
+    """The classes that its labels name; none where the model says what is in it."""
+    size: int
+    """Of the file in bytes."""
+    modified: int
+    """When, in nanoseconds."""
+    checksum: int
+    height: int
+    width: int
+    labels: tuple[AnnotationLabel, ...]
+
+
+class FailedRow(Artifact):
+    """A line of `parts/I-of-N.jsonl` of a picture that cannot be annotated."""
+
+    name: str
+    index: int
+    error: str
+    """Why."""
+
+
+def check_annotation_row(row: Mapping[str, Any], place: object) -> None:
+    """See whether a row of an annotation's part is one.
+
+    Raises:
+        DataError: It is not; the message names place, key and what was expected.
+    """
+    kind: type[Artifact] = FailedRow if "error" in row else AnnotationRow
+    try:
+        kind.model_validate(row)
+    except ValidationError as error:
+        raise DataError(f"{place}: not the row of a picture, {_first_fault(error)}") from error
 
 
 class EvaluationSetting(Artifact):
@@ -188,6 +241,10 @@ def _line(line: bytes, place: str) -> PredictionLine:
     try:
         return PredictionLine.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the line"
-        raise FileError(f"{place}: {where}: {first['msg']}; got {first['input']!r:.80}") from error
+        raise FileError(f"{place}: {_first_fault(error)}") from error
+
+
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"])) or "the line"
+    return f"{where}: {first['msg']}; got {first['input']!r:.80}"

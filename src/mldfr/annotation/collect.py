@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from mldfr.annotation.journal import lasting, placed_rows
 from mldfr.annotation.listing import PARTS, part_files
 from mldfr.annotation.work import Row
+from mldfr.artifacts import check_annotation_row
 from mldfr.core.errors import DataError
 from mldfr.core.files import replacing
 from mldfr.core.json_files import differences, read_json
@@ -58,6 +59,7 @@ class Collection:
         """Find the rows of a part; of several rows of a picture the last counts."""
         file, found = self._files[number], set[int]()
         for offset, row in placed_rows(file):
+            check_annotation_row(row, f"{file}: {row['name']}")
             self._places[row["index"]] = _Place(number, offset, "error" in row)
             found.add(row["index"])
         if len(found) != expected:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from mldfr.annotation.listing import PARTS, Item, Listing, Shard, checksum, part_files
 from mldfr.annotation.work import Row
+from mldfr.artifacts import check_annotation_row
 from mldfr.core.errors import DataError
 from mldfr.core.files import replacing, writing
 from mldfr.core.json_files import append_line, cut_unfinished, differences, read_json, write_json
@@ -111,6 +112,7 @@ class Journal:
 
     def add(self, row: Row) -> None:
         """Write a row down, unless it says of a picture once more why it cannot be read."""
+        check_annotation_row(row, self._rows)  # what is written can be read
         if row.get("error") is None or self._failed.get(row["name"]) != row["error"]:
             append_line(self._rows, row)
 
