@@ -183,3 +183,110 @@ def test_a_report_of_as_used_alone_draws_on_the_pictures(animals, tmp_path):
     assert "sum of 0.5 + 1" in page
     assert f"{value:.1f}" in page
     assert "refine grabcut" in page
+
+
+# --- boxes that are already drawn
+
+
+def results_of(lines, annotations, *, as_numbers):
+    """The lines of `locate` as COCO results, with the ids of the annotation file or with names."""
+    content = json.loads(annotations.read_text(encoding="utf-8"))
+    images = {image["file_name"]: image["id"] for image in content["images"]}
+    categories = {category["name"]: category["id"] for category in content["categories"]}
+    for line in map(json.loads, lines.splitlines()):
+        name = line["image"].rpartition("/")[2]
+        for label in line["labels"]:
+            for box in label["boxes"]:
+                x0, y0, x1, y1 = box["xyxy"]
+                yield {
+                    "image_id": images[name] if as_numbers else name.removesuffix(".png"),
+                    "category_id": categories[label["class_name"]] if as_numbers else label["class_name"],
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "score": box["score"],
+                }
+
+
+def report_of(animals, *arguments):
+    return json.loads(run("evaluate", *arguments, "--data", f"coco:{animals / 'test.json'}", "--json"))
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_lines_of_locate_are_worth_what_their_model_is(animals, measured, options):
+    report = report_of(animals, "--predictions", animals / f"located-{options}" / "predictions.jsonl")
+    expected, found = measured[options][0]["metrics"]["as_used"], report["metrics"]["as_used"]
+    same = {"corloc", "corloc_iou_30", "corloc_iou_70", "corloc_mean_over_classes", "voc_corloc", "voc_corloc_any_box"}
+    for name in same:
+        assert found[name] == pytest.approx(expected[name]), name
+    assert not any(name.startswith("pseudo") for name in found)
+    assert set(report["metrics"]) == {"classification", "as_used"}
+    assert report["setting"]["threshold"] is None
+
+
+def test_detection_and_cls_loc_are_those_of_the_model(animals, tmp_path):
+    """Five classes in a line tell Cls-Loc; the first alone is what the model predicts, for detection."""
+    images, lines = animals / "images", tmp_path / "top5.jsonl"
+    run("locate", images, *SCALES, "--top-k", "5", "--out", tmp_path, "--jsonl", lines)
+    told = report_of(animals, "--predictions", lines)["metrics"]
+    model = report_of(animals, "imagenet", *SCALES, "--protocol", "as_used")["metrics"]
+    assert told["classification"] == model["classification"]
+    for k in (1, 5):
+        assert told["as_used"][f"cls_loc_top{k}_error"] == pytest.approx(model["as_used"][f"cls_loc_top{k}_error"])
+    only_first = tmp_path / "top1.jsonl"
+    run("locate", images, *SCALES, "--out", tmp_path, "--jsonl", only_first)
+    told = report_of(animals, "--predictions", only_first)["metrics"]
+    detection = {name for name in model["as_used"] if name.startswith(("voc_map", "coco"))}
+    assert len(detection) == 15
+    for name in detection:
+        assert told["as_used"][name] == pytest.approx(model["as_used"][name], nan_ok=True), name
+    assert "cls_loc_top5_error" not in told["as_used"]
+    assert "cls_top5_error" not in told["classification"]
+
+
+@pytest.mark.parametrize("as_numbers", [True, False])
+def test_coco_results_are_read_by_ids_and_by_names(animals, measured, tmp_path, as_numbers):
+    lines, file = animals / "located-grabcut" / "predictions.jsonl", tmp_path / "results.json"
+    rows = results_of(lines.read_text(encoding="utf-8"), animals / "test.json", as_numbers=as_numbers)
+    file.write_text(json.dumps(list(rows)), encoding="utf-8")
+    found, expected = (report_of(animals, "--predictions", each)["metrics"] for each in (file, lines))
+    for name in ("voc_corloc", "voc_corloc_any_box", "coco_ap", "voc_map_11_point_iou_50"):
+        assert found["as_used"][name] == pytest.approx(expected["as_used"][name]), name
+    assert "classification" not in found  # results have no probabilities
+    assert not any(name.startswith("cls_loc") for name in found["as_used"])
+    # Nothing says which region is the largest, so the surest box stands for the class.
+    assert found["as_used"]["corloc_mean_over_classes"] == found["as_used"]["voc_corloc"]
+
+
+def test_what_does_not_meet_is_named(animals, tmp_path):
+    box = {"xyxy": [0, 0, 9, 9], "score": 0.5}
+    names = json.loads((animals / "test.json").read_text(encoding="utf-8"))["categories"]
+    lines = [
+        {"image": "elsewhere/0.png", "labels": [{"class_name": names[0]["name"], "boxes": [box]}]},
+        {"image": "stranger.png", "labels": [{"class_name": "a class of theirs", "boxes": [box]}]},
+    ]
+    file = tmp_path / "boxes.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    asked = ["evaluate", "--predictions", str(file), "--data", f"coco:{animals / 'test.json'}"]
+    result = CliRunner().invoke(app, asked)
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "1 predictions are of no picture of the split, such as stranger.png" in said
+    assert f"{PICTURES - 1} pictures have no prediction and count as missed" in said
+    assert "maps are not known" in said
+    for options, says in (
+        (["--threshold", "0.3"], "taken as they are"),
+        (["--protocol", "paper"], "as_used alone"),
+        (["--save-maps", str(tmp_path)], "for models"),
+        (["--score-maps", str(tmp_path)], "name a model"),
+    ):
+        refused = CliRunner().invoke(app, asked + options)
+        assert says in " ".join((refused.output + str(refused.exception)).split())
+        assert refused.exit_code != 0
+
+
+def test_a_report_of_predicted_boxes_is_made(animals, measured, tmp_path):
+    data, out = f"coco:{animals / 'test.json'}", tmp_path / "measured"
+    run("evaluate", "--predictions", animals / "located-none" / "predictions.jsonl", "--data", data, "--out", out)
+    run("report", out, "--out", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Boxes in predictions.jsonl" in page
+    assert "boxes come without maps to show" in page

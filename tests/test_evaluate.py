@@ -901,7 +901,7 @@ def test_broken_masks_are_named(tmp_path, model):
         (["--images", "nowhere"], "nowhere: no such folder of pictures"),
         (["--device", "abacus"], "device 'abacus' cannot be used"),
         (["--batch-size", "0"], "greater than or equal to 1"),
-        (["--score-maps", "."], "name a model, or the folder of its maps with --score-maps, and not both"),
+        (["--score-maps", "."], "name a model, or the folder of its maps with --score-maps, or boxes"),
         (["--out", "file"], "file: cannot be written (File exists)"),
         (["--out", "file/deep"], "file/deep: cannot be written (Not a directory)"),
         (["--save-maps", "file"], "file/maps.json: cannot be written (File exists)"),

@@ -51,10 +51,10 @@ class Evaluated:
         setting = self.content["setting"]
         told = ("scales", "normalizer", "threshold")
         rules = [f"{key} {setting[key]}" for key in told if setting.get(key) is not None]
-        used = setting.get("as_used", {})
+        used = setting.get("as_used") or {}
         rules += [f"{key.replace('_', ' ')} {used[key]}" for key in ("box_rule", "instances", "refine") if key in used]
-        what = f"{setting.get('model') or setting['score_maps']} on {setting['data']} {setting['split']}"
-        return f"{what}, {', '.join(rules)}"
+        source = setting.get("model") or setting.get("score_maps") or setting["predictions"]
+        return ", ".join([f"{source} on {setting['data']} {setting['split']}", *rules])
 
     def to_json(self) -> str:
         """The content of `metrics.json`: what is long stands in one line."""
@@ -89,16 +89,18 @@ def evaluate(
     refine: str | None = None,
     class_agnostic: bool = False,
     score_maps: str | Path | None = None,
+    predictions: str | Path | None = None,
     save_maps: str | Path | None = None,
     out: str | Path | None = None,
     device: str = "auto",
     batch_size: int = 1,
     progress: Progress = SILENT,
 ) -> Evaluated:
-    """Measure a model, or stored score maps, under all protocols in one pass (`mldfr evaluate`).
+    """Measure a model, stored score maps, or predicted boxes, under all protocols in one pass (`mldfr evaluate`).
 
     Args:
-        model: A name of `mldfr list models`, a model file or a run folder; None with `score_maps`.
+        model: A name of `mldfr list models`, a model file or a run folder; None with `score_maps` or
+            `predictions`.
         data: `KIND:PATH`: pictures with labels, and boxes or masks.
         split: Which split of the data; test, or the only one, when left out.
         images: Where the pictures of wsol data are, if not beside it.
@@ -109,6 +111,7 @@ def evaluate(
         box_rule, instances, refine: Of the protocol as_used; the model's own when left out.
         class_agnostic: The most probable class stands for every object.
         score_maps: A folder of stored maps of any tool, `<image id>.npy`.
+        predictions: A file of boxes, as `locate` writes them or COCO results; only as_used is measured.
         save_maps: Where maps are kept; those already there are not made again.
         out: Where metrics.json, plots, and the records to go on from are kept.
         device: auto, cpu, cuda, ...
@@ -121,19 +124,20 @@ def evaluate(
     Example:
         `mldfr.evaluate("runs/mine", "folder:sorted").metrics["classification"]`
     """
-    if (model is None) == (score_maps is None):
-        raise SettingError("name a model, or the folder of its maps with --score-maps, and not both")
-    if score_maps is not None and (scales is not None or save_maps is not None):
+    if sum(each is not None for each in (model, score_maps, predictions)) != 1:
+        raise SettingError("name a model, or the folder of its maps with --score-maps, or boxes with --predictions")
+    if model is None and (scales is not None or save_maps is not None):
         raise SettingError("--scales and --save-maps are for models; with --score-maps the maps are there")
     from mldfr.evaluation.protocols import PROTOCOLS
     from mldfr.networks.card import Localization
 
-    protocols = PROTOCOLS.names() if protocol == "all" else tuple(map(PROTOCOLS.check, names(protocol)))
+    every = PROTOCOLS.names() if predictions is None else ("as_used",)
+    protocols = every if protocol == "all" else tuple(map(PROTOCOLS.check, names(protocol)))
     boxes = {"box_rule": box_rule, "instances": instances, "refine": refine}
     Localization().changed(scales=scales, threshold=threshold, normalizer=normalizer, **boxes)
     if any(boxes.values()) and "as_used" not in protocols:
         raise SettingError("--box-rule, --instances and --refine are of the protocol as_used; name it too")
-    from mldfr.evaluation.plan import Request, plan_maps, plan_model
+    from mldfr.evaluation.plan import Request, plan_maps, plan_model, plan_predictions
     from mldfr.evaluation.run import Journal, report
 
     request = Request(
@@ -149,6 +153,8 @@ def evaluate(
     )
     if score_maps is not None:
         plan = plan_maps(request, Path(score_maps))
+    elif predictions is not None:
+        plan = plan_predictions(request, Path(predictions))
     else:
         kept = None if save_maps is None else Path(save_maps)
         plan = plan_model(request, str(model), save_maps=kept, device=device, batch_size=batch_size)

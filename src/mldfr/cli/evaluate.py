@@ -46,6 +46,10 @@ def evaluate(
     score_maps: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Stored maps of any tool, DIR/<image id>.npy, and no model.")
     ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Boxes as `mldfr locate` writes them, or COCO results, and no model."),
+    ] = None,
     save_maps: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep the maps; those already there are not made again.")
     ] = None,
@@ -56,7 +60,7 @@ def evaluate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures to look at together; for GPUs.")] = 1,
 ) -> None:
-    """Measure a model, or stored score maps, as the field measures: all protocols in one pass.
+    """Measure a model, stored score maps, or predicted boxes, as the field measures: all protocols in one pass.
 
     A picture that cannot be read is reported on standard error and counted; the exit code is 1 then.
     """
@@ -78,6 +82,7 @@ def evaluate(
             refine=refine,
             class_agnostic=class_agnostic,
             score_maps=score_maps,
+            predictions=predictions,
             save_maps=save_maps,
             out=out,
             device=device,

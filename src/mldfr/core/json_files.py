@@ -95,7 +95,7 @@ def id_of(line: Mapping[str, Any], file: Path) -> str:
     return str(line["id"])
 
 
-PLACES = ("data", "images", "model", "score_maps")
+PLACES = ("data", "images", "model", "score_maps", "predictions")
 """Where something lies; what it is, digests say."""
 
 

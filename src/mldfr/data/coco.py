@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from mldfr.core.types import GroundTruth, Sample
 from mldfr.data.base import DataError, DataSet, is_multi_label
@@ -46,6 +47,34 @@ def read(path: Path) -> DataSet:
     classes = tuple(names.values())
     several = is_multi_label(classes, chain.from_iterable(splits.values()))
     return DataSet(classes, splits, multi_label=several, problems=tuple(problems))
+
+
+class CocoIds(NamedTuple):
+    """What COCO results of a set refer to.
+
+    Attributes:
+        categories: The class of each category id.
+        pictures: By split, the id of the `Sample` of each image id.
+    """
+
+    categories: Mapping[Key, str]
+    pictures: Mapping[str, Mapping[Key, str]]
+
+
+def read_ids(path: Path) -> CocoIds:
+    """The ids of a set's categories and images.
+
+    Raises:
+        DataError: What `read` refuses.
+    """
+    tables = {file: load(file) for file in _files(path)}
+    pictures: dict[str, Mapping[Key, str]] = {}
+    for file, found in tables.items():
+        ids = PictureIds(_image_folder(file, found.images))
+        pictures[_split(file)] = {
+            key: ids.add(name, file=file, place=f"image {key}")[0] for key, name, _ in found.images
+        }
+    return CocoIds(_categories(tables), pictures)
 
 
 def _files(path: Path) -> list[Path]:

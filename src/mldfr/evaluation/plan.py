@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from mldfr.boxes.drawing import BoxSettings
+from mldfr.core.errors import SettingError
 from mldfr.core.types import Sample
 from mldfr.core.versions import installed_versions
 from mldfr.data import DataError, DataSet, open_data
 from mldfr.data.class_names import ClassMatch, match_classes, told_apart
+from mldfr.data.coco import CocoIds, read_ids
 from mldfr.deployment.loading import load
+from mldfr.evaluation.drawn_boxes import DrawnBoxes
+from mldfr.evaluation.predicted_boxes import classes_with, read_predictions
 from mldfr.evaluation.protocols import AS_USED, PROTOCOLS
 from mldfr.evaluation.record import Rules
 from mldfr.evaluation.run import Sources, check_truth, without_classes
@@ -163,6 +167,37 @@ def plan_maps(request: Request, folder: Path) -> Plan:
     if store.about is None:
         plan.setting["maps"] = store.digest(plan.samples)
     return plan
+
+
+def plan_predictions(request: Request, file: Path) -> Plan:
+    """Evaluate boxes that are already drawn.
+
+    Args:
+        request: What; nothing of how boxes are drawn.
+        file: Lines as `mldfr locate` writes them, or COCO results.
+
+    Raises:
+        MldfrError: Data or boxes that are not so, or do not belong together.
+    """
+    if request.class_agnostic or request.scales is not None or request.box_settings:
+        raise SettingError("predicted boxes are taken as they are: no option changes how they are drawn")
+    if request.protocols != (AS_USED.name,):
+        got = ", ".join(request.protocols)
+        raise SettingError(f"predicted boxes are measured by the protocol {AS_USED.name} alone; got {got}")
+    data = _open_without_pictures(request)
+    kind, _, path = request.data.partition(":")
+    split = data.choose_split(request.split, USUAL)[0]
+    ids = read_ids(Path(path)) if kind == "coco" else CocoIds(dict(enumerate(data.classes)), {})
+    found = read_predictions(file, categories=ids.categories, pictures=ids.pictures.get(split, {}))
+    classes = classes_with(data.classes, found.images)
+    drawn = DrawnBoxes(found.images, data.split_for(split, classes), classes)
+    rules = Rules(
+        request.protocols, None, THRESHOLD, data.multi_label, scored=True, ranks=0 if data.multi_label else drawn.ranks
+    )
+    facts = {"predictions": str(file), "predictions_sha256": found.digest, "class_agnostic": False}
+    unused = {"normalizer": None, "threshold": None, "as_used": None}
+    plan = _plan(request, data, classes, Sources(None, records=drawn.record), rules, {**facts, **unused})
+    return replace(plan, notes=(*plan.notes, *drawn.notes()))
 
 
 def _open_without_pictures(request: Request) -> DataSet:

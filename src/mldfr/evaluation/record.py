@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mldfr.boxes.drawing import BoxSettings, draw_boxes
 from mldfr.boxes.normalizers import NORMALIZERS, check
 from mldfr.core.types import BoolArray, Boxes, Float32Array, Float64Array, Sample
-from mldfr.evaluation.evidence import Evidence, Ranking, ScoreMap
+from mldfr.evaluation.evidence import TOP, Evidence, Ranking, ScoreMap
 from mldfr.evaluation.metrics.pixels import pixel_iou, read_mask, score_histograms
 from mldfr.evaluation.metrics.sweep import sweep
 from mldfr.evaluation.protocols import IOUS, PROTOCOLS, Protocol
@@ -29,6 +29,8 @@ class Rules:
         normalizer: The name of one; None leaves it to the protocols. The published code has its own in any case.
         threshold: For the protocols with a fixed one, and for the IoU with masks.
         multi_label: Whether pictures may have several classes.
+        scored: Whether boxes come with scores that say how sure their class is too, so that no probability is needed.
+        ranks: Of how many of the most probable classes the order is known.
         used: How boxes are drawn under the protocol `as_used`; None to draw them as a card does that says no more than
             normalizer and threshold.
     """
@@ -38,6 +40,8 @@ class Rules:
     threshold: float
     multi_label: bool
     used: BoxSettings | None = None
+    scored: bool = False
+    ranks: int = TOP
 
     @property
     def look_at_picture(self) -> bool:

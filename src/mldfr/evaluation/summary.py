@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mldfr.core.types import Boxes, Float32Array, Float64Array, Sample
 from mldfr.evaluation.diagnosis import Breakdown, Diagnosis, diagnose
+from mldfr.evaluation.evidence import TOP
 from mldfr.evaluation.metrics.classification import ClassificationErrors
 from mldfr.evaluation.metrics.coco import coco_average_precision
 from mldfr.evaluation.metrics.detection import DetectionAP, DetectionRecords, Points, PrecisionRecall
@@ -108,7 +109,11 @@ class Summary:
                 found[self._sweeping]["px_ap"] = Score(self._pixels.compute().px_ap, len(self._pixels), "images")
                 found[PIXELS] = self._masks()
         order = (CLASSIFICATION, *self.rules.protocols, PIXELS)
-        return {name: found[name] for name in order if found.get(name)}
+        return {name: self._known(found[name]) for name in order if found.get(name)}
+
+    def _known(self, scores: dict[str, Score]) -> dict[str, Score]:
+        """Without what needs the order of more classes than is known."""
+        return {name: score for name, score in scores.items() if self.rules.ranks >= TOP or "top5" not in name}
 
     def details(self) -> dict[str, Any]:
         """What explains the numbers: best thresholds, shares of the kinds of error, parts of the set."""
@@ -144,9 +149,14 @@ class Summary:
 
     def precision_recall(self) -> PrecisionRecall | None:
         """Of the detections of all classes at IoU 0.5, under the first protocol that measures them."""
-        if not self._detection or not self.counts["ranked"] or not self.counts["objects"]:
+        if not self._detection or not self._detects or not self.counts["objects"]:
             return None
         return next(iter(self._detection.values())).curve(iou=0.5)
+
+    @property
+    def _detects(self) -> bool:
+        """Whether it is known which classes are predicted."""
+        return self.rules.scored or self.counts["ranked"] > 0
 
     def _count(self, sample: Sample, record: Record) -> None:
         self.counts["images"] += 1
@@ -189,8 +199,8 @@ class Summary:
     def _detect(self, sample: Sample, record: Record, name: str) -> None:
         """The boxes of all regions: of the classes predicted, and as pseudo boxes of those that are given."""
         ranking, boxes = record.ranking, record.boxes[name]
-        if ranking.top:
-            factors = {k: ranking.probabilities[k] for k in ranking.predicted}
+        if self.rules.scored or ranking.top:
+            factors = {k: 1.0 if self.rules.scored else ranking.probabilities[k] for k in ranking.predicted}
             self._detection[name].update(*_detections(boxes, factors), sample.objects)
         self._pseudo[name].update(*_detections(boxes, dict.fromkeys(sample.labels, 1.0)), sample.objects)
 
@@ -200,13 +210,14 @@ class Summary:
         return {"cls_map": _mean(self._ranking.compute())}
 
     def _detections(self, name: str) -> Iterator[tuple[str, Score]]:
-        if self.counts["ranked"]:
+        if self._detects:
             for points in POINTS:
                 for limit in DETECTION_IOUS:
                     result = self._detection[name].compute(limit, points=points)
                     yield at_iou(f"voc_map_{points}_point", limit), _mean(result)
             yield from self._coco("", self._detection[name].records)
-        yield from self._coco("pseudo_", self._pseudo[name])
+        if not self.rules.scored:  # else the scores are no activations
+            yield from self._coco("pseudo_", self._pseudo[name])
 
     def _coco(self, prefix: str, records: DetectionRecords) -> Iterator[tuple[str, Score]]:
         for name, value in coco_average_precision(records).items():

@@ -148,7 +148,8 @@ def _plan(stored: Stored, places: Places, device: str) -> Plan:
     elif setting.model is not None:
         plan = plan_model(request, places.model or _again(setting.model), device=device)
     else:
-        raise DataError("neither a model nor maps are named in the evaluation's setting")
+        what = "boxes come without maps to show" if setting.predictions else "neither a model nor maps are named"
+        raise DataError(f"{what} in the evaluation's setting")
     now = json.loads(json.dumps({key: plan.setting.get(key) for key in SAME}))
     before = {key: setting.model_dump().get(key) for key in SAME}
     if different := differences(before, now):

@@ -17,6 +17,8 @@ SHOWN = 10
 
 def model_name(stored: Stored) -> str:
     """The name of the model, of its run, or of the folder of maps."""
+    if stored.setting.predictions is not None:
+        return f"Boxes in {Path(stored.setting.predictions).name}"
     if stored.setting.model is None:
         return f"Maps in {Path(stored.setting.score_maps or '').name}"
     path = Path(stored.setting.model)
@@ -67,10 +69,16 @@ def facts(stored: Stored) -> dict[str, str]:
         "Network": backbone_name(str(architecture.get("backbone", "not known"))),
         "Recalibration": str(architecture.get("recalibration", "not known")).replace("_", " "),
         "Pyramid": scales_name(setting.scales),
-        "Threshold": f"{setting.threshold:g}, {setting.normalizer or 'as each protocol'}",
+        "Threshold": _threshold(stored),
         "Pictures": f"{len(stored.images):,}{failed}, split {setting.split}",
         "Annotated objects": f"{counts.get('objects', 0):,}",
     }
+
+
+def _threshold(stored: Stored) -> str:
+    if stored.setting.threshold is None:
+        return "not known, boxes as they were predicted"
+    return f"{stored.setting.threshold:g}, {stored.setting.normalizer or 'as each protocol'}"
 
 
 def section(stored: Stored, recipe: Sequence[Block]) -> Section:
@@ -79,13 +87,14 @@ def section(stored: Stored, recipe: Sequence[Block]) -> Section:
     input_size = (setting.preprocessing or {}).get("input_size")
     evaluation = {
         "Data": f"{setting.data}, split {setting.split}",
-        "Model": setting.model or "none, stored maps",
-        "Score maps": setting.score_maps or "made by the model",
+        "Model": setting.model or ("none, predicted boxes" if setting.predictions else "none, stored maps"),
+        "Score maps": setting.score_maps or ("none" if setting.predictions else "made by the model"),
+        **({"Boxes": setting.predictions} if setting.predictions else {}),
         "Protocols": ", ".join(setting.protocols),
         "Input size": f"{input_size} pixels, the short side at scale 1" if input_size else "not known",
         "Scales": scales_name(setting.scales),
         "Normaliser": setting.normalizer or "the protocols' own",
-        "Threshold": f"{setting.threshold:g}",
+        "Threshold": "not known" if setting.threshold is None else f"{setting.threshold:g}",
         **({"Boxes of as_used": told(setting.as_used)} if setting.as_used else {}),
         "Labels": "several for each picture" if setting.multi_label else "one for each picture",
         "Class-agnostic": told(setting.class_agnostic),

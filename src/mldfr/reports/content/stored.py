@@ -25,7 +25,7 @@ class Setting(EvaluationSetting):
     split: str
     images: str | None = None
     protocols: tuple[str, ...]
-    threshold: float
+    threshold: float | None = None
     normalizer: str | None = None
     multi_label: bool = False
     class_agnostic: bool = False
@@ -33,6 +33,7 @@ class Setting(EvaluationSetting):
     as_used: dict[str, Any] | None = None
     model: str | None = None
     score_maps: str | None = None
+    predictions: str | None = None
     scales: tuple[float, ...] | None = None
     sha256: str | None = None
     architecture: dict[str, Any] | None = None
