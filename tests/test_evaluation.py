@@ -30,6 +30,7 @@ from mldfr.evaluation.record import Record, Rules, annotated, from_runs, judge, 
 from mldfr.evaluation.summary import Summary
 from mldfr.images import ImageError
 from mldfr.localizer.mscam import mscam
+from mldfr.localizer.sources import NetworkSource
 from mldfr.networks.network import LocalizationNetwork
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu")
@@ -956,21 +957,21 @@ def assert_like_mscam(network, samples, found, *, multi_label=False):
 
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_observing_is_mscam(network, pictures, batch_size):
-    found = list(observe(network, pictures, scales=(1.0,), batch_size=batch_size))
+    found = list(observe(NetworkSource(network), pictures, scales=(1.0,), batch_size=batch_size))
     assert_like_mscam(network, pictures, found)
 
 
 def test_observing_a_multi_label_network_maps_all_likely_classes(pictures):
     torch.manual_seed(1)
     network = LocalizationNetwork.create("mobilenet_v2", num_classes=6, multi_label=True).eval()
-    found = list(observe(network, pictures, scales=(1.0,), batch_size=2))
+    found = list(observe(NetworkSource(network), pictures, scales=(1.0,), batch_size=2))
     assert_like_mscam(network, pictures, found, multi_label=True)
     assert len(found[0][1].ranking.predicted) > 1
 
 
 def test_class_agnostic_takes_the_most_probable_class_whatever_the_labels(network, pictures):
     others = [replace(sample, labels=(99,)) for sample in pictures]  # the network has no such class
-    for sample, evidence in observe(network, others, scales=(1.0,), class_agnostic=True, batch_size=2):
+    for sample, evidence in observe(NetworkSource(network), others, scales=(1.0,), class_agnostic=True, batch_size=2):
         if isinstance(evidence, ImageError):
             continue
         (best,) = mscam(network, [tensor(sample.path)], scales=(1.0,), classes=1)
@@ -981,4 +982,4 @@ def test_class_agnostic_takes_the_most_probable_class_whatever_the_labels(networ
 
 
 def test_observing_nothing(network):
-    assert list(observe(network, [], scales=(1.0,))) == []
+    assert list(observe(NetworkSource(network), [], scales=(1.0,))) == []

@@ -93,6 +93,7 @@ def evaluate(
     save_maps: str | Path | None = None,
     out: str | Path | None = None,
     device: str = "auto",
+    runtime: str | None = None,
     batch_size: int = 1,
     progress: Progress = SILENT,
 ) -> Evaluated:
@@ -115,6 +116,7 @@ def evaluate(
         save_maps: Where maps are kept; those already there are not made again.
         out: Where metrics.json, plots, and the records to go on from are kept.
         device: auto, cpu, cuda, ...
+        runtime: What runs an ONNX model, see `mldfr list runtimes`.
         batch_size: Pictures to look at together; for GPUs.
         progress: Told how it goes, and of each picture that cannot be read.
 
@@ -157,7 +159,7 @@ def evaluate(
         plan = plan_predictions(request, Path(predictions))
     else:
         kept = None if save_maps is None else Path(save_maps)
-        plan = plan_model(request, str(model), save_maps=kept, device=device, batch_size=batch_size)
+        plan = plan_model(request, str(model), save_maps=kept, device=device, runtime=runtime, batch_size=batch_size)
     folder = None if out is None else Path(out)
     with Journal(folder, plan.setting) as journal:
         for note in plan.notes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mldfr.cli.entry import says_how_far
-from mldfr.cli.options import OF_MODEL, BoxRule, Instances, Refine, scale_factors
+from mldfr.cli.options import OF_MODEL, BoxRule, Instances, Refine, Runtime, scale_factors
 
 if TYPE_CHECKING:
     from mldfr.api import Evaluated
@@ -58,6 +58,7 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json and no table.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    runtime: Runtime = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures to look at together; for GPUs.")] = 1,
 ) -> None:
     """Measure a model, stored score maps, or predicted boxes, as the field measures: all protocols in one pass.
@@ -86,6 +87,7 @@ def evaluate(
             save_maps=save_maps,
             out=out,
             device=device,
+            runtime=runtime,
             batch_size=batch_size,
             progress=progress,
         )

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from mldfr.core.errors import SettingError
+from mldfr.core.types import UInt8Array
 from mldfr.deployment.description import PRECISIONS, describe
 from mldfr.deployment.graph import mapped_scales
 from mldfr.localizer.mscam import Activation
-from mldfr.localizer.sources import Activator
 from mldfr.localizer.wanted_classes import Chosen
 from mldfr.networks.card import Card, explain
 from mldfr.networks.network import LocalizationNetwork
@@ -28,6 +28,10 @@ METADATA = (CARD_KEY, FINGERPRINT_KEY, PRECISION_KEY)
 
 class DeploymentError(SettingError):
     """A model that cannot be exported; the message says why."""
+
+
+GraphActivator = Callable[[Sequence[UInt8Array], Sequence[Chosen]], list[Activation]]
+"""Pixels of pictures (H, W, 3), and the classes to map in each, to their maps; -1 is the most probable class."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class DeploymentFormat:
     suffix: str
     check: Callable[[LocalizationNetwork], None]
     write: Callable[[torch.export.ExportedProgram, Path, Mapping[str, str]], None]
-    open: Callable[[Path], Activator]
+    open: Callable[[Path], GraphActivator]
     quantize: Callable[[Path, Path, Sequence[Path]], None] | None = None
 
 
@@ -63,7 +67,7 @@ class OpenedGraph:
 
     texts: Mapping[str, str]
     card: Card
-    activator: Callable[[], Activator]
+    activator: Callable[[], GraphActivator]
     on_cores: bool = False
 
 

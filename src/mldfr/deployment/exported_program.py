@@ -10,9 +10,8 @@ import torch
 
 from mldfr.core.errors import SettingError
 from mldfr.core.types import UInt8Array
-from mldfr.deployment.base import METADATA, DeploymentFormat, OpenedGraph, activation, asked, read_card
+from mldfr.deployment.base import METADATA, DeploymentFormat, GraphActivator, OpenedGraph, activation, asked, read_card
 from mldfr.localizer.mscam import Activation
-from mldfr.localizer.sources import Activator
 from mldfr.localizer.wanted_classes import Chosen
 from mldfr.networks.network import LocalizationNetwork
 from mldfr.networks.weights import WeightsError
@@ -32,7 +31,7 @@ def write(program: torch.export.ExportedProgram, path: Path, texts: Mapping[str,
     path.write_bytes(whole.getbuffer())
 
 
-def open_activator(path: Path) -> Activator:
+def open_activator(path: Path) -> GraphActivator:
     """Run a .pt2 file on the CPU in its own scales."""
     return open_graph(path, "cpu", torch.get_num_threads()).activator()
 

@@ -8,14 +8,19 @@ import torch
 
 from mldfr.core.errors import SettingError
 from mldfr.core.text import escaped
-from mldfr.deployment.base import FINGERPRINT_KEY, PRECISION_KEY, OpenedGraph, Runtime
+from mldfr.core.types import UInt8Array
+from mldfr.deployment.base import FINGERPRINT_KEY, PRECISION_KEY, GraphActivator, OpenedGraph, Runtime
 from mldfr.deployment.exported_program import open_graph
 from mldfr.deployment.runtimes import DEFAULT, RUNTIMES
 from mldfr.localizer.localizer import Localizer
+from mldfr.localizer.mscam import Activation
 from mldfr.localizer.sources import Activator, Source
+from mldfr.localizer.wanted_classes import Chosen, GivenAndPredicted
 from mldfr.networks.card import Card
 from mldfr.networks.weights import WeightsError
 
+BEST = -1
+"""What stands for the most probable class where a graph is asked for classes."""
 TORCH = "torch-export"
 """What `computed` calls PyTorch itself, which runs .pt2 files."""
 
@@ -71,7 +76,37 @@ class ExportedSource(Source):
         own = self.card.localization.scales
         if sorted(scales) != sorted(own):
             raise SettingError(f"{self.name} was exported with the scales {_list(own)}; got {_list(scales)}")
-        return self.graph.activator()
+        return _with_predicted(self.graph.activator())
+
+
+def _with_predicted(activate: GraphActivator) -> Activator:
+    """A graph's activator that takes `GivenAndPredicted` too.
+
+    The given classes and the most probable one are mapped at once; the picture is looked at again only where the
+    logits say more than these.
+    """
+
+    def activate_both(pixels: Sequence[UInt8Array], chosen: Sequence[Chosen | GivenAndPredicted]) -> list[Activation]:
+        first = [[*each.given, BEST] if isinstance(each, GivenAndPredicted) else each for each in chosen]
+        found = activate(pixels, first)
+        for number, (each, image) in enumerate(zip(chosen, pixels, strict=True)):
+            if isinstance(each, GivenAndPredicted):
+                wanted = each.indices(found[number].logits)
+                missing = [index for index in wanted if index not in found[number].classes]
+                more = activate([image], [missing]) if missing else []
+                found[number] = _rows([found[number], *more], wanted)
+        return found
+
+    return activate_both
+
+
+def _rows(parts: Sequence[Activation], wanted: Sequence[int]) -> Activation:
+    """One activation of these classes, in this order, from several of one picture."""
+    classes = [index for part in parts for index in part.classes]
+    rows = [classes.index(index) for index in wanted]
+    scale_maps = {scale: torch.cat([part.scale_maps[scale] for part in parts])[rows] for scale in parts[0].scale_maps}
+    score_maps = torch.cat([part.score_maps for part in parts])[rows]
+    return Activation(parts[0].logits, tuple(wanted), score_maps, scale_maps)
 
 
 def load_onnx(

@@ -13,12 +13,11 @@ from mldfr.core.files import replacing
 from mldfr.core.text import escaped
 from mldfr.core.types import UInt8Array
 from mldfr.deployment import DEPLOYMENT_FORMATS
-from mldfr.deployment.base import DeploymentError, DeploymentFormat, metadata
+from mldfr.deployment.base import DeploymentError, DeploymentFormat, GraphActivator, metadata
 from mldfr.deployment.graph import PyramidGraph, trace
 from mldfr.deployment.quantization import split
 from mldfr.images import read_image
 from mldfr.localizer.mscam import Activation, mscam
-from mldfr.localizer.sources import Activator
 from mldfr.networks.network import LocalizationNetwork
 
 TOLERANCES = {"f32": 1e-4, "int8": 0.5}
@@ -116,7 +115,7 @@ def _pictures(
 
 def compare(
     network: LocalizationNetwork,
-    activate: Activator,
+    activate: GraphActivator,
     *,
     scales: Sequence[float],
     precision: str = "f32",

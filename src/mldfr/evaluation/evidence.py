@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 from torch import Tensor
 
 from mldfr.boxes.normalizers import check, min_max
@@ -16,8 +16,9 @@ from mldfr.core.errors import DataError, InputError
 from mldfr.core.parallel import ahead, in_batches, spread
 from mldfr.core.types import Float32Array, Sample, UInt8Array
 from mldfr.images import ImageError, read_image
-from mldfr.localizer.mscam import Activation, mscam
-from mldfr.networks.network import LocalizationNetwork
+from mldfr.localizer.mscam import Activation
+from mldfr.localizer.sources import Source
+from mldfr.localizer.wanted_classes import GivenAndPredicted
 
 TOP = 5
 LIKELY = 0.1
@@ -114,7 +115,7 @@ def rank(logits: Tensor, *, multi_label: bool) -> Ranking:
 
 
 def observe(
-    network: LocalizationNetwork,
+    source: Source,
     samples: Iterable[Sample],
     *,
     scales: Sequence[float],
@@ -122,11 +123,11 @@ def observe(
     batch_size: int = 1,
     keep_pixels: bool = False,
 ) -> Iterator[tuple[Sample, Evidence | ImageError]]:
-    """Run a network over pictures, which are read in the background.
+    """Let a source of score maps look at pictures, which are read in the background.
 
     Args:
-        network: The network.
-        samples: Pictures with labels in the network's numbers.
+        source: The source.
+        samples: Pictures with labels in the source's numbers.
         scales: The image pyramid.
         class_agnostic: Whether to take the map of the most probable class for that of class 0, whatever the labels.
         batch_size: Pictures to look at together.
@@ -134,53 +135,36 @@ def observe(
 
     Raises:
         DataError: A map that is not finite.
+        SettingError: Scales that the source does not have.
     """
+    ranked = partial(rank, multi_label=source.card.multi_label)
+    activate = source.activator(scales)
+
+    def wanted(sample: Sample) -> GivenAndPredicted:
+        return GivenAndPredicted(() if class_agnostic else sample.labels, lambda logits: ranked(logits).predicted)
 
     def see(batch: Sequence[tuple[Sample, UInt8Array | ImageError]]) -> list[tuple[Sample, Evidence | ImageError]]:
-        found = iter(_activate(network, batch, scales, class_agnostic))
-        return [
-            (sample, pixels)
-            if isinstance(pixels, ImageError)
-            else (sample, _evidence(network, sample, pixels, next(found), class_agnostic, keep_pixels))
-            for sample, pixels in batch
-        ]
+        readable = [(sample, pixels) for sample, pixels in batch if not isinstance(pixels, ImageError)]
+        found = iter(activate([pixels for _, pixels in readable], [wanted(sample) for sample, _ in readable]))
+        seen: list[tuple[Sample, Evidence | ImageError]] = []
+        for sample, pixels in batch:
+            if isinstance(pixels, ImageError):
+                seen.append((sample, pixels))
+                continue
+            activation = next(found)
+            ranking = ranked(activation.logits)
+            evidence = _evidence(sample, pixels, activation, ranking, class_agnostic=class_agnostic)
+            seen.append((sample, evidence if keep_pixels else replace(evidence, pixels=None)))
+        return seen
 
     with ThreadPoolExecutor(READERS) as readers:
         batches = in_batches(ahead(readers, _read, samples, READ_AHEAD + batch_size), batch_size)
-        on_cores = network.device.type == "cpu"
-        yield from chain.from_iterable(spread(see, batches) if on_cores else map(see, batches))
-
-
-def _activate(
-    network: LocalizationNetwork,
-    batch: Sequence[tuple[Sample, UInt8Array | ImageError]],
-    scales: Sequence[float],
-    class_agnostic: bool,
-) -> list[Activation]:
-    """The maps of each readable picture's labels and predicted classes."""
-    labels: list[tuple[int, ...]] = []
-    images: list[Tensor] = []
-    for sample, pixels in batch:
-        if not isinstance(pixels, ImageError):
-            labels.append(() if class_agnostic else sample.labels)
-            images.append(torch.from_numpy(pixels).permute(2, 0, 1))
-
-    def wanted(index: int, logits: Tensor) -> list[int]:
-        predicted = rank(logits, multi_label=network.card.multi_label).predicted
-        return list(dict.fromkeys((*labels[index], *predicted)))
-
-    return mscam(network, images, scales=scales, classes=wanted)
+        yield from chain.from_iterable(spread(see, batches) if source.on_cores else map(see, batches))
 
 
 def _evidence(
-    network: LocalizationNetwork,
-    sample: Sample,
-    pixels: UInt8Array,
-    activation: Activation,
-    class_agnostic: bool,
-    keep_pixels: bool,
+    sample: Sample, pixels: UInt8Array, activation: Activation, ranking: Ranking, *, class_agnostic: bool
 ) -> Evidence:
-    ranking = rank(activation.logits, multi_label=network.card.multi_label)
     try:
         maps = [ScoreMap.of(score_map) for score_map in activation.score_maps.cpu().numpy()]
     except InputError as error:
@@ -189,7 +173,7 @@ def _evidence(
     if class_agnostic:
         ranking, by_class = UNRANKED, {0: by_class[ranking.top[0]]}
     height, width = pixels.shape[:2]
-    return Evidence(height, width, ranking, by_class, pixels if keep_pixels else None)
+    return Evidence(height, width, ranking, by_class, pixels)
 
 
 def _read(sample: Sample) -> tuple[Sample, UInt8Array | ImageError]:

@@ -22,7 +22,6 @@ from mldfr.evaluation.record import Rules
 from mldfr.evaluation.run import Sources, check_truth, without_classes
 from mldfr.evaluation.store import MapStore
 from mldfr.images.junk import without_junk
-from mldfr.localizer.mscam import short_side
 from mldfr.networks.card import Localization
 
 VERSIONED = ("mldfr", "torch", "torchvision", "timm", "numpy", "numba", "opencv-python-headless", "faster-coco-eval")
@@ -91,7 +90,13 @@ class Plan:
 
 
 def plan_model(
-    request: Request, model: str, *, save_maps: Path | None = None, device: str = "auto", batch_size: int = 1
+    request: Request,
+    model: str,
+    *,
+    save_maps: Path | None = None,
+    device: str = "auto",
+    runtime: str | None = None,
+    batch_size: int = 1,
 ) -> Plan:
     """Evaluate a model.
 
@@ -100,6 +105,7 @@ def plan_model(
         model: What `mldfr.load` takes.
         save_maps: A folder that keeps the maps.
         device: auto, cpu, cuda, ...
+        runtime: What runs an ONNX model.
         batch_size: Pictures to look at together.
 
     Raises:
@@ -109,13 +115,14 @@ def plan_model(
         raise DataError(f"{model}: holds score maps and no model; they are evaluated with --score-maps {model}")
     data = open_data(request.data, images=request.images)
     data.choose_split(request.split, USUAL)
-    localizer = load(model, device=device)
+    localizer = load(model, device=device, runtime=runtime)
     localization = localizer.card.localization.changed(scales=request.scales, **request.box_settings)
-    for scale in localization.scales:
-        short_side(localizer.card.preprocessing, scale)
+    source = localizer.source
+    source.activator(localization.scales)  # says what is wrong with them
     facts = {
         "model": model,
-        "sha256": localizer.source.fingerprint(),
+        "sha256": source.fingerprint(),
+        **({"computed": source.computed} if source.computed else {}),
         "architecture": localizer.card.architecture.model_dump(),
         "preprocessing": localizer.card.preprocessing.model_dump(),
         "scales": list(localization.scales),
@@ -126,7 +133,7 @@ def plan_model(
         raise DataError(f"{request.data}: pictures have several labels, and the model is for one; try --class-agnostic")
     used = localization.boxes
     rules = Rules(request.protocols, used.normalizer, used.threshold, multi_label, used)
-    sources = Sources(localizer.network.fused(), localization.scales, None, request.class_agnostic, batch_size)
+    sources = Sources(source, localization.scales, None, request.class_agnostic, batch_size)
     plan = _plan(request, data, localizer.card.class_names, sources, rules, facts)
     if save_maps is None:
         return plan

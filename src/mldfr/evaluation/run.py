@@ -28,7 +28,7 @@ from mldfr.evaluation.summary import Summary
 from mldfr.images import ImageError, read_image
 from mldfr.jobs.lines import line_at, placed_lines
 from mldfr.jobs.lock import locked
-from mldfr.networks.network import LocalizationNetwork
+from mldfr.localizer.sources import Source
 
 SETTING, JOURNAL, LOCK = "setting.json", "images.jsonl", ".lock"
 JUDGES = min(8, os.cpu_count() or 1)
@@ -41,7 +41,7 @@ class Sources:
     """Where score maps come from.
 
     Attributes:
-        network: What makes them; None where all are in the store.
+        source: What makes them; None where all are in the store.
         scales: The image pyramid.
         store: Where they are looked for first, and where those that are made are added.
         class_agnostic: Whether the most probable class stands for every object.
@@ -49,7 +49,7 @@ class Sources:
         records: Boxes that are already drawn, by the id of the picture; then there are no maps at all.
     """
 
-    network: LocalizationNetwork | None
+    source: Source | None
     scales: Sequence[float] = ()
     store: MapStore | None = None
     class_agnostic: bool = False
@@ -180,18 +180,18 @@ def _made(
 def _evidence(
     pending: Sequence[Sample], sources: Sources, rules: Rules
 ) -> Iterator[tuple[Sample, Evidence | ImageError | None]]:
-    """What the network says of those that are not in the store; None for those that are."""
-    store, network = sources.store, sources.network
+    """What the model says of those that are not in the store; None for those that are."""
+    store, source = sources.store, sources.source
     stored = {sample.id for sample in pending if store is not None and sample in store}
     new = [sample for sample in pending if sample.id not in stored]
-    if network is None and new:
+    if source is None and new:
         names = ", ".join(sample.id for sample in new[:SHOWN])
         raise DataError(f"{store and store.folder}: no map of {len(new)} of {len(pending)} pictures, such as {names}")
     observed = (
         iter(())
-        if network is None
+        if source is None
         else observe(
-            network,
+            source,
             new,
             scales=sources.scales,
             class_agnostic=sources.class_agnostic,

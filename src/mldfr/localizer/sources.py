@@ -7,12 +7,12 @@ import torch
 
 from mldfr.core.types import UInt8Array
 from mldfr.localizer.mscam import Activation, mscam, short_side
-from mldfr.localizer.wanted_classes import Chosen, indices
+from mldfr.localizer.wanted_classes import Chosen, GivenAndPredicted, indices
 from mldfr.networks.card import Card
 from mldfr.networks.network import LocalizationNetwork
 from mldfr.networks.weights import fingerprint
 
-Activator = Callable[[Sequence[UInt8Array], Sequence[Chosen]], list[Activation]]
+Activator = Callable[[Sequence[UInt8Array], Sequence[Chosen | GivenAndPredicted]], list[Activation]]
 """Pixels of pictures (H, W, 3), and the classes to map in each, to their maps."""
 
 
@@ -106,7 +106,7 @@ class NetworkSource(Source):
             short_side(self.card.preprocessing, scale)
         network = self.network.fused()
 
-        def activate(pixels: Sequence[UInt8Array], chosen: Sequence[Chosen]) -> list[Activation]:
+        def activate(pixels: Sequence[UInt8Array], chosen: Sequence[Chosen | GivenAndPredicted]) -> list[Activation]:
             images = [torch.from_numpy(array).permute(2, 0, 1) for array in pixels]
             return mscam(network, images, scales=scales, classes=lambda index, logits: indices(chosen[index], logits))
 

@@ -1,7 +1,8 @@
 """Which classes to look for in a picture: so many of the most probable ones, or those of names and numbers."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal, SupportsIndex
 
@@ -19,8 +20,27 @@ Chosen = int | Sequence[int]
 """The k most probable classes, or those of these indices."""
 
 
-def indices(chosen: Chosen, logits: Tensor) -> Sequence[int]:
-    """The classes themselves, where the k most probable of the logits (K,) may have been asked for."""
+@dataclass(frozen=True)
+class GivenAndPredicted:
+    """Classes that are given, and those besides that a model predicts.
+
+    Attributes:
+        given: Indices.
+        predicted: Says from the logits (K,) which are predicted; the most probable one is among them.
+    """
+
+    given: tuple[int, ...]
+    predicted: Callable[[Tensor], Sequence[int]]
+
+    def indices(self, logits: Tensor) -> list[int]:
+        """All of them, each once."""
+        return list(dict.fromkeys((*self.given, *self.predicted(logits))))
+
+
+def indices(chosen: Chosen | GivenAndPredicted, logits: Tensor) -> Sequence[int]:
+    """The classes themselves, where those that the logits (K,) say may have been asked for."""
+    if isinstance(chosen, GivenAndPredicted):
+        return chosen.indices(logits)
     return logits.topk(chosen).indices.tolist() if isinstance(chosen, int) else chosen
 
 

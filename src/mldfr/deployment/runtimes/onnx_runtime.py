@@ -8,10 +8,9 @@ import torch
 
 from mldfr.core.errors import SettingError
 from mldfr.core.types import UInt8Array
-from mldfr.deployment.base import OpenedGraph, activation, asked, read_card
+from mldfr.deployment.base import GraphActivator, OpenedGraph, activation, asked, read_card
 from mldfr.deployment.graph import INPUTS, output_names
 from mldfr.localizer.mscam import Activation
-from mldfr.localizer.sources import Activator
 from mldfr.localizer.wanted_classes import Chosen
 from mldfr.networks.weights import WeightsError
 
@@ -56,7 +55,7 @@ def open_graph(path: Path, device: str, threads: int) -> OpenedGraph:
             found.append(activation(outputs, scales))
         return found
 
-    def activator() -> Activator:
+    def activator() -> GraphActivator:
         return activate
 
     return OpenedGraph(texts, card, activator)

@@ -14,10 +14,9 @@ import torch
 
 from mldfr.core.errors import SettingError
 from mldfr.core.types import UInt8Array
-from mldfr.deployment.base import METADATA, OpenedGraph, activation, asked, read_card
+from mldfr.deployment.base import METADATA, GraphActivator, OpenedGraph, activation, asked, read_card
 from mldfr.deployment.graph import INPUTS, mapped_scales, output_names, passes, pixels_name
 from mldfr.localizer.mscam import Activation, resized, scaled_size, short_side, upsampled
-from mldfr.localizer.sources import Activator
 from mldfr.localizer.wanted_classes import Chosen
 from mldfr.networks.card import Card
 from mldfr.networks.weights import WeightsError
@@ -109,7 +108,7 @@ def _network(model: "openvino.Model", scales: Sequence[float], path: Path) -> "o
     return openvino.Model(results, parameters, "passes")
 
 
-def _activator(compiled: "openvino.CompiledModel", card: Card) -> Activator:
+def _activator(compiled: "openvino.CompiledModel", card: Card) -> GraphActivator:
     """From pictures to maps; of several threads that call it at once one waits for the other."""
     scales = card.localization.scales
     sides = {scale: short_side(card.preprocessing, scale) for scale in passes(scales)}

@@ -67,7 +67,7 @@ def _without(key: str, title: str, reason: str) -> Section:
 def _drawn(evaluation: Evaluation, most: int) -> set[str]:
     """The ids of the pictures on which the effect of each scale is measured; none where there is but one map each."""
     plan = evaluation.plan
-    if plan is None or plan.sources.network is None or len(plan.sources.scales) < 2:
+    if plan is None or plan.sources.source is None or len(plan.sources.scales) < 2:
         return set()
     readable = [sample for sample in plan.samples if sample.id not in evaluation.stored.failed]
     return {sample.id for sample in draw(readable, most)}

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 
 from mldfr.core.types import Float32Array, Sample, UInt8Array
@@ -12,8 +11,8 @@ from mldfr.data.sizes import size_error
 from mldfr.evaluation.plan import Plan
 from mldfr.evaluation.record import annotated
 from mldfr.images import ImageError, read_image
-from mldfr.localizer.mscam import Activation, mscam
-from mldfr.networks.network import LocalizationNetwork
+from mldfr.localizer.mscam import Activation
+from mldfr.localizer.sources import Activator
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,25 +34,22 @@ class View:
 
 def look(plan: Plan, samples: Iterable[Sample]) -> Iterator[View | ImageError]:
     """See pictures once more, in their order; those that cannot be read any more are answered with the reason."""
+    source = plan.sources.source
+    activate = None if source is None else source.activator(plan.sources.scales)
     for sample in samples:
         try:
             pixels = read_image(sample.path)
             if other := size_error(sample, (pixels.shape[0], pixels.shape[1])):
                 yield other
                 continue
-            yield (
-                _by_network(plan.sources.network, plan, sample, pixels)
-                if plan.sources.network
-                else _stored(plan, sample, pixels)
-            )
+            yield _mapped(activate, plan, sample, pixels) if activate else _stored(plan, sample, pixels)
         except ImageError as error:
             yield error
 
 
-def _by_network(network: LocalizationNetwork, plan: Plan, sample: Sample, pixels: UInt8Array) -> View:
+def _mapped(activate: Activator, plan: Plan, sample: Sample, pixels: UInt8Array) -> View:
     scales = plan.sources.scales
-    classes = 1 if plan.sources.class_agnostic else [sample.labels]
-    (activation,) = mscam(network, [torch.from_numpy(pixels).permute(2, 0, 1)], scales=scales, classes=classes)
+    (activation,) = activate([pixels], [1 if plan.sources.class_agnostic else sample.labels])
     labels = (0,) if plan.sources.class_agnostic else sample.labels
     resized = {scale: _resized(activation, scale, pixels.shape[:2]) for scale in scales}
     scale_maps = {label: {scale: resized[scale][row] for scale in scales} for row, label in enumerate(labels)}
