@@ -88,9 +88,11 @@ class Selection(Artifact):
     """Its worth, at most 1."""
     pictures: int
     """How many it was tried on."""
+    instances: str = "joined"
+    refine: str = "none"
     thresholds: tuple[float, ...]
     values: dict[str, dict[str, tuple[float, ...]]]
-    """Worth at every threshold, by normaliser and pyramid, such as `values["min_max"]["scales 1, 1.5"]`."""
+    """Worth at every threshold, by normaliser (and what else was tried) and pyramid, such as `values["min_max"]["scales 1, 1.5"]`."""
 
 
 class AnnotationLabel(Artifact):

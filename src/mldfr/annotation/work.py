@@ -114,7 +114,7 @@ def _taken(boxes: Boxes, work: Work) -> Boxes:
         kept = np.arange(len(boxes)) == boxes.pixels.argmax()
     else:
         kept = boxes.pixels >= work.min_region * boxes.pixels.max()
-    return Boxes(boxes.xyxy[kept], boxes.scores[kept], boxes.pixels[kept])
+    return boxes.only(kept)
 
 
 def has_maps(row: Row, work: Work) -> bool:

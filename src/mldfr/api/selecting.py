@@ -1,9 +1,11 @@
 """`select`: pyramid, normaliser and threshold, chosen on held-out pictures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mldfr.api.notebook import names
 from mldfr.api.progress import SILENT, Progress
 from mldfr.artifacts import SELECTION
 from mldfr.core.errors import FileError, SettingError
@@ -11,8 +13,9 @@ from mldfr.core.errors import FileError, SettingError
 if TYPE_CHECKING:
     from mldfr.core.types import Float64Array, Sample
     from mldfr.data.sizes import SizeError
-    from mldfr.evaluation.selection import Choice, Trial
+    from mldfr.evaluation.selection import Choice, Rules, Trial, Way
     from mldfr.images import ImageError
+    from mldfr.networks.card import Localization
 
 FEW = 30
 
@@ -24,7 +27,7 @@ class Selected:
     Attributes:
         model: The model file.
         criterion: By what it was chosen.
-        scales, normalizer, threshold: The rule.
+        scales, normalizer, threshold, instances, refine: The rule.
         value: Its worth, at most 1.
         pictures: How many it was tried on.
         values, chart: Files with the worth of every rule, as JSON and drawn.
@@ -39,6 +42,8 @@ class Selected:
     pictures: int
     values: Path
     chart: Path
+    instances: str
+    refine: str
 
     def _repr_png_(self) -> bytes:
         return self.chart.read_bytes()
@@ -50,6 +55,8 @@ def select(
     *,
     split: str | None = None,
     criterion: str | None = None,
+    instances: str | Sequence[str] | None = None,
+    refine: str | Sequence[str] | None = None,
     images: int = 500,
     device: str = "auto",
     progress: Progress = SILENT,
@@ -63,6 +70,8 @@ def select(
         data: `KIND:PATH`, other pictures than those that the run held out.
         split: Which split of `data`; train or trainval, or the only one, when left out.
         criterion: A name of `mldfr list criteria`; corloc where there are boxes when left out.
+        instances: Ways to find instances to try, in a list or with commas; the model's own when left out.
+        refine: Refinements to try, likewise.
         images: At most so many pictures, drawn at random.
         device: auto, cpu, cuda, ...
         progress: Told what a user should know, and of each picture that cannot be read.
@@ -89,11 +98,13 @@ def select(
     from mldfr.deployment.loading import load
 
     localizer = load(file, device=device)
+    ways, refinements = _drawings(localizer.card.localization, instances, refine)
+    rules = Rules(instances=ways, refinements=refinements)
     others: list[SizeError] = []
     trial = try_rules(
         localizer.network.fused(),
         draw_sample(samples, images),
-        Rules().possible_for(localizer.network),
+        rules.possible_for(localizer.network),
         views=CRITERIA[name].needs_views,
         report=lambda error: _note(error, others, progress),
     )
@@ -103,10 +114,9 @@ def select(
         progress.warn(f"warning: {trial.pictures} pictures are few to choose by; chance has a large part")
     choice, values = choose(trial, name), CRITERIA[name].worth(trial)
     _write(folder, trial, choice, values)
-    rules = localizer.card.localization.changed(
-        scales=choice.scales, threshold=choice.threshold, normalizer=choice.normalizer
-    )
-    localizer.card = localizer.card.model_copy(update={"localization": rules})
+    told = {"instances": choice.instances, "refine": choice.refine, "normalizer": choice.normalizer}
+    chosen = localizer.card.localization.changed(scales=choice.scales, threshold=choice.threshold, **told)
+    localizer.card = localizer.card.model_copy(update={"localization": chosen})
     localizer.save(file)
     return Selected(
         file,
@@ -118,7 +128,25 @@ def select(
         choice.pictures,
         folder / SELECTION,
         (folder / SELECTION).with_suffix(".png"),
+        choice.instances,
+        choice.refine,
     )
+
+
+def _drawings(
+    card: "Localization", instances: str | Sequence[str] | None, refine: str | Sequence[str] | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The ways to find instances and the refinements to try: those named, else the model's own.
+
+    Raises:
+        SettingError: An unknown name, or one that does not go with the model's box rule.
+    """
+    ways, refinements = tuple(names(instances or card.instances)), tuple(names(refine or card.refine))
+    for way in ways:
+        card.changed(instances=way)
+    for way in refinements:
+        card.changed(refine=way)
+    return ways, refinements
 
 
 def _note(error: "ImageError", others: "list[SizeError]", progress: Progress) -> None:
@@ -158,13 +186,15 @@ def _write(folder: Path, trial: "Trial", choice: "Choice", values: "Float64Array
 
     from mldfr.artifacts import Selection
     from mldfr.core.json_files import write_json
+    from mldfr.evaluation.selection import Way
     from mldfr.reports.page.curves import draw_curves
 
     pyramids = [", ".join(f"{scale:g}" for scale in pyramid) for pyramid in trial.rules.pyramids]
     panels = {
-        name: {f"scales {pyramid}": values[p, m].tolist() for p, pyramid in enumerate(pyramids)}
-        for m, name in enumerate(trial.rules.normalizers)
+        _called(way, trial.rules): {f"scales {pyramid}": values[p, m].tolist() for p, pyramid in enumerate(pyramids)}
+        for m, way in enumerate(trial.rules.ways)
     }
+    best = _called(Way(choice.normalizer, choice.instances, choice.refine), trial.rules)
     content = Selection.model_validate({**asdict(choice), "thresholds": trial.rules.thresholds, "values": panels})
     write_json(folder / SELECTION, content.model_dump(mode="json"))
     draw_curves(
@@ -174,5 +204,11 @@ def _write(folder: Path, trial: "Trial", choice: "Choice", values: "Float64Array
         title=f"{choice.criterion} on {choice.pictures} held-out pictures",
         x_label="threshold",
         y_label=choice.criterion,
-        mark=(choice.normalizer, choice.threshold, choice.value),
+        mark=(best, choice.threshold, choice.value),
     )
+
+
+def _called(way: "Way", rules: "Rules") -> str:
+    """The normalizer, and what else was tried in several ways."""
+    others = [(way.instances, rules.instances), (way.refine, rules.refinements)]
+    return ", ".join([way.normalizer, *(name for name, tried in others if len(tried) > 1)])

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from mldfr.cli.options import OF_MODEL
+
 
 def select(
     model: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run folder, or a model file with --data.")],
@@ -20,10 +22,18 @@ def select(
             show_default="corloc where there are boxes",
         ),
     ] = None,
+    instances: Annotated[
+        str | None, typer.Option(help="Ways to find instances to try, such as joined,separate.", show_default=OF_MODEL)
+    ] = None,
+    refine: Annotated[
+        str | None, typer.Option(help="Refinements to try, such as none,grabcut.", show_default=OF_MODEL)
+    ] = None,
     images: Annotated[int, typer.Option(min=1, help="At most so many pictures, drawn at random.")] = 500,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
 ) -> None:
     """Choose pyramid, normaliser and threshold, write them into the model's card, and draw the curve.
+
+    Of instances and refinement what is named is tried too, and written.
 
     `mldfr locate` uses them from then on. `selection.json` and `selection.png` are written beside the model.
     """
@@ -34,6 +44,8 @@ def select(
         data,
         split=split,
         criterion=criterion,
+        instances=instances,
+        refine=refine,
         images=images,
         device=device,
         progress=api.ConsoleProgress(),
@@ -41,6 +53,8 @@ def select(
     scales = ", ".join(f"{scale:g}" for scale in chosen.scales)
     typer.echo(
         f"{chosen.criterion} on {chosen.pictures} pictures: {chosen.value:.3f} with scales {scales}, normalizer "
-        f"{chosen.normalizer}, threshold {chosen.threshold:g}; written into {chosen.model}"
+        f"{chosen.normalizer}, threshold {chosen.threshold:g}"
+        + (f", instances {chosen.instances}, refine {chosen.refine}" if instances or refine else "")
+        + f"; written into {chosen.model}"
     )
     typer.echo(f"all values in {chosen.values}, drawn in {chosen.chart}", err=True)

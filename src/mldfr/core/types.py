@@ -88,6 +88,10 @@ class Boxes:
         """The box around the most pixels: the one that stands for the class where a metric takes only one."""
         return self[int(self.pixels.argmax())] if len(self) else None
 
+    def only(self, kept: npt.NDArray[np.bool_ | np.int64]) -> "Boxes":
+        """Some of them, by a mask (N,) or by their numbers in ascending order."""
+        return Boxes(self.xyxy[kept], self.scores[kept], self.pixels[kept])
+
     def __len__(self) -> int:
         return len(self.scores)
 

@@ -1,11 +1,14 @@
 """Choosing pyramid, normaliser and threshold on held-out pictures (paper, Section IV-B, Threshold).
 
+Instances and refinement are chosen too where several are tried.
+
 With boxes the criterion is `corloc`. Without any it is `repeated_contrast`: a good rule finds boxes whose inside is
 unlike their outside, and finds them again in another view of the picture.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -13,13 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mldfr.boxes.drawing import BoxSettings, draw_boxes
+from mldfr.boxes.drawing import BoxSettings, draw_boxes, fit_boxes
 from mldfr.boxes.iou import iou
 from mldfr.boxes.normalizers import NORMALIZERS
+from mldfr.boxes.refinement import AS_DRAWN
+from mldfr.boxes.rules import JOINED
 from mldfr.core.errors import InputError
 from mldfr.core.parallel import spread
 from mldfr.core.registry import Registry
-from mldfr.core.types import Float32Array, Float64Array, Sample
+from mldfr.core.types import Box, Float32Array, Float64Array, Sample, UInt8Array
 from mldfr.data.sizes import SizeError, size_error
 from mldfr.evaluation.metrics.corloc import best_ious
 from mldfr.evaluation.metrics.corloc import corloc as box_corloc
@@ -42,14 +47,28 @@ CRITERIA: Registry["Criterion"] = Registry(
 )
 
 
+class Way(NamedTuple):
+    """How boxes are drawn from a map, but for the threshold.
+
+    Attributes:
+        normalizer, instances, refine: Names, as `BoxSettings` has them.
+    """
+
+    normalizer: str
+    instances: str = JOINED
+    refine: str = AS_DRAWN
+
+
 @dataclass(frozen=True)
 class Rules:
-    """Rules to try: every pyramid with every normaliser and every threshold, P x M x T; the first ones are preferred.
+    """Rules to try: every pyramid with every way and every threshold, P x M x T; the first ones are preferred.
 
     Attributes:
         pyramids: Scales of the image pyramids.
         normalizers: Names.
         thresholds: In [0, 1).
+        instances: Names of ways to find instances.
+        refinements: Names.
 
     Examples:
         >>> len(Rules().pyramids) * len(Rules().normalizers) * len(Rules().thresholds)
@@ -59,6 +78,13 @@ class Rules:
     pyramids: tuple[tuple[float, ...], ...] = ((1.0,), (1.0, 1.5), (1.0, 1.5, 2.0), (0.5, 1.0, 1.5, 2.0, 2.5))
     normalizers: tuple[str, ...] = NORMALIZERS.names()
     thresholds: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(1, 15))
+    instances: tuple[str, ...] = (JOINED,)
+    refinements: tuple[str, ...] = (AS_DRAWN,)
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """M combinations of how to draw with a normaliser, those of the first instances and refinement first."""
+        return tuple(Way(m, i, r) for i, r, m in product(self.instances, self.refinements, self.normalizers))
 
     def possible_for(self, network: LocalizationNetwork) -> "Rules":
         """Without the pyramids that have a scale at which the network's input is too small."""
@@ -129,7 +155,7 @@ class Choice:
 
     Attributes:
         criterion: Its name.
-        scales, normalizer, threshold: The rule.
+        scales, normalizer, threshold, instances, refine: The rule.
         value: Its worth.
         pictures: How many pictures it was tried on.
     """
@@ -140,6 +166,8 @@ class Choice:
     threshold: float
     value: float
     pictures: int
+    instances: str = JOINED
+    refine: str = AS_DRAWN
 
 
 def try_rules(
@@ -225,15 +253,24 @@ def _boxes(network: LocalizationNetwork, image: Tensor, labels: Sequence[int], r
     scales = sorted({scale for pyramid in rules.pyramids for scale in pyramid})
     maps = scale_maps(network, image, scales=scales, classes=labels)
     box_rule = network.card.localization.box_rule
-    shape = (len(labels), len(rules.pyramids), len(rules.normalizers), len(rules.thresholds), 4)
+    pixels = image.permute(1, 2, 0).contiguous().numpy()
+    shape = (len(labels), len(rules.pyramids), len(rules.ways), len(rules.thresholds), 4)
     found = np.full(shape, np.nan, dtype=np.float32)
     for p, pyramid in enumerate(rules.pyramids):
         summed = torch.stack([maps[scale] for scale in pyramid]).sum(dim=0).cpu().numpy()
         for k, m, t in np.ndindex(shape[0], *shape[2:4]):
-            settings = BoxSettings(normalizer=rules.normalizers[m], threshold=rules.thresholds[t], box_rule=box_rule)
-            if box := draw_boxes(summed[k], None, settings).largest():
+            settings = BoxSettings(**rules.ways[m]._asdict(), threshold=rules.thresholds[t], box_rule=box_rule)
+            if box := _largest(summed[k], pixels, settings):
                 found[k, p, m, t] = box.xyxy
     return found
+
+
+def _largest(score_map: Float32Array, pixels: UInt8Array, settings: BoxSettings) -> Box | None:
+    """The box around the most pixels; it alone is fitted to the picture."""
+    drawn = draw_boxes(score_map, pixels, settings.model_copy(update={"refine": AS_DRAWN}))
+    if not len(drawn):
+        return None
+    return fit_boxes(drawn.only(np.array([drawn.pixels.argmax()])), score_map, pixels, settings)[0]
 
 
 def _unit_features(network: LocalizationNetwork, pixels: Tensor) -> Float32Array:
@@ -342,9 +379,10 @@ REPEATED_CONTRAST = Criterion(repeated_contrast, needs_boxes=False, needs_views=
 
 
 def choose(trial: Trial, criterion: str) -> Choice:
-    """The best rule; among equals the smaller pyramid, the earlier normaliser and the threshold next to the paper's."""
+    """The best rule; among equals the smaller pyramid, the earlier way and the threshold next to the paper's."""
     values, rules = CRITERIA[criterion].worth(trial), trial.rules
     best = np.argwhere(values >= values.max() - 1e-9)
     p, m, t = min(best.tolist(), key=lambda i: (i[0], i[1], abs(rules.thresholds[i[2]] - PREFERRED_THRESHOLD)))
-    scales, normalizer, threshold = rules.pyramids[p], rules.normalizers[m], rules.thresholds[t]
-    return Choice(criterion, scales, normalizer, threshold, float(values[p, m, t]), trial.pictures)
+    scales, (normalizer, instances, refine), threshold = rules.pyramids[p], rules.ways[m], rules.thresholds[t]
+    value = float(values[p, m, t])
+    return Choice(criterion, scales, normalizer, threshold, value, trial.pictures, instances, refine)
