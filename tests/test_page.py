@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mldfr.boxes.normalizers import NORMALIZERS
-from mldfr.boxes.rules import BOX_RULES
 from mldfr.exports import FORMATS
 
 pytest.importorskip("fastapi", reason="needs the extra web: pip install 'mldfr[web]'")
@@ -212,42 +210,6 @@ def test_from_an_upload_over_the_slider_and_a_corrected_box_to_the_file(page, ph
     written = sorted((classes[box.class_index], tuple(map(round, box.xyxy))) for box in picture.boxes)
     assert written == sorted((name, xyxy) for name, _, xyxy in [(name, "yours", moved), *kept])
     assert [box.score for box in picture.boxes if tuple(map(round, box.xyxy)) == moved] == [None]
-
-
-def test_the_boxes_of_the_page_are_those_of_the_library_at_every_setting(page, photo, model):
-    script = """async ([rules, normalizers, thresholds]) => {
-      const { boxes, decode, prepare, sum } = await import("/static/maps.js");
-      const body = new FormData();
-      body.append("picture", document.querySelector("#file").files[0] ?? window.picture);
-      const answer = await (await fetch("/api/locate", { method: "POST", body })).json();
-      const { map_height: height, map_width: width } = answer, found = [];
-      for (const scales of [[1], [1.5, 2], [1, 1.5, 2]]) for (const label of answer.labels.slice(0, 2)) {
-        const maps = label.maps.filter((map) => scales.includes(map.scale));
-        const total = sum(maps.map((map) => ({ ...map, values: decode(map.values) })), height, width);
-        for (const rule of rules)
-          for (const normalizer of normalizers) for (const threshold of thresholds) {
-            const settings = { rule, normalizer, threshold };
-            const list = boxes(prepare(total, settings), settings, height, width);
-            found.push({ ...settings, scales, name: label.class_name, boxes: list.map((b) => [...b.xyxy, b.score]) });
-          }
-      }
-      return found;
-    }"""
-    page.evaluate(
-        "async (bytes) => { window.picture = new File([Uint8Array.from(bytes)], 'photo.jpg'); }",
-        list(photo.read_bytes()),
-    )
-    found = page.evaluate(script, [BOX_RULES.names(), NORMALIZERS.names(), [0, 0.2, 0.35, 0.8]])
-    assert len(found) == 3 * 2 * len(BOX_RULES) * len(NORMALIZERS) * 4
-    maps = {}
-    for scales in ((1,), (1.5, 2), (1, 1.5, 2)):
-        names = list(dict.fromkeys(entry["name"] for entry in found))
-        maps[scales] = dict(zip(names, model.locate(photo, classes=names, scales=scales).score_maps, strict=True))
-    for entry in found:
-        score_map = maps[tuple(entry["scales"])][entry["name"]]
-        boxes = BOX_RULES[entry["rule"]](score_map, NORMALIZERS[entry["normalizer"]], entry["threshold"])
-        own = np.array([[*box.xyxy, box.score] for box in boxes]).reshape(-1, 5)
-        np.testing.assert_allclose(np.array(entry["boxes"]).reshape(-1, 5), own, atol=1e-4, err_msg=str(entry))
 
 
 def test_the_controls_do_what_the_library_does(page, photos, model):

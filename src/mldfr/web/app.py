@@ -21,9 +21,12 @@ from mldfr.web.errors import WebError, add_error_handlers, validated
 from mldfr.web.exporting import Download, export
 from mldfr.web.limits import HeadAsGet, RequestLimits, Safeguard, SameOrigin
 from mldfr.web.locating import locate, model_answer, wanted_classes
+from mldfr.web.redrawing import redraw
 from mldfr.web.samples import samples
 from mldfr.web.schemas import (
     MAX_CLASSES,
+    DrawAnswer,
+    DrawRequest,
     ErrorAnswer,
     ExportRequest,
     Health,
@@ -90,6 +93,7 @@ def create_app(localizer: Localizer, settings: Settings) -> FastAPI:
     app.add_middleware(HeadAsGet)
     app.add_middleware(Safeguard)  # added last: the outermost
     _describe(app, ExportRequest)
+    _describe(app, DrawRequest)
     return app
 
 
@@ -123,7 +127,8 @@ def _questions(localizer: Localizer, settings: Settings, workers: Workers) -> AP
     ) -> LocateAnswer:
         """Say what is in a picture, and where, at the model's own settings.
 
-        The maps let a client find boxes at any other setting. The picture is forgotten when the answer is sent.
+        With the maps a client asks `/api/boxes` for boxes at any other setting. The picture is forgotten when the
+        answer is sent.
         """
         wanted = wanted_classes(answer.classes, classes or [], top_k)
         content = await picture.read()
@@ -156,6 +161,22 @@ def _downloads() -> APIRouter:
         headers = {"Content-Disposition": f'attachment; filename="{download.name}"'}
         return Response(download.content, media_type=download.media_type, headers=headers)
 
+    drawing = {"application/json": {"schema": {"$ref": f"#/components/schemas/{DrawRequest.__name__}"}}}
+
+    @router.post(
+        "/api/boxes",
+        summary="Boxes at other settings",
+        responses=_errors(*UPLOAD),
+        openapi_extra={"requestBody": {"required": True, "content": drawing}},
+    )
+    async def draw_again(request: Request) -> DrawAnswer:
+        """Draw boxes and a heat map from the maps that `/api/locate` gave; they come with the request."""
+        try:
+            body = await request.body()
+        except ClientDisconnect as error:
+            raise WebError(499, "client_gone", "The client has gone.") from error
+        return await run_in_threadpool(_redrawn, body)
+
     @router.get("/api/samples", summary="Pictures to try", responses=_errors(*COMMON))
     async def sample_list() -> list[SampleAnswer]:
         return [SampleAnswer(name=s.name, title=s.title, credit=s.credit) for s in samples().values()]
@@ -182,6 +203,10 @@ def _downloads() -> APIRouter:
 def _download(body: bytes) -> Download:
     """Read and write in one thread: FastAPI would read megabytes of JSON while all other clients wait."""
     return export(validated(ExportRequest, body))
+
+
+def _redrawn(body: bytes) -> DrawAnswer:
+    return redraw(validated(DrawRequest, body))
 
 
 def _page() -> APIRouter:

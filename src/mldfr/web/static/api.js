@@ -41,6 +41,12 @@ export async function locate(file, { classes = [], signal }) {
   return (await ask("/api/locate", { method: "POST", body, signal })).json();
 }
 
+/** Boxes, and a heat map where one is wanted, from maps that `locate` gave. */
+export async function drawBoxes(request) {
+  const headers = { "Content-Type": "application/json" };
+  return (await ask("/api/boxes", { method: "POST", headers, body: JSON.stringify(request) })).json();
+}
+
 /** An annotation file: its name and its content. */
 export async function exportFile(request) {
   const headers = { "Content-Type": "application/json" };
