@@ -92,7 +92,8 @@ class Selection(Artifact):
     refine: str = "none"
     thresholds: tuple[float, ...]
     values: dict[str, dict[str, tuple[float, ...]]]
-    """Worth at every threshold, by normaliser (and what else was tried) and pyramid, such as `values["min_max"]["scales 1, 1.5"]`."""
+    """Worth at every threshold, by normaliser (and what else was tried) and pyramid, such as
+    `values["min_max"]["scales 1, 1.5"]`."""
 
 
 class AnnotationLabel(Artifact):
