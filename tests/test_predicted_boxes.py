@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from mldfr.artifacts import PredictedImage
 from mldfr.core.errors import DataError
-from mldfr.evaluation.predicted_boxes import PredictedImage, classes_with, match_pictures, read_predictions
+from mldfr.evaluation.predicted_boxes import classes_with, match_pictures, read_predictions
 
 BOX = {"xyxy": [1, 2, 5, 9], "score": 0.5, "pixels": 7}
 LINE = {"image": "a.png", "labels": [{"class_name": "cat", "probability": 0.9, "boxes": [BOX]}]}

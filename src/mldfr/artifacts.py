@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -20,55 +20,59 @@ Kind = Literal["right", "wrong_class", "several_merged", "part_only", "too_much"
 """What a box came to (see `mldfr.evaluation.diagnosis`)."""
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
 class Artifact(BaseModel):
     """Frozen; a key that this version does not know is passed over, as a later one may have written it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class BoxLine(Artifact):
-    """A box in a line of `predictions.jsonl`.
+class PredictedBox(Artifact):
+    """A box in a line of `predictions.jsonl`, or another tool's."""
 
-    Examples:
-        >>> BoxLine(xyxy=(0, 0, 10, 10), score=0.5).pixels is None
-        True
-    """
-
-    xyxy: tuple[float, float, float, float]
+    xyxy: tuple[Finite, Finite, Finite, Finite]
     """Half-open, in pixels of the picture as it is looked at."""
-    score: float
-    """In [0, 1]."""
-    pixels: int | None = None
-    """Around how many of the score map it was drawn; None in files that 0.1.0 wrote."""
+    score: Fraction
+    """The surer the higher."""
+    pixels: int | None = Field(default=None, ge=0)
+    """Around how many of the class's map it was drawn; None where that is not known, as in files that 0.1.0 wrote."""
 
 
-class LabelLine(Artifact):
-    """A class in a line of `predictions.jsonl`, and where it is.
+class PredictedLabel(Artifact):
+    """A class in a picture, and where."""
 
-    Examples:
-        >>> LabelLine(class_index=1, class_name="dog", probability=0.8, boxes=()).class_name
-        'dog'
-    """
-
-    class_index: int
     class_name: str
-    probability: float
-    boxes: tuple[BoxLine, ...]
+    probability: Fraction | None = None
+    boxes: tuple[PredictedBox, ...] = ()
     """The best one first."""
 
 
-class PredictionLine(Artifact):
-    """A line of `predictions.jsonl`: what was found in one picture.
-
-    Examples:
-        >>> PredictionLine.model_validate_json('{"image": "1.jpg", "height": 2, "width": 3, "labels": []}').width
-        3
-    """
+class PredictedImage(Artifact):
+    """What was found in a picture: a line of `predictions.jsonl` as it has to be at least, by whatever tool."""
 
     image: str
     """The file as it was named; what is no Unicode in it is escaped."""
-    height: int
-    width: int
+    height: int | None = Field(default=None, ge=1)
+    width: int | None = Field(default=None, ge=1)
+    labels: tuple[PredictedLabel, ...]
+
+
+class LabelLine(PredictedLabel):
+    """A class in a line of `predictions.jsonl` that `locate` wrote."""
+
+    class_index: int
+    probability: Fraction
+    boxes: tuple[PredictedBox, ...]
+
+
+class PredictionLine(PredictedImage):
+    """A line of `predictions.jsonl` that `locate` wrote, which has everything."""
+
+    height: int = Field(ge=1)
+    width: int = Field(ge=1)
     labels: tuple[LabelLine, ...]
 
     @classmethod

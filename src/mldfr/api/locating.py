@@ -160,7 +160,9 @@ def _save_all(
         goes_on = not isinstance(lines, Stream)
         for result, error in progress.follow(saved, "located", total=len(overlays), before=before, goes_on=goes_on):
             if not isinstance(result, ImageError):
-                lines.add(PredictionLine.of(result).model_dump(mode="json"))
+                line = result.to_json()
+                PredictionLine.model_validate(line)  # what is written can be read
+                lines.add(line)
             if error is not None:
                 yield error
 

@@ -6,63 +6,25 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
+from mldfr.artifacts import Artifact, Finite, Fraction, PredictedBox, PredictedImage, PredictedLabel
 from mldfr.core.errors import DataError
 from mldfr.data.class_names import ClassNames
 from mldfr.networks.card import explain
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
 M = TypeVar("M", bound=BaseModel)
 
 
-class _Loose(BaseModel):
-    """Frozen; what it does not know it passes over, for other tools write more."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class PredictedBox(_Loose):
-    """A box of a class.
-
-    Attributes:
-        xyxy: Corners in pixels of the picture, half-open.
-        score: The surer the higher, in [0, 1].
-        pixels: Around how many pixels of the class's map it was drawn; None where that is not known.
-    """
-
-    xyxy: tuple[Finite, Finite, Finite, Finite]
-    score: Share
-    pixels: int | None = Field(default=None, ge=0)
-
-
-class PredictedLabel(_Loose):
-    """A class in a picture, and where."""
-
-    class_name: str
-    probability: Share | None = None
-    boxes: tuple[PredictedBox, ...] = ()
-
-
-class PredictedImage(_Loose):
-    """What was found in a picture: a line of `predictions.jsonl`."""
-
-    image: str
-    height: int | None = Field(default=None, ge=1)
-    width: int | None = Field(default=None, ge=1)
-    labels: tuple[PredictedLabel, ...]
-
-
-class CocoResult(_Loose):
+class CocoResult(Artifact):
     """A detection as COCO's results have it."""
 
     image_id: int | str
     category_id: int | str
     bbox: tuple[Finite, Finite, Finite, Finite]
-    score: Share
+    score: Fraction
 
 
 @dataclass(frozen=True)
