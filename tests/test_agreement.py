@@ -6,6 +6,7 @@ import pytest
 
 from mldfr.deployment.base import DeploymentError
 from mldfr.deployment.exporting import compare
+from mldfr.localizer.sources import NetworkSource
 from small_networks import network, picture
 
 
@@ -19,7 +20,7 @@ def made():
 
 def off_in_class_0(made, share):
     """The network itself, but for the summed map of class 0, which is off by a share of what the best class has."""
-    activate = made.activator((1.0,))
+    activate = NetworkSource(made).activator((1.0,))
 
     def run(pixels, chosen):
         found = activate(pixels, chosen)
