@@ -31,7 +31,12 @@ class Artifact(BaseModel):
 
 
 class PredictedBox(Artifact):
-    """A box in a line of `predictions.jsonl`, or another tool's."""
+    """A box in a line of `predictions.jsonl`, or another tool's.
+
+    Examples:
+        >>> PredictedBox(xyxy=(0, 0, 10, 10), score=0.5).pixels is None
+        True
+    """
 
     xyxy: tuple[Finite, Finite, Finite, Finite]
     """Half-open, in pixels of the picture as it is looked at."""
@@ -61,7 +66,12 @@ class PredictedImage(Artifact):
 
 
 class LabelLine(PredictedLabel):
-    """A class in a line of `predictions.jsonl` that `locate` wrote."""
+    """A class in a line of `predictions.jsonl` that `locate` wrote.
+
+    Examples:
+        >>> LabelLine(class_index=1, class_name="dog", probability=0.8, boxes=()).class_name
+        'dog'
+    """
 
     class_index: int
     probability: Fraction
@@ -69,7 +79,12 @@ class LabelLine(PredictedLabel):
 
 
 class PredictionLine(PredictedImage):
-    """A line of `predictions.jsonl` that `locate` wrote, which has everything."""
+    """A line of `predictions.jsonl` that `locate` wrote, which has everything: what was found in one picture.
+
+    Examples:
+        >>> PredictionLine.model_validate_json('{"image": "1.jpg", "height": 2, "width": 3, "labels": []}').width
+        3
+    """
 
     height: int = Field(ge=1)
     width: int = Field(ge=1)
