@@ -10,10 +10,10 @@ from hypothesis import settings
 from PIL import Image
 
 import mldfr
+from helpers import small_network
 from mldfr.deployment import DEPLOYMENT_FORMATS
 from mldfr.deployment.base import metadata
 from mldfr.deployment.graph import PyramidGraph, trace
-from small_networks import network
 
 # The same examples in every run: a failure must come from the change that is tested.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -46,7 +46,7 @@ def shared():
 def small():
     """A random network whose exported files are `small_files`."""
     torch.manual_seed(0)
-    return network("vgg16", classifier_bias=True)
+    return small_network("vgg16", classifier_bias=True)
 
 
 @pytest.fixture(scope="session")
@@ -87,9 +87,3 @@ def photo(tmp_path, photos):
 def _seed():
     torch.manual_seed(0)
     np.random.seed(0)
-
-
-def tensor(path):
-    """A picture as the pyramid takes it: uint8 (3, H, W)."""
-    with Image.open(path) as picture:
-        return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)

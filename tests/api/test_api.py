@@ -14,13 +14,13 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import mldfr
+from helpers import small_network
 from mldfr import api
 from mldfr.api.notebook import SHOWN, html_table
 from mldfr.artifacts import PredictionLine, Selection
 from mldfr.cli.main import app
 from mldfr.core.errors import FileError, InputError, MldfrError, SettingError
 from mldfr.data.synthetic.creatures import write as write_creatures
-from small_networks import network
 
 VERBS = ("train", "select", "locate", "evaluate", "annotate", "report", "merge")
 OTHERWISE = {
@@ -89,7 +89,7 @@ def run(*arguments, code=0):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    network("mobilenet_v2").save(path)
+    small_network("mobilenet_v2").save(path)
     return path
 
 

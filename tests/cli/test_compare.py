@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 from scipy import stats
-from tests.test_evaluate import make_wsol, save_small
 from typer.testing import CliRunner
 
+from helpers import make_blob_wsol, save_small
 from mldfr.cli.main import app
 from mldfr.core.errors import DataError
 from mldfr.evaluation.statistics.comparison import compare, read_report
@@ -278,7 +278,7 @@ def test_reports_of_evaluate(tmp_path, monkeypatch):
     """From pictures to the verdict, with all metrics of a set with one label for each picture."""
     monkeypatch.setattr("mldfr.reports.page.evaluation_plots.draw_plots", lambda *_: None)
     pictures = {f"{n}.png": (60, 48, n % 3, [(5, 6, 50, 40)]) for n in range(9)}
-    data = make_wsol(tmp_path, pictures)
+    data = make_blob_wsol(tmp_path, pictures)
     model = save_small(tmp_path / "model.safetensors", num_classes=6)
     paths = []
     for name, options in {"a": [], "b": ["--threshold", "0.9"]}.items():

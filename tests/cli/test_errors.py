@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import mldfr
+from helpers import small_network
 from mldfr.cli import entry
 from mldfr.cli.main import app
 from mldfr.core.errors import DataError, FileError, InputError, MissingPackageError, MldfrError, SettingError
@@ -29,7 +30,6 @@ from mldfr.networks.weights import WeightsError
 from mldfr.training.course import TrainingError
 from mldfr.training.recipe import RecipeError
 from mldfr.training.run_folder import RunError
-from small_networks import network
 
 VALUES = (
     InputError,
@@ -121,7 +121,7 @@ def buggy(*arguments, **options):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    network("mobilenet_v2").save(path)
+    small_network("mobilenet_v2").save(path)
     return path
 
 

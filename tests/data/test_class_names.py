@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from helpers import make_wsol, write_picture, write_text
 from mldfr.annotation.listing import list_pictures
 from mldfr.cli.main import app
 from mldfr.core.types import GroundTruth, Sample
@@ -17,7 +18,6 @@ from mldfr.localizer.wanted_classes import class_indices
 from mldfr.networks.network import LocalizationNetwork
 from mldfr.training.prepare import prepare
 from mldfr.training.recipe import load_recipe
-from test_data import make_wsol, picture, text
 
 FOLDERS = tuple(sorted(map(str, range(12))))
 """0, 1, 10, 11, 2, ...: as a model has them that was trained on such folders."""
@@ -119,11 +119,11 @@ def make_boxed(root, names):
     """COCO data with a picture and a box of each class; its categories are named so."""
     images, marks = [], []
     for index in range(len(names)):
-        picture(root / f"{index}.png", (64, 48))
+        write_picture(root / f"{index}.png", (64, 48))
         images.append({"id": index, "file_name": f"{index}.png"})
         marks.append({"id": index, "image_id": index, "category_id": index, "bbox": [4, 4, 30, 30]})
     categories = [{"id": index, "name": name} for index, name in enumerate(names)]
-    text(root / "test.json", json.dumps({"images": images, "annotations": marks, "categories": categories}))
+    write_text(root / "test.json", json.dumps({"images": images, "annotations": marks, "categories": categories}))
     return f"coco:{root / 'test.json'}"
 
 
@@ -183,8 +183,8 @@ def test_the_only_split_is_taken_and_said(tmp_path):
 
 def test_verbs_take_the_only_split(numbered, tmp_path):
     for index in range(4):
-        picture(tmp_path / f"{index}.png", (64, 48))
-    table = text(tmp_path / "t.csv", "path,label,split", *(f"{n}.png,{n % 2},odd" for n in range(4)))
+        write_picture(tmp_path / f"{index}.png", (64, 48))
+    table = write_text(tmp_path / "t.csv", "path,label,split", *(f"{n}.png,{n % 2},odd" for n in range(4)))
     result = run("evaluate", numbered, "--data", f"csv:{table}", "--scales", "1", "--protocol", "paper", "--json")
     assert result.exit_code == 0, result.output
     assert "split 'odd' is taken" in result.stderr

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from mldfr.data import READERS, DataError, open_data
-from test_data import (
+from helpers import (
     MAKERS,
     annotation,
     make_coco,
@@ -17,47 +16,48 @@ from test_data import (
     make_pets,
     make_voc,
     make_wsol,
-    picture,
-    text,
+    write_picture,
+    write_text,
 )
+from mldfr.data import READERS, DataError, open_data
 
 
 def make_tiny(root):
     for name in ("n01", "n02"):
         for index in range(2):
-            picture(root / "train" / name / "images" / f"{name}_{index}.JPEG")
-    picture(root / "val" / "images" / "val_0.JPEG")
-    text(root / "val" / "val_annotations.txt", "val_0.JPEG\tn01\t0\t0\t9\t9")
-    picture(root / "test" / "images" / "test_0.JPEG")
-    text(root / "wnids.txt", "n01", "n02")
+            write_picture(root / "train" / name / "images" / f"{name}_{index}.JPEG")
+    write_picture(root / "val" / "images" / "val_0.JPEG")
+    write_text(root / "val" / "val_annotations.txt", "val_0.JPEG\tn01\t0\t0\t9\t9")
+    write_picture(root / "test" / "images" / "test_0.JPEG")
+    write_text(root / "wnids.txt", "n01", "n02")
     return root
 
 
 def make_yolo(root):
     for split in ("train", "val"):
-        picture(root / "images" / split / "a_1.jpg")
-        text(root / "labels" / split / "a_1.txt", "0 0.5 0.5 0.1 0.1")
-    text(root / "data.yaml", "names: [cat]")
+        write_picture(root / "images" / split / "a_1.jpg")
+        write_text(root / "labels" / split / "a_1.txt", "0 0.5 0.5 0.1 0.1")
+    write_text(root / "data.yaml", "names: [cat]")
     return root
 
 
 def make_yolo_by_split(root):
     for split in ("train", "valid"):
-        picture(root / split / "images" / "a.jpg")
-        text(root / split / "labels" / "a.txt", "0 0.5 0.5 0.1 0.1")
+        write_picture(root / split / "images" / "a.jpg")
+        write_text(root / split / "labels" / "a.txt", "0 0.5 0.5 0.1 0.1")
     return root
 
 
 def make_roboflow(root):
-    picture(root / "train" / "a.jpg")
+    write_picture(root / "train" / "a.jpg")
     content = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [], "categories": [{"id": 1, "name": "x"}]}
-    text(root / "train" / "_annotations.coco.json", json.dumps(content))
+    write_text(root / "train" / "_annotations.coco.json", json.dumps(content))
     return root
 
 
 def make_loose(root):
-    picture(root / "a.jpg")
-    picture(root / "b_1.jpg")
+    write_picture(root / "a.jpg")
+    write_picture(root / "b_1.jpg")
     return root
 
 
@@ -124,17 +124,17 @@ def test_a_zip_unpacked_into_a_folder_of_its_name(kind, tmp_path):
 
 def test_class_folders_one_level_too_deep(tmp_path):
     for name in ("cat", "dog"):
-        picture(tmp_path / "NAME" / name / "a.jpg")
+        write_picture(tmp_path / "NAME" / name / "a.jpg")
     (problem,) = open_data(f"folder:{tmp_path}").problems
     assert f"mldfr data folder:{tmp_path / 'NAME'}" in problem
-    picture(tmp_path / "NAME" / "train" / "cat" / "a.jpg")
+    write_picture(tmp_path / "NAME" / "train" / "cat" / "a.jpg")
     with pytest.raises(DataError, match="if these are the classes"):
         open_data(f"folder:{tmp_path}")
 
 
 def test_one_class_in_folders_of_its_own_and_loose_pictures(tmp_path):
     for name in ("cat/2019/a.jpg", "dog/b.jpg", "loose.jpg"):
-        picture(tmp_path / name)
+        write_picture(tmp_path / name)
     data = open_data(f"folder:{tmp_path}")
     assert data.classes == ("cat", "dog")
     (problem,) = data.problems
@@ -144,17 +144,17 @@ def test_one_class_in_folders_of_its_own_and_loose_pictures(tmp_path):
 
 @pytest.mark.parametrize("name", ["images", "labels", "JPEGImages", "train2017", "Annotations", "val_2014", "masks"])
 def test_names_of_data_sets_folders_are_no_classes(name, tmp_path):
-    picture(tmp_path / name / "a.jpg")
+    write_picture(tmp_path / name / "a.jpg")
     with pytest.raises(DataError, match=name):
         open_data(f"folder:{tmp_path}")
-    picture(tmp_path / "cat" / "b.jpg")
+    write_picture(tmp_path / "cat" / "b.jpg")
     assert any(name in problem for problem in open_data(f"folder:{tmp_path}").problems)
 
 
 def test_sets_and_splits_in_class_folders_are_said(tmp_path):
     make_cub(tmp_path / "CUB")
     for name in ("screw/train/a.jpg", "screw/test/b.jpg", "nut/c.jpg"):
-        picture(tmp_path / name)
+        write_picture(tmp_path / name)
     found = open_data(f"folder:{tmp_path}").problems
     assert len(found) == 2
     assert f"mldfr data cub:{tmp_path / 'CUB'}" in found[0]
@@ -178,13 +178,14 @@ def test_one_level_too_low(tmp_path):
 
 def test_class_folders_of_a_json_beside_them_are_read(tmp_path):
     make_folder(tmp_path / "sorted")
-    text(tmp_path / "sorted" / "annotations.json", json.dumps({"images": [], "annotations": [], "categories": []}))
+    nothing = json.dumps({"images": [], "annotations": [], "categories": []})
+    write_text(tmp_path / "sorted" / "annotations.json", nothing)
     assert open_data(f"folder:{tmp_path / 'sorted'}").classes == ("cat", "dog")
 
 
 def test_pictures_too_deep_for_ilsvrc_are_said(tmp_path):
     make_ilsvrc(tmp_path)
-    picture(tmp_path / "train" / "n03" / "images" / "a.JPEG")
+    write_picture(tmp_path / "train" / "n03" / "images" / "a.JPEG")
     (problem,) = open_data(f"ilsvrc:{tmp_path}").problems
     assert "n03" in problem
     assert "one folder too deep" in problem
@@ -192,7 +193,7 @@ def test_pictures_too_deep_for_ilsvrc_are_said(tmp_path):
 
 def test_names_of_files_alone_make_no_pets(tmp_path):
     for name in ("cat_1", "cat_2", "dog_1"):
-        picture(tmp_path / "images" / f"{name}.jpg")
+        write_picture(tmp_path / "images" / f"{name}.jpg")
     assert "expected annotations" in open_data(f"pets:{tmp_path}").problems[0]
 
 
@@ -215,7 +216,7 @@ def test_names_of_files_alone_make_no_pets(tmp_path):
     ],
 )
 def test_other_json_is_no_coco(content, said, tmp_path):
-    path = text(tmp_path / "a.json", json.dumps(content))
+    path = write_text(tmp_path / "a.json", json.dumps(content))
     with pytest.raises(DataError) as caught:
         open_data(f"coco:{path}")
     assert said in str(caught.value)
@@ -228,7 +229,7 @@ def test_tables_that_are_no_tables(tmp_path):
     with pytest.raises(DataError, match=f"mldfr data coco:{file}") as caught:
         open_data(f"csv:{file}")
     assert len(str(caught.value)) < 1000
-    other = text(tmp_path / "other.tsv", "id\tvalue", "1\t2")
+    other = write_text(tmp_path / "other.tsv", "id\tvalue", "1\t2")
     with pytest.raises(DataError, match="expected a header"):
         open_data(f"csv:{other}")
     table = make_csv(tmp_path / "csv")

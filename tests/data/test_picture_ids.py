@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from helpers import annotation, make_cub, make_ilsvrc, make_pets, make_voc, make_wsol, write_picture, write_text
 from mldfr.annotation.listing import list_pictures
 from mldfr.cli.main import app
 from mldfr.data import READERS, DataError
 from mldfr.data.picture_ids import locate_picture
 from mldfr.exports import FORMATS, AnnotatedImage, ExportError
 from mldfr.networks.network import LocalizationNetwork
-from test_data import annotation, make_cub, make_ilsvrc, make_pets, make_voc, make_wsol, picture, text
 
 IMAGES = [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}]
 CATEGORIES = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
@@ -24,8 +24,8 @@ MARKS = [
 
 def coco(root, *, images=IMAGES, annotations=MARKS, categories=CATEGORIES, name="test.json"):
     for file in ("a.png", "b.png"):
-        picture(root / file)
-    return text(root / name, json.dumps({"images": images, "annotations": annotations, "categories": categories}))
+        write_picture(root / file)
+    return write_text(root / name, json.dumps({"images": images, "annotations": annotations, "categories": categories}))
 
 
 def refused(kind, path, *said):
@@ -102,33 +102,33 @@ def test_categories_of_several_files_are_of_one_sort_and_name(tmp_path):
 
 def test_other_readers_refuse_what_stands_twice(tmp_path):
     voc = make_voc(tmp_path / "voc") / "VOC2007"
-    path = text(voc / "ImageSets" / "Main" / "train.txt", "000001", "000002", "000001")
+    path = write_text(voc / "ImageSets" / "Main" / "train.txt", "000001", "000002", "000001")
     refused("voc2007", voc, f"{path}:3: 000001", "line 1")
     wsol = make_wsol(tmp_path / "wsol") / "test"
-    path = text(wsol / "image_ids.txt", "val/c.png", "val/a,b.png", "./val/c.png")
+    path = write_text(wsol / "image_ids.txt", "val/c.png", "val/a,b.png", "./val/c.png")
     refused("wsol", wsol, f"{path}:3: ./val/c.png", "line 1", "would have the id val/c.png")
-    text(wsol / "image_ids.txt", "val/a,b.png", "val/c.png")
-    path = text(wsol / "image_sizes.txt", "val/c.png,40,30", "val/c.png,40,31")
+    write_text(wsol / "image_ids.txt", "val/a,b.png", "val/c.png")
+    path = write_text(wsol / "image_sizes.txt", "val/c.png,40,30", "val/c.png,40,31")
     refused("wsol", wsol, f"{path}:2:", "one size")
-    text(wsol / "image_sizes.txt", "val/c.png,40,30")
-    text(wsol / "class_labels.txt", "val/a,b.png,2", "val/c.png,0", "val/c.png,0")
+    write_text(wsol / "image_sizes.txt", "val/c.png,40,30")
+    write_text(wsol / "class_labels.txt", "val/a,b.png,2", "val/c.png,0", "val/c.png,0")
     assert "already stands in line 2" in READERS["wsol"](wsol).problems[0]
     cub = make_cub(tmp_path / "cub")
-    path = text(cub / "images.txt", "5 001.Albatross/a.png", "6 001.Albatross/a.png")
+    path = write_text(cub / "images.txt", "5 001.Albatross/a.png", "6 001.Albatross/a.png")
     refused("cub", cub, f"{path}:2:", "line 1")
-    path = text(make_cub(tmp_path / "cub") / "classes.txt", "1 001.Ani", "2 002.Ani", "3 001.Ani")
+    path = write_text(make_cub(tmp_path / "cub") / "classes.txt", "1 001.Ani", "2 002.Ani", "3 001.Ani")
     refused("cub", cub, f"{path}:3:", "001.Ani")
     ilsvrc = make_ilsvrc(tmp_path / "ilsvrc")
-    picture(ilsvrc / "val" / "v1.png")
+    write_picture(ilsvrc / "val" / "v1.png")
     refused("ilsvrc", ilsvrc, "v1.xml", "v1.JPEG", "v1.png")
     pets = make_pets(tmp_path / "pets")
-    path = text(pets / "annotations" / "test.txt", "Bengal_1 1 1 1", "Bengal_1 1 1 1")
+    path = write_text(pets / "annotations" / "test.txt", "Bengal_1 1 1 1", "Bengal_1 1 1 1")
     refused("pets", pets, f"{path}:2:", "Bengal_1")
 
 
 @pytest.mark.parametrize("other", ["a.png", "./a.png", "x/../a.png", "{}/a.png", ".\\a.png"])
 def test_csv_refuses_one_file_by_two_names(tmp_path, other):
-    path = text(tmp_path / "t.csv", "path,label", "a.png,x", f"{other.format(tmp_path)},y")
+    path = write_text(tmp_path / "t.csv", "path,label", "a.png,x", f"{other.format(tmp_path)},y")
     refused("csv", path, f"{path}:3:", "line 2")
 
 
@@ -159,7 +159,7 @@ def test_ids_are_relative_and_inside(tmp_path, name, key):
 
 
 def test_a_backslash_in_a_files_own_name_stays(tmp_path):
-    path = picture(tmp_path / "a\\b.png")
+    path = write_picture(tmp_path / "a\\b.png")
     assert locate_picture("a\\b.png", tmp_path) == ("a\\b.png", path)
 
 
@@ -171,9 +171,9 @@ def test_what_is_no_file_is_refused(tmp_path, name):
 
 def test_ids_that_would_be_one_are_refused(tmp_path):
     images = [{"id": 1, "file_name": "../x/a.png"}, {"id": 2, "file_name": "x/a.png"}]
-    picture(tmp_path / "x" / "a.png")
+    write_picture(tmp_path / "x" / "a.png")
     path = coco(tmp_path / "set", images=images, annotations=[])
-    picture(tmp_path / "set" / "x" / "a.png")
+    write_picture(tmp_path / "set" / "x" / "a.png")
     refused("coco", path, "image 2: x/a.png already stands in image 1 as ../x/a.png", "the id x/a.png")
 
 
@@ -181,10 +181,10 @@ def test_pictures_outside_work_in_every_verb(tmp_path):
     """`evaluate --save-maps`, `--score-maps` and `annotate` take absolute names and those that lead out."""
     model = tmp_path / "model.safetensors"
     LocalizationNetwork.create("mobilenet_v2", class_names=["cat", "dog"], weights=None).save(model)
-    outside = picture(tmp_path / "elsewhere" / "a.png", (64, 48))
+    outside = write_picture(tmp_path / "elsewhere" / "a.png", (64, 48))
     names = [str(outside), "../elsewhere/b.png", "in\\c.png"]
-    picture(tmp_path / "elsewhere" / "b.png", (64, 48))
-    picture(tmp_path / "set" / "in" / "c.png", (64, 48))
+    write_picture(tmp_path / "elsewhere" / "b.png", (64, 48))
+    write_picture(tmp_path / "set" / "in" / "c.png", (64, 48))
     images = [{"id": index, "file_name": name} for index, name in enumerate(names)]
     marks = [{"image_id": index, "category_id": 1, "bbox": [1, 2, 30, 40]} for index in range(3)]
     source = f"coco:{coco(tmp_path / 'set', images=images, annotations=marks)}"

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from helpers import annotation, make_ilsvrc, make_pets, make_voc, make_wsol, write_picture, write_text
 from mldfr.cli.main import app
 from mldfr.data import READERS, open_data
 from mldfr.data.sizes import is_resize, known_size, told_sizes
@@ -17,7 +18,6 @@ from mldfr.evaluation.run import Journal
 from mldfr.evaluation.run import evaluate as evaluate_all
 from mldfr.evaluation.selection import Rules, corloc, try_rules
 from mldfr.networks.network import LocalizationNetwork
-from test_data import annotation, make_ilsvrc, make_pets, make_voc, make_wsol, picture, text
 
 SIZED = "<size><width>{}</width><height>{}</height><depth>3</depth></size>"
 
@@ -34,7 +34,7 @@ def make_coco(root, sizes, *, turned=()):
     """Pictures of 60 x 40 with a box each; `sizes` are what the file says of them, (width, height)."""
     images, marks = [], []
     for index, (width, height) in enumerate(sizes):
-        path = picture(root / f"{index}.jpg", (60, 40))
+        path = write_picture(root / f"{index}.jpg", (60, 40))
         if index in turned:
             with Image.open(path) as image:
                 exif = image.getexif()
@@ -43,7 +43,7 @@ def make_coco(root, sizes, *, turned=()):
         images.append({"id": index, "file_name": f"{index}.jpg", "width": width, "height": height})
         marks.append({"id": index, "image_id": index, "category_id": index % 2, "bbox": [4, 4, 30, 30]})
     categories = [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}]
-    text(root / "test.json", json.dumps({"images": images, "annotations": marks, "categories": categories}))
+    write_text(root / "test.json", json.dumps({"images": images, "annotations": marks, "categories": categories}))
     return f"coco:{root / 'test.json'}"
 
 
@@ -108,10 +108,10 @@ def test_voc_ilsvrc_wsol_and_pets_of_another_size(tmp_path):
     with_size(ilsvrc / "Annotations" / "val" / "v1.xml", 30, 40)
     assert "turned" in problems(f"ilsvrc:{ilsvrc}")[0]
     wsol = make_wsol(tmp_path / "wsol")
-    text(wsol / "test" / "image_sizes.txt", "val/a,b.png,40,30", "val/c.png,20,15")
+    write_text(wsol / "test" / "image_sizes.txt", "val/a,b.png,40,30", "val/c.png,20,15")
     assert "half the size" in problems(f"wsol:{wsol}")[0]
     pets = make_pets(tmp_path / "pets")
-    picture(pets / "images" / "Bengal_1.jpg", (20, 15))
+    write_picture(pets / "images" / "Bengal_1.jpg", (20, 15))
     assert "twice the size" in problems(f"pets:{pets}")[0]
     for kind, make in (("voc2007", make_voc), ("ilsvrc", make_ilsvrc), ("wsol", make_wsol), ("pets", make_pets)):
         assert problems(f"{kind}:{make(tmp_path / f'good-{kind}')}") == []

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
+from helpers import random_picture, small_network
 from mldfr.deployment.base import DeploymentError
 from mldfr.deployment.exporting import compare
 from mldfr.localizer.sources import NetworkSource
-from small_networks import network, picture
 
 
 @pytest.fixture
 def made():
     """A network whose class 0 has maps of next to nothing, as classes have that are not in a picture."""
-    made = network("mobilenet_v2", recalibration="none")
+    made = small_network("mobilenet_v2", recalibration="none")
     made.head.weight.data[0] *= 1e-3
     return made
 
@@ -32,11 +32,12 @@ def off_in_class_0(made, share):
 
 
 def test_a_map_of_next_to_nothing_is_not_held_to_itself(made):
-    agreement = compare(made, off_in_class_0(made, 0.4), scales=(1.0,), precision="int8", images=[picture(70, 90)])
+    images = [random_picture(70, 90)]
+    agreement = compare(made, off_in_class_0(made, 0.4), scales=(1.0,), precision="int8", images=images)
     assert agreement.difference == pytest.approx(0.4 * agreement.largest, rel=1e-3)
 
 
 @pytest.mark.parametrize(("share", "precision"), [(0.6, "int8"), (0.01, "f32")])
 def test_what_is_further_off_is_refused(made, share, precision):
     with pytest.raises(DeploymentError, match="differs from the network"):
-        compare(made, off_in_class_0(made, share), scales=(1.0,), precision=precision, images=[picture(70, 90)])
+        compare(made, off_in_class_0(made, share), scales=(1.0,), precision=precision, images=[random_picture(70, 90)])

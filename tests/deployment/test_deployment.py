@@ -14,6 +14,7 @@ from torchvision.transforms.v2 import functional as transforms
 from typer.testing import CliRunner
 
 import mldfr
+from helpers import random_picture, small_network
 from mldfr.cli.main import app
 from mldfr.deployment import DEPLOYMENT_FORMATS
 from mldfr.deployment.base import DeploymentError
@@ -23,7 +24,6 @@ from mldfr.deployment.graph import PyramidGraph, output_names
 from mldfr.deployment.resampling import resize, upsampling
 from mldfr.localizer.mscam import mscam
 from mldfr.networks.weights import WeightsError, fingerprint
-from small_networks import network, picture
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -82,7 +82,7 @@ def assert_same_boxes(found, expected, activation, reference, *, threshold=0.2):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 37), (90, 7), (333, 500), (1200, 1777)])
 @pytest.mark.parametrize("size", [(64, 64), (101, 224), (448, 300)])
 def test_resizing_gives_the_very_bytes_of_torchvision(shape, size):
-    pixels = torch.from_numpy(picture(*shape))
+    pixels = torch.from_numpy(random_picture(*shape))
     for image in (pixels, pixels // 250 * 255):  # hard contrasts leave the range when they are not clipped
         expected = transforms.resize(image.permute(2, 0, 1), list(size), antialias=True).permute(1, 2, 0)
         if torch.backends.cpu.get_cpu_capability() == "DEFAULT":  # torchvision then goes by way of float32
@@ -101,9 +101,9 @@ def test_upsampling_is_bilinear_interpolation(cells, pixels):
 @pytest.mark.parametrize("backbone", ["googlenet", "inception_v3", "efficientnet_lite0"])
 def test_the_graph_is_mscam(backbone):
     """These round the sizes of their maps each in a way of its own."""
-    made = network(backbone)
+    made = small_network(backbone)
     graph = PyramidGraph(made, (1, 1.5))
-    pixels = picture(61, 83)
+    pixels = random_picture(61, 83)
     with torch.inference_mode():
         outputs = dict(zip(output_names((1, 1.5)), graph(torch.from_numpy(pixels), torch.tensor([-5, 2])), strict=True))
     (expected,) = mscam(made, [torch.from_numpy(pixels).permute(2, 0, 1)], scales=(1, 1.5), classes="all")
@@ -118,15 +118,15 @@ def test_the_graph_is_mscam(backbone):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_onnx_is_mscam_on_pictures_of_every_shape(small, small_onnx, shape):
     activate = mldfr.load_onnx(small_onnx, device="cpu").source.activator(SCALES)
-    assert_alike(activate, small, picture(*shape), SCALES)
-    assert_alike(activate, small, picture(*shape), SCALES, chosen=3)
+    assert_alike(activate, small, random_picture(*shape), SCALES)
+    assert_alike(activate, small, random_picture(*shape), SCALES, chosen=3)
 
 
 def test_a_torch_export_gives_the_same_when_it_is_loaded_back(small, small_pt2):
     activate = DEPLOYMENT_FORMATS["torch-export"].open(small_pt2)
     for shape in SHAPES:
-        assert_alike(activate, small, picture(*shape), SCALES)
-    assert_alike(activate, small, picture(50, 70), SCALES, chosen=1)
+        assert_alike(activate, small, random_picture(*shape), SCALES)
+    assert_alike(activate, small, random_picture(50, 70), SCALES, chosen=1)
     extra = {"mldfr": "", "mldfr_description": "", "mldfr_weights_sha256": ""}
     torch.export.load(small_pt2, extra_files=extra)
     assert json.loads(extra["mldfr"])["localization"]["scales"] == [1.5, 1.5]
@@ -223,7 +223,7 @@ def test_a_copy_of_an_onnx_model_opens_the_file_again(small_onnx, monkeypatch, c
     original.card = original.card.model_copy(update={"class_names": tuple("vwxyz")})
     monkeypatch.chdir("/")
     copy = copied(original)
-    assert copy.locate(picture(70, 90)).to_json() == original.locate(picture(70, 90)).to_json()
+    assert copy.locate(random_picture(70, 90)).to_json() == original.locate(random_picture(70, 90)).to_json()
     assert (copy.card, copy.source.fingerprint()) == (original.card, original.source.fingerprint())
 
 
@@ -255,7 +255,7 @@ def test_what_is_no_exported_model_is_named(tmp_path, small_onnx):
 
 def test_load_opens_every_kind_of_model_file(small, small_onnx, small_pt2, tmp_path):
     small.save(tmp_path / "model.safetensors")
-    image, fingerprints = picture(70, 90), {fingerprint(small.state_dict())}
+    image, fingerprints = random_picture(70, 90), {fingerprint(small.state_dict())}
     results = []
     for name in (tmp_path, tmp_path / "model.safetensors", small_onnx, small_pt2):
         opened = mldfr.load(name, device="cpu")
@@ -301,7 +301,7 @@ def test_a_file_that_computes_something_else_gets_no_name(small, small_pt2, tmp_
     real = DEPLOYMENT_FORMATS["torch-export"].open(small_pt2)
     compare(small, real, scales=SCALES)
     torch.manual_seed(1)
-    other = network("vgg16", classifier_bias=True)
+    other = small_network("vgg16", classifier_bias=True)
     with pytest.raises(DeploymentError, match="differs from the network by"):
         compare(other, real, scales=SCALES)
     target = tmp_path / "wrong.pt2"

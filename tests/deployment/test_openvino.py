@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import mldfr
+from helpers import random_picture
 from mldfr.cli.main import app
 from mldfr.deployment.base import DESCRIPTION_KEY, PRECISION_KEY
 from mldfr.deployment.exporting import export
@@ -21,7 +22,6 @@ from mldfr.localizer.localizer import Localizer
 from mldfr.localizer.mscam import mscam
 from mldfr.localizer.sources import NetworkSource
 from mldfr.networks.weights import WeightsError
-from small_networks import picture
 
 onnx = pytest.importorskip("onnx")
 openvino = pytest.importorskip("openvino")
@@ -54,7 +54,7 @@ def int8_folder(tmp_path_factory):
     """Pictures to calibrate on."""
     folder = tmp_path_factory.mktemp("pictures")
     for index in range(10):
-        Image.fromarray(picture(60 + index, 90)).save(folder / f"{index}.png")
+        Image.fromarray(random_picture(60 + index, 90)).save(folder / f"{index}.png")
     return folder
 
 
@@ -80,15 +80,15 @@ def int8(small, small_onnx, int8_folder, tmp_path_factory):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_in_f32_it_is_pytorch_on_pictures_of_every_shape(small, small_onnx, shape, chosen):
     activate = mldfr.load_onnx(small_onnx, runtime="openvino").source.activator(SCALES)
-    assert difference(activate, small, picture(*shape), chosen) < 1e-5
+    assert difference(activate, small, random_picture(*shape), chosen) < 1e-5
 
 
 def test_the_boxes_are_those_of_pytorch(small, small_onnx):
     exported = mldfr.load_onnx(small_onnx, device="cpu", runtime="openvino", threads=1)
     for shape in SHAPES[:3]:
         for classes in ("all", 2):
-            found = exported.locate(picture(*shape), classes=classes)
-            expected = Localizer(NetworkSource(small)).locate(picture(*shape), classes=classes, scales=SCALES)
+            found = exported.locate(random_picture(*shape), classes=classes)
+            expected = Localizer(NetworkSource(small)).locate(random_picture(*shape), classes=classes, scales=SCALES)
             for one, other in zip(found.labels, expected.labels, strict=True):
                 assert one.class_index == other.class_index
                 assert one.probability == pytest.approx(other.probability, abs=1e-5)
@@ -102,7 +102,7 @@ def test_bf16_is_had_by_name_and_is_near(small, small_onnx):
         return
     exported = mldfr.load_onnx(small_onnx, runtime="openvino-bf16")
     assert exported.source.computed == "openvino-bf16, f32 model"
-    assert 1e-4 < difference(exported.source.activator(SCALES), small, picture(64, 500), (0, 3)) < 0.1
+    assert 1e-4 < difference(exported.source.activator(SCALES), small, random_picture(64, 500), (0, 3)) < 0.1
 
 
 def test_a_processor_without_bf16_is_told(small_onnx, monkeypatch):
@@ -114,9 +114,9 @@ def test_a_processor_without_bf16_is_told(small_onnx, monkeypatch):
 
 def test_streams_of_several_threads_do_not_meet(small, small_onnx):
     exported = mldfr.load_onnx(small_onnx, runtime="openvino")
-    streams = [exported.locate_all([picture(*shape) for shape in SHAPES[:3]]) for _ in range(2)]
+    streams = [exported.locate_all([random_picture(*shape) for shape in SHAPES[:3]]) for _ in range(2)]
     for shape, one, other in zip(SHAPES, *streams, strict=False):
-        expected = Localizer(NetworkSource(small)).locate(picture(*shape), scales=SCALES)
+        expected = Localizer(NetworkSource(small)).locate(random_picture(*shape), scales=SCALES)
         for found in (one, other):
             np.testing.assert_allclose(found.score_maps, expected.score_maps, rtol=1e-4, atol=1e-3)
 
@@ -128,8 +128,8 @@ def test_int8_is_near_the_network(small, int8, runtime):
     assert 1e-4 < agreement.difference / agreement.largest < 0.5
     exported = mldfr.load_onnx(path, device="cpu", runtime=runtime)
     assert exported.source.computed == f"{runtime}, int8 model"
-    (found,) = exported.source.activator(SCALES)([picture(77, 111)], [[0, 3]])
-    image = torch.from_numpy(picture(77, 111)).permute(2, 0, 1)
+    (found,) = exported.source.activator(SCALES)([random_picture(77, 111)], [[0, 3]])
+    image = torch.from_numpy(random_picture(77, 111)).permute(2, 0, 1)
     (expected,) = mscam(small, [image], scales=SCALES, classes=[[0, 3]])
     assert float((found.score_maps - expected.score_maps).abs().max() / expected.score_maps.abs().max()) < 0.5
 
@@ -220,7 +220,7 @@ def test_runtimes_have_names(small_onnx):
 def test_locate_and_annotate_take_a_runtime(small, small_onnx, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
-    Image.fromarray(picture(64, 90)).save(folder / "one.png")
+    Image.fromarray(random_picture(64, 90)).save(folder / "one.png")
     result = run("locate", folder, "--model", small_onnx, "--runtime", "openvino", "--out", tmp_path / "located")
     assert result.exit_code == 0, result.output
     (line,) = map(json.loads, (tmp_path / "located" / "predictions.jsonl").read_text().splitlines())

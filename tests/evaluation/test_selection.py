@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.conftest import tensor
 from torchvision.ops import box_iou
 from typer.testing import CliRunner
 
 import mldfr
+from helpers import tensor
 from mldfr.boxes.iou import iou
 from mldfr.cli.main import app
 from mldfr.core.types import GroundTruth, Sample

@@ -448,7 +448,7 @@ def test_the_exit_code_of_data_is_that_of_its_pictures(mixed):
 
 
 def test_the_page_offers_the_files_that_the_server_takes():
-    html = (Path(__file__).parents[1] / "src/mldfr/web/static/index.html").read_text(encoding="utf-8")
+    html = (Path(__file__).parents[2] / "src/mldfr/web/static/index.html").read_text(encoding="utf-8")
     accepted = html.split('id="file" accept="')[1].split('"')[0].split(",")
     assert "image/*" in accepted
     assert set(" ".join(PHOTOGRAPHS.values()).split()) - set(accepted) == set()

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from conftest import tensor
+from helpers import tensor
 from mldfr.localizer.mscam import evaluating, mscam, scaled_size
 from mldfr.networks.network import LocalizationNetwork
 

@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import mldfr
-from conftest import tensor
+from helpers import tensor
 from mldfr.localizer.mscam import mscam, normalize
 from mldfr.networks.network import LocalizationNetwork
 from mldfr.networks.weights import WeightsError, pretrained, read_state_dict

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from test_backbones import LIBRARY, randomize_
 from torch import nn
 
 from mldfr.networks.backbones import BACKBONES
@@ -17,7 +18,6 @@ from mldfr.networks.recalibration.gather_excite import GatherExcite
 from mldfr.networks.recalibration.normalization import no_norm, normalize_convolutions
 from mldfr.networks.recalibration.self_attention import SelfAttention
 from mldfr.networks.recalibration.squeeze_excitation import SqueezeExcitation
-from test_backbones import LIBRARY, randomize_
 
 
 @pytest.mark.parametrize("name", POOLING.names())

@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 import mldfr
+from helpers import lively, random_picture
 from mldfr.core.errors import SettingError
 from mldfr.deployment.exporting import export
 from mldfr.networks.backbones import BACKBONES
 from mldfr.networks.backbones.base import Backbone
 from mldfr.networks.network import LocalizationNetwork
 from mldfr.networks.weights import WeightsError, downloaded
-from small_networks import lively, picture
 
 FAMILIES = (
     "resnet18",
@@ -72,7 +72,7 @@ def test_the_chain_is_timms_own_forward_pass_with_its_weights(name):
 @EACH
 def test_a_localizer_is_the_same_behind_pickle_and_its_file_and_folded(name, tmp_path):
     made = network(name)
-    image = picture(70, 90)
+    image = random_picture(70, 90)
     localizer = mldfr.Localizer.create(f"timm:{name}", num_classes=5)
     localizer.source.network = made
     expected = localizer.locate(image, scales=(1,)).score_maps

@@ -1,0 +1,43 @@
+"""Fixtures of this room."""
+
+import pytest
+import torch
+from annotating import (
+    CLASSES,
+)
+from PIL import Image
+
+from mldfr.networks.network import LocalizationNetwork
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """A small network that knows nothing but is quick: its maps are as irregular as any."""
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    torch.manual_seed(0)
+    network = LocalizationNetwork.create("mobilenet_v2", class_names=CLASSES, recalibration="none")
+    network.card = network.card.model_copy(
+        update={"preprocessing": network.card.preprocessing.model_copy(update={"input_size": 64})}
+    )
+    network.eval().save(path)
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path, photos):
+    """Pictures in folders of classes, with the names that people give."""
+    root = tmp_path / "pictures"
+    names = [
+        "cat/a.jpg",
+        "cat/ein schönes Bild (1).png",
+        "cup/a.jpg",
+        "cup/猫.jpg",
+        "rocket/it's 100%.jpg",
+        "rocket/b.jpg",
+    ]
+    sources = ["chelsea.png", "chelsea.png", "coffee.png", "coffee.png", "rocket.jpg", "rocket.jpg"]
+    for number, (name, source) in enumerate(zip(names, sources, strict=True)):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(photos[source]) as picture:
+            picture.convert("RGB").resize((90 + 7 * number, 80)).save(root / name)
+    return root

@@ -1,0 +1,45 @@
+"""What several tests of training need."""
+
+import socket
+
+from safetensors.torch import load_file
+
+from mldfr.data import open_data
+from mldfr.training.prepare import prepare
+from mldfr.training.recipe import load_recipe
+
+SMALL = [
+    "model.backbone=mobilenet_v2",
+    "model.weights=null",
+    "augmentation.input_size=64",
+    "training.epochs=2",
+    "training.batch_size=8",
+    "training.lr=0.01",
+    "data.workers=0",
+]
+
+
+def small(*settings):
+    return load_recipe("finetune", [*SMALL, *settings])
+
+
+def material(root, recipe):
+    return prepare(open_data(f"folder:{root}"), recipe)
+
+
+def weights(run):
+    return load_file(run / "model.safetensors")
+
+
+def command(pictures, run, *options):
+    settings = [part for setting in SMALL for part in ("--set", setting)]
+    return [
+        *("-m", "mldfr", "train", "--data", f"folder:{pictures}", "--out", str(run)),
+        *("--device", "cpu", *settings, *options),
+    ]
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
