@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# A worker for each core, and the tests of a file in one of them; threads that wait for each other leave it to the others.
+TEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: setup demo test docs lint check
 
@@ -20,7 +22,7 @@ demo: setup
 	$(BIN)/python examples/demo.py --out demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(TEST)
 
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
@@ -33,4 +35,4 @@ lint: setup
 check: lint
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(TEST)
