@@ -18,7 +18,8 @@ import torch
 import mldfr
 from mldfr.core.types import Sample
 from mldfr.data import open_data
-from mldfr.evaluation.selection import Rules, corloc, try_rules
+from mldfr.evaluation.selection import corloc
+from mldfr.evaluation.selection_trial import Rules, try_rules
 from mldfr.images import read_image
 from mldfr.localizer.mscam import mscam
 from mldfr.networks.network import LocalizationNetwork

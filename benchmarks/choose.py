@@ -14,7 +14,8 @@ from scipy.stats import spearmanr
 
 import mldfr
 from mldfr.data import open_data
-from mldfr.evaluation.selection import Rules, agreement, corloc, draw_sample, repeated_contrast, try_rules
+from mldfr.evaluation.selection import agreement, corloc, draw_sample, repeated_contrast
+from mldfr.evaluation.selection_trial import Rules, try_rules
 
 
 def main() -> None:

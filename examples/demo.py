@@ -19,7 +19,8 @@ import mldfr
 from mldfr.core.files import replacing
 from mldfr.data import open_data
 from mldfr.data.synthetic import creatures
-from mldfr.evaluation.selection import Rules, corloc, try_rules
+from mldfr.evaluation.selection import corloc
+from mldfr.evaluation.selection_trial import Rules, try_rules
 from mldfr.images import read_image
 from mldfr.reports.page.gallery import Panel, Row, write_gallery
 from mldfr.training.fit import fit

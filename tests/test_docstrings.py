@@ -17,6 +17,7 @@ WITHOUT = {
     "mldfr.evaluation.statistics.comparison",
     "mldfr.deployment.exporting",
     "mldfr.evaluation.selection",
+    "mldfr.evaluation.selection_trial",
 }
 """Modules whose functions and classes need data and minutes, as the verbs do; the pages show those at work."""
 

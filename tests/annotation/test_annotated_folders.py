@@ -52,7 +52,7 @@ def test_a_file_that_could_not_be_made_anew_can_still_be_corrected(model, pictur
     annotate(model, pictures, tmp_path)
     shutil.copy(pictures / "cat/a.jpg", pictures / "cat/b.jpg")
     with monkeypatch.context() as patched:
-        patched.setattr("mldfr.annotation.written.write_annotations", _cannot)
+        patched.setattr("mldfr.annotation.output_files.write_annotations", _cannot)
         assert "coco cannot be written" in annotate(model, pictures, tmp_path, code=1).output
     (tmp_path / "annotations.json").write_text("corrected")
     assert "was changed" in annotate(model, pictures, tmp_path, code=1).output
@@ -84,7 +84,7 @@ def test_a_merge_knows_the_folders_of_another_work(model, pictures, tmp_path):
 
 def test_a_kill_between_a_file_and_its_note_stops_nobody(model, pictures, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.delattr("mldfr.annotation.written._sha256")
+        patched.delattr("mldfr.annotation.output_files._sha256")
         annotate(model, pictures, tmp_path, code=1)
     assert (tmp_path / "annotations.json").exists()
     annotate(model, pictures, tmp_path)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mldfr.annotation.annotate_image import Work, annotate
 from mldfr.annotation.listing import Item
-from mldfr.annotation.work import Work, annotate
 from mldfr.boxes.iou import iou
 from mldfr.boxes.refinement import REFINEMENTS, refined
 from mldfr.boxes.refinement.window import SIDE, Window

@@ -27,9 +27,9 @@ from mldfr.deployment.base import DeploymentError
 from mldfr.exports import ExportError
 from mldfr.images import ImageError
 from mldfr.networks.weights import WeightsError
-from mldfr.training.course import TrainingError
 from mldfr.training.recipe import RecipeError
 from mldfr.training.run_folder import RunError
+from mldfr.training.training_state import TrainingError
 
 VALUES = (
     InputError,

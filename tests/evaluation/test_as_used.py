@@ -13,7 +13,7 @@ from mldfr.boxes.drawing import BoxSettings, draw_boxes
 from mldfr.cli.main import app
 from mldfr.core.types import GroundTruth, Sample
 from mldfr.data.synthetic.creatures import draw
-from mldfr.evaluation.evidence import UNRANKED, Evidence, ScoreMap
+from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence, ScoreMap
 from mldfr.evaluation.record import Rules, judge
 
 PICTURES = 12

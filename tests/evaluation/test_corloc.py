@@ -9,8 +9,8 @@ from mldfr.core.types import Boxes
 from mldfr.evaluation.metrics.corloc import best_ious, corloc
 from mldfr.evaluation.metrics.localization import FixedThreshold
 from mldfr.evaluation.protocols import PAPER
-from mldfr.evaluation.selection import Rules, Trial
 from mldfr.evaluation.selection import corloc as worth
+from mldfr.evaluation.selection_trial import Rules, Trial
 
 
 def cases(count, seed=0):

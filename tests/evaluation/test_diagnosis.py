@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mldfr.core.types import Box, Boxes, GroundTruth, Sample
 from mldfr.evaluation.diagnosis import KINDS, Breakdown, Diagnosis, diagnose
-from mldfr.evaluation.evidence import Ranking
+from mldfr.evaluation.maps_and_ranking import Ranking
 from mldfr.evaluation.protocols import AUTHORS, PAPER
 from mldfr.evaluation.record import Record, Rules
 from mldfr.evaluation.summary import Summary

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import mldfr
 from mldfr.cli.main import app
 from mldfr.core.types import Sample
-from mldfr.evaluation.evidence import observe
+from mldfr.evaluation.maps_and_ranking import observe
 from mldfr.localizer.sources import NetworkSource
 from mldfr.localizer.wanted_classes import GivenAndPredicted
 

@@ -24,20 +24,20 @@ from helpers import (
     same,
 )
 from mldfr.core.types import Sample
-from mldfr.evaluation import evidence
+from mldfr.evaluation import maps_and_ranking
 from mldfr.evaluation.store import MapStore, read_map
 
 
 @pytest.fixture
 def counted(monkeypatch):
     """Counts the pictures that a network looks at."""
-    looked_at, original = Counter(), evidence.mscam
+    looked_at, original = Counter(), maps_and_ranking.mscam
 
     def mscam(network, images, **options):
         looked_at["images"] += len(images)
         return original(network, images, **options)
 
-    monkeypatch.setattr(evidence, "mscam", mscam)
+    monkeypatch.setattr(maps_and_ranking, "mscam", mscam)
     return looked_at
 
 
@@ -184,9 +184,9 @@ def test_a_store_gives_back_what_it_was_given(tmp_path):
     store = MapStore.create(tmp_path, {"model": "x"}, {})
     for index, (low, high) in enumerate([(-3.7, 11.2), (0, 0), (1e-20, 3e-20), (-1e6, 1e6), (0.1, 0.1)]):
         values = rng.uniform(low, high, (9, 7)).astype(np.float32)
-        maps = {0: evidence.ScoreMap.of(values), 4: evidence.ScoreMap.of(-values)}
-        ranking = evidence.Ranking((4, 0), {4: 1 / 3, 0: float(np.float32(0.1))}, (4,))
-        given = evidence.Evidence(9, 7, ranking, maps)
+        maps = {0: maps_and_ranking.ScoreMap.of(values), 4: maps_and_ranking.ScoreMap.of(-values)}
+        ranking = maps_and_ranking.Ranking((4, 0), {4: 1 / 3, 0: float(np.float32(0.1))}, (4,))
+        given = maps_and_ranking.Evidence(9, 7, ranking, maps)
         sample = Sample(f"s{index}.png", Path("nowhere"), (0,))
         assert sample not in store
         store.write(sample, given)

@@ -26,7 +26,7 @@ from judged_pictures import (
 from scipy import ndimage
 
 from mldfr.core.types import Boxes
-from mldfr.evaluation.evidence import UNRANKED, Evidence, Ranking, ScoreMap
+from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence, Ranking, ScoreMap
 from mldfr.evaluation.metrics.classification import ClassificationErrors
 from mldfr.evaluation.metrics.localization import FixedThreshold, best_overlaps
 from mldfr.evaluation.metrics.sweep import THRESHOLDS, sweep

@@ -16,7 +16,7 @@ from judged_pictures import (
 )
 
 from helpers import tensor
-from mldfr.evaluation.evidence import UNRANKED, Evidence, ScoreMap, observe, rank
+from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence, ScoreMap, observe, rank
 from mldfr.evaluation.protocols import PAPER, WSOLEVALUATION
 from mldfr.evaluation.record import judge
 from mldfr.images import ImageError

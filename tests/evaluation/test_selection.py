@@ -14,17 +14,8 @@ from mldfr.boxes.iou import iou
 from mldfr.cli.main import app
 from mldfr.core.types import GroundTruth, Sample
 from mldfr.data import open_data
-from mldfr.evaluation.selection import (
-    Rules,
-    Trial,
-    agreement,
-    choose,
-    corloc,
-    draw_sample,
-    explained_variance,
-    repeated_contrast,
-    try_rules,
-)
+from mldfr.evaluation.selection import agreement, choose, corloc, draw_sample, repeated_contrast
+from mldfr.evaluation.selection_trial import Rules, Trial, explained_variance, try_rules
 from mldfr.localizer.mscam import mscam, scale_maps
 
 

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 import mldfr
 from mldfr.cli.main import app
 from mldfr.core.types import GroundTruth, Sample
-from mldfr.evaluation.selection import Rules, Way, choose, corloc, try_rules
+from mldfr.evaluation.selection import choose, corloc
+from mldfr.evaluation.selection_trial import Rules, Way, try_rules
 
 TRIED = Rules(((1.0,),), ("min_max", "max"), (0.2, 0.5), ("joined", "separate"), ("none", "grabcut", "superpixels"))
 

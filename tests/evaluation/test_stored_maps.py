@@ -28,7 +28,7 @@ from mldfr.boxes.iou import iou
 from mldfr.core.types import Boxes
 from mldfr.data import open_data
 from mldfr.data.voc2007 import CLASSES
-from mldfr.evaluation import evidence
+from mldfr.evaluation import maps_and_ranking
 from mldfr.evaluation.metrics.coco import CocoAP
 from mldfr.evaluation.record import Record
 
@@ -50,8 +50,8 @@ def test_maps_read_back_give_the_same_to_the_last_digit(kind, normalizer, model,
 
 def test_maps_are_not_made_again(whole, model, wsol, tmp_path, monkeypatch):
     shutil.copytree(whole / "maps", tmp_path / "maps")
-    monkeypatch.setattr(evidence, "mscam", None)
-    monkeypatch.setattr(evidence, "read_image", None)
+    monkeypatch.setattr(maps_and_ranking, "mscam", None)
+    monkeypatch.setattr(maps_and_ranking, "read_image", None)
     arguments = [model, "--data", wsol, "--save-maps", tmp_path / "maps"]
     same(report_of(whole / "out"), evaluate(*arguments))
     evaluate(*arguments, "--normalizer", "max", "--threshold", 0.5)

@@ -16,11 +16,11 @@ from mldfr.data import open_data
 from mldfr.methods.cutmix import CutMix
 from mldfr.networks.card import Card
 from mldfr.networks.network import LocalizationNetwork
-from mldfr.training.course import Course
 from mldfr.training.fit import fit
 from mldfr.training.objective import Learner, Objective, Place
 from mldfr.training.prepare import create_network, prepare
 from mldfr.training.recipe import RecipeError, differences, load_recipe
+from mldfr.training.training_state import Course
 
 SETTINGS = [
     "model.backbone=mobilenet_v2",

@@ -21,8 +21,8 @@ from PIL import Image
 from helpers import blobs, evaluate, save_small, write_text
 from mldfr.evaluation.diagnosis import KINDS
 from mldfr.evaluation.statistics.bootstrap import bootstrap_interval
-from mldfr.reports.content.evaluated import Places, read_evaluation
-from mldfr.reports.content.words import KIND_NAMES, PROTOCOLS, counted, metric_name
+from mldfr.reports.content.display_names import KIND_NAMES, PROTOCOLS, counted, metric_name
+from mldfr.reports.content.evaluation_folder import Places, read_evaluation
 from mldfr.reports.page.charts import Intervals, Lines, Mark, Reading, ticks
 from mldfr.reports.page.heat import heat_layer
 

@@ -14,10 +14,10 @@ from measured_pages import (
 
 from mldfr.data import open_data
 from mldfr.evaluation.statistics.bootstrap import bootstrap_interval
-from mldfr.reports.content.evaluated import Places, read_evaluation
+from mldfr.reports.content.display_names import PROTOCOLS, counted, told
+from mldfr.reports.content.evaluation_folder import Places, read_evaluation
+from mldfr.reports.content.intervals import Spread, spread, spread_of_gain
 from mldfr.reports.content.paper import CUB, ILSVRC, VOC_TEST, VOC_TRAINVAL, paper_data
-from mldfr.reports.content.spread import Spread, spread, spread_of_gain
-from mldfr.reports.content.words import PROTOCOLS, counted, told
 
 
 def altered(measured, folder, **setting):

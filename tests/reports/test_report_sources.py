@@ -16,11 +16,11 @@ from measured_pages import (
 from helpers import blobs, evaluate, make_blob_voc, make_blob_wsol, run, save_small
 from mldfr.boxes.iou import iou
 from mldfr.data.voc2007 import CLASSES
-from mldfr.reports.content.evaluated import Places, read_evaluation
+from mldfr.reports.content.evaluation_folder import Places, read_evaluation
 from mldfr.reports.content.galleries import Case, choose
+from mldfr.reports.content.picture_maps import look
+from mldfr.reports.content.picture_sections import sections
 from mldfr.reports.content.pyramids import Effects, pyramids_of
-from mldfr.reports.content.seen import sections
-from mldfr.reports.content.views import look
 from mldfr.reports.page.blocks import Column, Page, Section, Table
 from mldfr.reports.page.charts import Part
 from mldfr.reports.page.page import render

@@ -33,7 +33,6 @@ from mldfr.core.types import GroundTruth, Sample
 from mldfr.data import DataSet, open_data
 from mldfr.data.synthetic import creatures
 from mldfr.training import checkpoint
-from mldfr.training.course import Course, Outcome, TrainingError
 from mldfr.training.examples import Example
 from mldfr.training.fit import begin, fit, make_order, warnings_of
 from mldfr.training.plan import make_plan
@@ -43,6 +42,7 @@ from mldfr.training.recipe import Training, load_recipe
 from mldfr.training.run_folder import RunError
 from mldfr.training.schedule import Schedule
 from mldfr.training.synchronized import synchronize_batch_norms
+from mldfr.training.training_state import Course, Outcome, TrainingError
 
 
 def assert_same(one, other):

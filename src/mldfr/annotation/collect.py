@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mldfr.annotation.annotate_image import Row
 from mldfr.annotation.journal import lasting, placed_rows
 from mldfr.annotation.listing import PARTS, part_files
-from mldfr.annotation.work import Row
 from mldfr.artifacts import check_annotation_row
 from mldfr.core.errors import DataError
 from mldfr.core.files import replacing

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from mldfr.annotation.annotate_image import Row
 from mldfr.annotation.listing import PARTS, Item, Listing, Shard, checksum, part_files
-from mldfr.annotation.work import Row
 from mldfr.artifacts import check_annotation_row
 from mldfr.core.errors import DataError
 from mldfr.core.files import replacing, writing

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from mldfr.annotation.annotate_image import Work
 from mldfr.annotation.listing import Item, Labels, Listing, Shard, list_pictures
-from mldfr.annotation.work import Work
 from mldfr.core.errors import SettingError
 from mldfr.core.versions import OF_BOXES, installed_versions
 from mldfr.data import READERS, DataError

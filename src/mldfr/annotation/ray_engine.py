@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from mldfr.annotation.annotate_image import Row, Work, annotate
 from mldfr.annotation.listing import Item
-from mldfr.annotation.work import Row, Work, annotate
 from mldfr.core.errors import MissingPackageError, SettingError
 from mldfr.deployment.loading import load
 

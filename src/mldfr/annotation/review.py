@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mldfr.annotation.annotate_image import Row
 from mldfr.annotation.collect import Collection
 from mldfr.annotation.uncertainty import Doubt
-from mldfr.annotation.work import Row
 from mldfr.core.files import replacing
 
 REVIEW = "review.csv"

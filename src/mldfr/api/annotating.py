@@ -12,10 +12,10 @@ from mldfr.core.errors import SettingError
 from mldfr.core.text import one_line
 
 if TYPE_CHECKING:
+    from mldfr.annotation.annotate_image import Row
     from mldfr.annotation.collect import Collection
     from mldfr.annotation.journal import Journal
     from mldfr.annotation.plan import Plan, Request
-    from mldfr.annotation.work import Row
 
 Engine = Literal["local", "ray"]
 
@@ -142,8 +142,8 @@ def annotate(
     )
     plan = make_plan(request)
     _tell_of(plan, progress)
+    from mldfr.annotation.annotate_image import has_maps
     from mldfr.annotation.journal import Journal
-    from mldfr.annotation.work import has_maps
 
     whole = partial(has_maps, work=plan.work)
     with Journal(request.out, request.shard, plan.setting, plan.listing, whole=whole) as journal:
@@ -196,7 +196,7 @@ def _rows(
     engine: Engine, plan: "Plan", journal: "Journal", request: "Request", workers: int | None, address: str | None
 ) -> "Iterator[Row]":
     if engine == "local":
-        from mldfr.annotation.work import annotate
+        from mldfr.annotation.annotate_image import annotate
 
         return annotate(plan.localizer, journal.pending(), plan.work)
     from mldfr.annotation.ray_engine import annotate_on_ray
@@ -228,8 +228,8 @@ def _work_through(rows: "Iterator[Row]", journal: "Journal", progress: Progress)
 def _finish(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> Annotations:
     """Write everything that can be made of the rows; what one format cannot hold does not keep the others from it."""
     from mldfr.annotation.collect import Collection, write_failed
+    from mldfr.annotation.output_files import Written
     from mldfr.annotation.review import write_review
-    from mldfr.annotation.written import Written
     from mldfr.core.errors import DataError
     from mldfr.exports import ExportError
 

@@ -63,16 +63,16 @@ def report(
     """
     out = Path(out)
     _check_place(out)
-    from mldfr.reports.content.evaluated import Places
-    from mldfr.reports.content.pages import Wishes, make_page
+    from mldfr.reports.content.evaluation_folder import Places
+    from mldfr.reports.content.pages import ReportOptions, make_page
     from mldfr.reports.page.page import write
 
     places = Places(data, None if images is None else Path(images), None if model is None else str(model))
-    wishes = Wishes(places, gallery, sample, device)
+    options = ReportOptions(places, gallery, sample, device)
     page = make_page(
         Path(folder),
         out,
-        wishes,
+        options,
         watch=lambda samples: progress.follow(samples, "looked at", total=len(samples), goes_on=False),
     )
     write(page, out)

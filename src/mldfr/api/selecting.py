@@ -13,7 +13,8 @@ from mldfr.core.errors import FileError, SettingError
 if TYPE_CHECKING:
     from mldfr.core.types import Float64Array, Sample
     from mldfr.data.sizes import SizeError
-    from mldfr.evaluation.selection import Choice, Rules, Trial, Way
+    from mldfr.evaluation.selection import Choice
+    from mldfr.evaluation.selection_trial import Rules, Trial, Way
     from mldfr.images import ImageError
     from mldfr.networks.card import Localization
 
@@ -90,7 +91,8 @@ def select(
         raise FileError(f"{file}: no such model; training writes it when it is done")
     samples = _pictures(folder, file, data, split, progress)
     from mldfr.data.sizes import SizeError, summed_up
-    from mldfr.evaluation.selection import CRITERIA, Rules, choose, draw_sample, has_boxes, try_rules
+    from mldfr.evaluation.selection import CRITERIA, choose, draw_sample, has_boxes
+    from mldfr.evaluation.selection_trial import Rules, try_rules
 
     name = CRITERIA.check(criterion or ("corloc" if has_boxes(samples) else "repeated_contrast"))
     if CRITERIA[name].needs_boxes and not has_boxes(samples):
@@ -186,7 +188,7 @@ def _write(folder: Path, trial: "Trial", choice: "Choice", values: "Float64Array
 
     from mldfr.artifacts import Selection
     from mldfr.core.json_files import write_json
-    from mldfr.evaluation.selection import Way
+    from mldfr.evaluation.selection_trial import Way
     from mldfr.reports.page.curves import draw_curves
 
     pyramids = [", ".join(f"{scale:g}" for scale in pyramid) for pyramid in trial.rules.pyramids]

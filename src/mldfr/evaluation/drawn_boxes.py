@@ -8,7 +8,7 @@ from mldfr.artifacts import PredictedImage, PredictedLabel
 from mldfr.core.types import Boxes, Sample
 from mldfr.data.class_names import ClassNames
 from mldfr.data.sizes import size_error
-from mldfr.evaluation.evidence import TOP, Ranking
+from mldfr.evaluation.maps_and_ranking import TOP, Ranking
 from mldfr.evaluation.predicted_boxes import match_pictures
 from mldfr.evaluation.protocols import AS_USED
 from mldfr.evaluation.record import Record

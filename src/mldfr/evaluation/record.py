@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mldfr.boxes.drawing import BoxSettings, draw_boxes
 from mldfr.boxes.normalizers import NORMALIZERS, check
 from mldfr.core.types import BoolArray, Boxes, Float32Array, Float64Array, Sample
-from mldfr.evaluation.evidence import TOP, Evidence, Ranking, ScoreMap
+from mldfr.evaluation.maps_and_ranking import TOP, Evidence, Ranking, ScoreMap
 from mldfr.evaluation.metrics.pixels import pixel_iou, read_mask, score_histograms
 from mldfr.evaluation.metrics.sweep import sweep
 from mldfr.evaluation.protocols import IOUS, PROTOCOLS, Protocol

@@ -21,7 +21,7 @@ from mldfr.core.parallel import ahead
 from mldfr.core.text import plain
 from mldfr.core.types import Sample
 from mldfr.data.sizes import SizeError, is_resize, size_error
-from mldfr.evaluation.evidence import Evidence, observe
+from mldfr.evaluation.maps_and_ranking import Evidence, observe
 from mldfr.evaluation.record import Record, Rules, judge
 from mldfr.evaluation.store import MapStore
 from mldfr.evaluation.summary import Summary

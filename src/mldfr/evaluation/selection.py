@@ -6,37 +6,23 @@ With boxes the criterion is `corloc`. Without any it is `repeated_contrast`: a g
 unlike their outside, and finds them again in another view of the picture.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import product
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from mldfr.boxes.drawing import BoxSettings, draw_boxes, fit_boxes
 from mldfr.boxes.iou import iou
-from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.refinement import AS_DRAWN
 from mldfr.boxes.rules import JOINED
-from mldfr.core.errors import InputError
-from mldfr.core.parallel import spread
 from mldfr.core.registry import Registry
-from mldfr.core.types import Box, Float32Array, Float64Array, Sample, UInt8Array
-from mldfr.data.sizes import SizeError, size_error
+from mldfr.core.types import Float64Array, Sample
 from mldfr.evaluation.metrics.corloc import best_ious
 from mldfr.evaluation.metrics.corloc import corloc as box_corloc
 from mldfr.evaluation.protocols import PAPER
-from mldfr.images import ImageError, read_image
-from mldfr.localizer.mscam import evaluating, scale_maps, scaled_features
-from mldfr.networks.backbones import MIN_INPUT_SIZE
-from mldfr.networks.network import LocalizationNetwork
+from mldfr.evaluation.selection_trial import Trial
 
 PREFERRED_THRESHOLD = 0.2
-VIEW = 0.8
-"""Share of each side that a view has."""
+
 
 CRITERIA: Registry["Criterion"] = Registry(
     "criterion",
@@ -45,93 +31,6 @@ CRITERIA: Registry["Criterion"] = Registry(
         "repeated_contrast": "mldfr.evaluation.selection:REPEATED_CONTRAST",
     },
 )
-
-
-class Way(NamedTuple):
-    """How boxes are drawn from a map, but for the threshold.
-
-    Attributes:
-        normalizer, instances, refine: Names, as `BoxSettings` has them.
-    """
-
-    normalizer: str
-    instances: str = JOINED
-    refine: str = AS_DRAWN
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Rules to try: every pyramid with every way and every threshold, P x M x T; the first ones are preferred.
-
-    Attributes:
-        pyramids: Scales of the image pyramids.
-        normalizers: Names.
-        thresholds: In [0, 1).
-        instances: Names of ways to find instances.
-        refinements: Names.
-
-    Examples:
-        >>> len(Rules().pyramids) * len(Rules().normalizers) * len(Rules().thresholds)
-        168
-    """
-
-    pyramids: tuple[tuple[float, ...], ...] = ((1.0,), (1.0, 1.5), (1.0, 1.5, 2.0), (0.5, 1.0, 1.5, 2.0, 2.5))
-    normalizers: tuple[str, ...] = NORMALIZERS.names()
-    thresholds: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(1, 15))
-    instances: tuple[str, ...] = (JOINED,)
-    refinements: tuple[str, ...] = (AS_DRAWN,)
-
-    @property
-    def ways(self) -> tuple[Way, ...]:
-        """M combinations of how to draw with a normaliser, those of the first instances and refinement first."""
-        return tuple(Way(m, i, r) for i, r, m in product(self.instances, self.refinements, self.normalizers))
-
-    def possible_for(self, network: LocalizationNetwork) -> "Rules":
-        """Without the pyramids that have a scale at which the network's input is too small."""
-        smallest = MIN_INPUT_SIZE / network.card.preprocessing.input_size
-        return replace(self, pyramids=tuple(pyramid for pyramid in self.pyramids if min(pyramid) >= smallest))
-
-
-class _Finding(NamedTuple):
-    """What was found for one class in one picture; boxes are shares of the picture's sides, NaN for none."""
-
-    boxes: Float32Array
-    """(P, M, T, 4)"""
-    views: Float32Array
-    """(P, M, T, 4)"""
-    window: Float32Array
-    """(4,)"""
-    contrast: Float32Array
-    """(P, M, T)"""
-    truth: Float32Array
-    """(n, 4)"""
-    shape: tuple[int, int]
-    """Width and height of the picture in pixels."""
-
-
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """Boxes of every rule in every picture. N counts pairs of a picture and one of its classes.
-
-    Attributes:
-        rules: P x M x T of them.
-        pictures: How many there were.
-        boxes: (P, M, T, N, 4), the largest region's box in the picture, as shares of its sides; NaN for none.
-        views: (P, M, T, N, 4), the same from the view, in the picture's coordinates.
-        windows: (N, 4), where the views are.
-        contrast: (P, M, T, N), which share of the features' variance it explains to be inside or outside the box.
-        truth: For each of N the annotated boxes of that class (n, 4), none where the set has none.
-        shapes: (N, 2), width and height of the pictures.
-    """
-
-    rules: Rules
-    pictures: int
-    boxes: Float32Array
-    views: Float32Array
-    windows: Float32Array
-    contrast: Float32Array
-    truth: Sequence[Float32Array]
-    shapes: Float32Array
 
 
 @dataclass(frozen=True)
@@ -168,153 +67,6 @@ class Choice:
     pictures: int
     instances: str = JOINED
     refine: str = AS_DRAWN
-
-
-def try_rules(
-    network: LocalizationNetwork,
-    samples: Iterable[Sample],
-    rules: Rules,
-    *,
-    views: bool,
-    report: Callable[[ImageError], None] = lambda error: None,
-) -> Trial:
-    """Find the boxes of all rules in all pictures; each scale is run once.
-
-    Args:
-        network: The network; its card names the box rule.
-        samples: Pictures whose labels are known.
-        rules: What to try.
-        views: Whether to look at a view of each picture too, and at its features: `repeated_contrast` needs them, and
-            they double the work.
-        report: Told of each picture that cannot be read, which is left out, and with a `SizeError` of each whose boxes
-            belong to a picture of another size; it counts as one without boxes.
-
-    Raises:
-        InputError: No picture could be read, or a scale is too small.
-    """
-
-    def look(numbered: tuple[int, Sample]) -> tuple[ImageError | None, list[_Finding]]:
-        number, sample = numbered
-        try:
-            pixels = torch.from_numpy(read_image(sample.path)).permute(2, 0, 1)
-        except ImageError as error:
-            return error, []
-        other = size_error(sample, (pixels.shape[1], pixels.shape[2]))
-        known = replace(sample, objects=()) if other else sample
-        return other, list(_look(network, pixels, known, rules, seed=number if views else None))
-
-    findings: list[_Finding] = []
-    pictures = 0
-    on_cores = network.device.type == "cpu"
-    for error, found in spread(look, enumerate(samples)) if on_cores else map(look, enumerate(samples)):
-        if error is not None:
-            report(error)
-        if error is None or isinstance(error, SizeError):
-            pictures += 1
-            findings += found
-    if not findings:
-        raise InputError("there is no picture to choose by")
-    boxes, seen, windows, contrast, truth, shapes = zip(*findings, strict=True)
-    return Trial(
-        rules,
-        pictures,
-        boxes=np.stack(boxes, axis=3),
-        views=np.stack(seen, axis=3),
-        windows=np.stack(windows),
-        contrast=np.stack(contrast, axis=3),
-        truth=truth,
-        shapes=np.asarray(shapes, dtype=np.float32),
-    )
-
-
-def _look(
-    network: LocalizationNetwork, pixels: Tensor, sample: Sample, rules: Rules, *, seed: int | None
-) -> Iterator[_Finding]:
-    """The findings for each class of a picture; without a seed no view is looked at."""
-    height, width = pixels.shape[1:]
-    unit = np.array([width, height, width, height], dtype=np.float32)
-    window = np.array([0, 0, width, height], dtype=np.float32)
-    whole = _boxes(network, pixels, sample.labels, rules)
-    seen, contrast = np.full_like(whole, np.nan), np.zeros(whole.shape[:-1], dtype=np.float32)
-    if seed is not None:
-        x0, y0, x1, y1 = window = _window(height, width, seed)
-        view = pixels[:, int(y0) : int(y1), int(x0) : int(x1)].flip(-1)
-        mirrored = _boxes(network, view, sample.labels, rules)
-        left, top, right, bottom = np.moveaxis(mirrored, -1, 0)
-        seen = np.stack([x1 - right, top + y0, x1 - left, bottom + y0], axis=-1)
-        contrast = explained_variance(_unit_features(network, pixels), whole / unit)
-    for k, label in enumerate(sample.labels):
-        truth = np.array([item.xyxy for item in sample.objects if item.label == label], np.float32).reshape(-1, 4)
-        yield _Finding(whole[k] / unit, seen[k] / unit, window / unit, contrast[k], truth / unit, (width, height))
-
-
-def _boxes(network: LocalizationNetwork, image: Tensor, labels: Sequence[int], rules: Rules) -> Float32Array:
-    """The largest region's box under every rule for every class (k, P, M, T, 4), in pixels; NaN for none."""
-    scales = sorted({scale for pyramid in rules.pyramids for scale in pyramid})
-    maps = scale_maps(network, image, scales=scales, classes=labels)
-    box_rule = network.card.localization.box_rule
-    pixels = image.permute(1, 2, 0).contiguous().numpy()
-    shape = (len(labels), len(rules.pyramids), len(rules.ways), len(rules.thresholds), 4)
-    found = np.full(shape, np.nan, dtype=np.float32)
-    for p, pyramid in enumerate(rules.pyramids):
-        summed = torch.stack([maps[scale] for scale in pyramid]).sum(dim=0).cpu().numpy()
-        for k, m, t in np.ndindex(shape[0], *shape[2:4]):
-            settings = BoxSettings(**rules.ways[m]._asdict(), threshold=rules.thresholds[t], box_rule=box_rule)
-            if box := _largest(summed[k], pixels, settings):
-                found[k, p, m, t] = box.xyxy
-    return found
-
-
-def _largest(score_map: Float32Array, pixels: UInt8Array, settings: BoxSettings) -> Box | None:
-    """The box around the most pixels; it alone is fitted to the picture."""
-    drawn = draw_boxes(score_map, pixels, settings.model_copy(update={"refine": AS_DRAWN}))
-    if not len(drawn):
-        return None
-    return fit_boxes(drawn.only(np.array([drawn.pixels.argmax()])), score_map, pixels, settings)[0]
-
-
-def _unit_features(network: LocalizationNetwork, pixels: Tensor) -> Float32Array:
-    """The scale-1 features (h, w, C) of an image, each position's brought to length 1."""
-    with torch.inference_mode(), evaluating(network):
-        features = scaled_features(network, pixels, 1.0).float()
-        unit: Float32Array = F.normalize(features, dim=0).permute(1, 2, 0).cpu().numpy()
-        return unit
-
-
-def explained_variance(features: Float32Array, boxes: Float32Array) -> Float32Array:
-    """Which share of the variance of features over a map it explains that a cell is inside or outside a box.
-
-    Args:
-        features: (h, w, C).
-        boxes: (..., 4), as shares of the map's sides, rounded to whole cells and at least one; NaN for no box.
-
-    Returns:
-        (...), from 0, for a box that is everything, nothing or like the rest, to 1, for two parts that are uniform.
-    """
-    h, w, channels = features.shape
-    total = float(np.square(features - features.mean(axis=(0, 1))).sum())
-    sums = np.zeros((h + 1, w + 1, channels))
-    sums[1:, 1:] = features.cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
-    cells = np.nan_to_num(boxes.reshape(-1, 4) * np.array([w, h, w, h])).round().astype(int)
-    cells[:, :2] = np.minimum(cells[:, :2], [w - 1, h - 1])
-    cells[:, 2:] = np.maximum(cells[:, 2:], cells[:, :2] + 1)
-    distinct, where = np.unique(cells, axis=0, return_inverse=True)
-    x0, y0, x1, y1 = distinct.T
-    inside = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]  # (n, C)
-    n = ((x1 - x0) * (y1 - y0)).astype(float)
-    rest = h * w - n
-    difference = inside / n[:, None] - (sums[h, w] - inside) / np.maximum(rest, 1)[:, None]
-    shares = np.square(difference).sum(axis=1) * n * rest / (h * w) / max(total, 1e-12)
-    shares = shares[where.ravel()] * ~np.isnan(boxes.reshape(-1, 4)).any(axis=1)
-    explained: Float32Array = shares.reshape(boxes.shape[:-1]).astype(np.float32)
-    return explained
-
-
-def _window(height: int, width: int, seed: int) -> Float32Array:
-    values = np.random.default_rng(seed)
-    tall, wide = max(1, round(VIEW * height)), max(1, round(VIEW * width))
-    y0, x0 = values.integers(0, height - tall + 1), values.integers(0, width - wide + 1)
-    return np.array([x0, y0, x0 + wide, y0 + tall], dtype=np.float32)
 
 
 def corloc(trial: Trial) -> Float64Array:
@@ -375,6 +127,8 @@ def draw_sample(samples: Sequence[Sample], most: int) -> list[Sample]:
 
 
 CORLOC = Criterion(corloc, needs_boxes=True, needs_views=False)
+
+
 REPEATED_CONTRAST = Criterion(repeated_contrast, needs_boxes=False, needs_views=True)
 
 

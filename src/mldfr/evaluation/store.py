@@ -33,7 +33,7 @@ from mldfr.core.json_files import (
 from mldfr.core.text import original, short_enough
 from mldfr.core.types import Float32Array, Sample
 from mldfr.data.sizes import is_resize
-from mldfr.evaluation.evidence import UNRANKED, Evidence, Ranking, ScoreMap
+from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence, Ranking, ScoreMap
 from mldfr.evaluation.protocols import WSOLEVALUATION
 from mldfr.images import SUFFIXES, ImageError, image_size
 from mldfr.images.junk import without_junk

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mldfr.core.types import Boxes, Float32Array, Float64Array, Sample
 from mldfr.evaluation.diagnosis import Breakdown, Diagnosis, diagnose
-from mldfr.evaluation.evidence import TOP
+from mldfr.evaluation.maps_and_ranking import TOP
 from mldfr.evaluation.metrics.classification import ClassificationErrors
 from mldfr.evaluation.metrics.coco import coco_average_precision
 from mldfr.evaluation.metrics.detection import DetectionAP, DetectionRecords, Points, PrecisionRecall

@@ -18,7 +18,6 @@ from mldfr.data.class_names import some
 from mldfr.exports.checks import faults_of_classes
 from mldfr.networks.network import MODEL_FILE, LocalizationNetwork
 from mldfr.training import checkpoint, memory, run_folder
-from mldfr.training.course import Course, Outcome
 from mldfr.training.examples import Batch, Order, Pictures, load_batches
 from mldfr.training.log import Log
 from mldfr.training.objective import Learner, Objective, Place, right_ones
@@ -28,6 +27,7 @@ from mldfr.training.recipe import Recipe, RecipeError, Training, differences
 from mldfr.training.run_folder import RunError
 from mldfr.training.schedule import Schedule
 from mldfr.training.synchronized import synchronize_batch_norms
+from mldfr.training.training_state import Course, Outcome
 
 SMALL_BATCH = 32
 """Under so many pictures for each statistic of BatchNorm, Table XII has nothing good to say."""

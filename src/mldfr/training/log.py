@@ -11,9 +11,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from torch.utils.tensorboard import SummaryWriter
 
 from mldfr.core.files import writing
-from mldfr.training.course import Course
 from mldfr.training.examples import Order
 from mldfr.training.run_folder import Epoch, write_metrics
+from mldfr.training.training_state import Course
 
 
 class Board:

@@ -21,6 +21,7 @@ from mldfr.web.errors import WebError, add_error_handlers, validated
 from mldfr.web.exporting import Download, export
 from mldfr.web.limits import HeadAsGet, RequestLimits, Safeguard, SameOrigin
 from mldfr.web.locating import locate, model_answer, wanted_classes
+from mldfr.web.model_threads import Workers
 from mldfr.web.redrawing import redraw
 from mldfr.web.samples import samples
 from mldfr.web.schemas import (
@@ -35,7 +36,6 @@ from mldfr.web.schemas import (
     SampleAnswer,
 )
 from mldfr.web.settings import Settings
-from mldfr.web.work import Workers
 
 STATIC = Path(__file__).parent / "static"
 
@@ -137,6 +137,14 @@ def _questions(localizer: Localizer, settings: Settings, workers: Workers) -> AP
     return router
 
 
+async def _body(request: Request) -> bytes:
+    """All that a client sends."""
+    try:
+        return await request.body()
+    except ClientDisconnect as error:
+        raise WebError(499, "client_gone", "The client has gone.") from error
+
+
 def _downloads() -> APIRouter:
     """What needs no model."""
     router = APIRouter()
@@ -153,11 +161,7 @@ def _downloads() -> APIRouter:
     )
     async def export_annotations(request: Request) -> Response:
         """Write pictures' boxes in a format that annotation tools and trainers read."""
-        try:
-            body = await request.body()
-        except ClientDisconnect as error:
-            raise WebError(499, "client_gone", "The client has gone.") from error
-        download = await run_in_threadpool(_download, body)
+        download = await run_in_threadpool(_download, await _body(request))
         headers = {"Content-Disposition": f'attachment; filename="{download.name}"'}
         return Response(download.content, media_type=download.media_type, headers=headers)
 
@@ -171,11 +175,7 @@ def _downloads() -> APIRouter:
     )
     async def draw_again(request: Request) -> DrawAnswer:
         """Draw boxes and a heat map from the maps that `/api/locate` gave; they come with the request."""
-        try:
-            body = await request.body()
-        except ClientDisconnect as error:
-            raise WebError(499, "client_gone", "The client has gone.") from error
-        return await run_in_threadpool(_redrawn, body)
+        return await run_in_threadpool(_redrawn, await _body(request))
 
     @router.get("/api/samples", summary="Pictures to try", responses=_errors(*COMMON))
     async def sample_list() -> list[SampleAnswer]:

@@ -9,8 +9,8 @@ from mldfr.core.types import Float64Array
 from mldfr.evaluation.metrics.max_box_acc import MaxBoxAcc
 from mldfr.evaluation.metrics.sweep import THRESHOLDS
 from mldfr.evaluation.protocols import IOUS, PROTOCOLS, at_iou
-from mldfr.reports.content.evaluated import Evaluation
-from mldfr.reports.content.words import counted, group_name
+from mldfr.reports.content.display_names import counted, group_name
+from mldfr.reports.content.evaluation_folder import Evaluation
 from mldfr.reports.page.blocks import Block, Section, Words
 from mldfr.reports.page.charts import Histogram, Lines, Point
 

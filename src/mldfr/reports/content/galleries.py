@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from mldfr.core.types import Boxes, Sample
 from mldfr.evaluation.record import annotated
-from mldfr.reports.content.evaluated import Evaluation
-from mldfr.reports.content.views import View
-from mldfr.reports.content.words import KIND_NAMES, percent
+from mldfr.reports.content.display_names import KIND_NAMES, percent
+from mldfr.reports.content.evaluation_folder import Evaluation
+from mldfr.reports.content.picture_maps import View
 from mldfr.reports.page.blocks import Gallery, Picture, Xyxy
 from mldfr.reports.page.heat import heat_layer, photo_layer
 

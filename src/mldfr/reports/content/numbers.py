@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from mldfr.reports.content.display_names import PROTOCOLS, counted, group_name, metric_name
+from mldfr.reports.content.intervals import Spread
+from mldfr.reports.content.metrics_file import Stored
 from mldfr.reports.content.paper import MAIN, NAMES, V2, PaperData, PaperRow, backbone_name, paper_data
-from mldfr.reports.content.spread import Spread
-from mldfr.reports.content.stored import Stored
-from mldfr.reports.content.words import PROTOCOLS, counted, group_name, metric_name
 from mldfr.reports.page.blocks import Block, Cell, Column, Headlines, Section, Table, Words
 from mldfr.reports.page.charts import Intervals, Mark, Reading
 

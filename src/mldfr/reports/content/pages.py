@@ -5,14 +5,14 @@ from pathlib import Path
 
 from mldfr.core.errors import DataError
 from mldfr.evaluation.run import JOURNAL, SETTING
-from mldfr.reports.content import curves, faults, seen, setup, training
-from mldfr.reports.content.evaluated import Evaluation, Places, read_evaluation
+from mldfr.reports.content import curves, error_analysis, picture_sections, setup, training
+from mldfr.reports.content.display_names import counted, percent
+from mldfr.reports.content.evaluation_folder import Evaluation, Places, read_evaluation
+from mldfr.reports.content.metrics_file import METRICS
 from mldfr.reports.content.numbers import Numbers
 from mldfr.reports.content.paper import backbone_name
+from mldfr.reports.content.picture_sections import Watch
 from mldfr.reports.content.runs import Run, read_training
-from mldfr.reports.content.seen import Watch
-from mldfr.reports.content.stored import METRICS
-from mldfr.reports.content.words import counted, percent
 from mldfr.reports.page.blocks import Facts, Gallery, Page, Section
 from mldfr.training.run_folder import RUN, RunError
 
@@ -22,7 +22,7 @@ FOOT = "Made by mldfr. Everything is in this file; nothing is fetched."
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ReportOptions:
     """What a page shall have.
 
     Attributes:
@@ -38,13 +38,13 @@ class Wishes:
     device: str = "auto"
 
 
-def make_page(folder: Path, out: Path, wishes: Wishes, *, watch: Watch = iter) -> Page:
+def make_page(folder: Path, out: Path, options: ReportOptions, *, watch: Watch = iter) -> Page:
     """The page of what a folder holds: an evaluation, or a training run.
 
     Args:
         folder: The folder, or the `metrics.json` in it.
         out: Where the page will be.
-        wishes: What it shall have.
+        options: What it shall have.
         watch: Told of the pictures that are looked at once more.
 
     Raises:
@@ -52,7 +52,7 @@ def make_page(folder: Path, out: Path, wishes: Wishes, *, watch: Watch = iter) -
     """
     folder = folder.parent if folder.name == METRICS and folder.is_file() else folder
     if (folder / METRICS).is_file():
-        return evaluation_page(read_evaluation(folder, wishes.places, device=wishes.device), wishes, watch)
+        return evaluation_page(read_evaluation(folder, options.places, device=options.device), options, watch)
     if (folder / RUN).is_file():
         return run_page(read_training(folder), out)
     if (folder / JOURNAL).is_file() and (folder / SETTING).is_file():
@@ -65,19 +65,21 @@ def make_page(folder: Path, out: Path, wishes: Wishes, *, watch: Watch = iter) -
     )
 
 
-def evaluation_page(evaluation: Evaluation, wishes: Wishes, watch: Watch) -> Page:
+def evaluation_page(evaluation: Evaluation, options: ReportOptions, watch: Watch) -> Page:
     """The page of an evaluation."""
     stored = evaluation.stored
     numbers, run = Numbers(stored), _run_of(evaluation)
-    pictures, scales = seen.sections(evaluation, gallery=wishes.gallery, sample=wishes.sample, watch=watch)
+    pictures, scales = picture_sections.sections(
+        evaluation, gallery=options.gallery, sample=options.sample, watch=watch
+    )
     shown = [block.pictures for block in (pictures.blocks if pictures else ()) if isinstance(block, Gallery)]
     sections = [
         numbers.section(),
         pictures,
-        faults.errors(stored),
+        error_analysis.errors(stored),
         scales,
         curves.section(evaluation),
-        faults.classes(evaluation),
+        error_analysis.classes(evaluation),
         training.training(run) if run else None,
         training.selection(run.selection) if run and run.selection else None,
         numbers.every(),

@@ -15,7 +15,7 @@ from mldfr.networks.card import explain
 from mldfr.networks.network import MODEL_FILE
 from mldfr.networks.weights import fingerprint
 from mldfr.networks.weights import read as read_weights
-from mldfr.reports.content.stored import METRICS, Stored, read_stored
+from mldfr.reports.content.metrics_file import METRICS, Stored, read_stored
 from mldfr.training.recipe import Recipe
 from mldfr.training.run_folder import METRICS as EPOCHS
 from mldfr.training.run_folder import Epoch, RunError, read_run

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from mldfr.evaluation.protocols import PROTOCOLS
 from mldfr.networks.network import MODEL_FILE
+from mldfr.reports.content.display_names import counted, group_name, scales_name, told
+from mldfr.reports.content.metrics_file import Stored
 from mldfr.reports.content.numbers import COMPARED, Numbers
 from mldfr.reports.content.paper import backbone_name, paper_data
-from mldfr.reports.content.stored import Stored
-from mldfr.reports.content.words import counted, group_name, scales_name, told
 from mldfr.reports.page.blocks import Block, Facts, Section, Words
 
 SHOWN = 10

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mldfr.artifacts import Selection
+from mldfr.reports.content.display_names import counted, group_name, metric_name, percent, scales_name, told
+from mldfr.reports.content.metrics_file import Stored
 from mldfr.reports.content.numbers import Numbers
 from mldfr.reports.content.runs import Run
-from mldfr.reports.content.stored import Stored
-from mldfr.reports.content.words import counted, group_name, metric_name, percent, scales_name, told
 from mldfr.reports.page.blocks import Block, Cell, Code, Column, Facts, Section, Table, Words
 from mldfr.reports.page.charts import Lines, Point
 from mldfr.training.recipe import Recipe, differences, load_recipe, names

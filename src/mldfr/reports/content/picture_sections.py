@@ -6,9 +6,9 @@ from mldfr.core.types import Sample
 from mldfr.evaluation.protocols import Protocol
 from mldfr.images import ImageError
 from mldfr.reports.content import galleries, pyramids
-from mldfr.reports.content.evaluated import Evaluation
-from mldfr.reports.content.views import draw, look
-from mldfr.reports.content.words import counted, group_name
+from mldfr.reports.content.display_names import counted, group_name
+from mldfr.reports.content.evaluation_folder import Evaluation
+from mldfr.reports.content.picture_maps import draw, look
 from mldfr.reports.page.blocks import Block, Picture, Section, Words
 
 Watch = Callable[[Sequence[Sample]], Iterable[Sample]]

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from mldfr.evaluation.diagnosis import KINDS
-from mldfr.reports.content.evaluated import Evaluation
-from mldfr.reports.content.stored import Stored
-from mldfr.reports.content.words import KIND_NAMES, counted, group_name, metric_name
+from mldfr.reports.content.display_names import KIND_NAMES, counted, group_name, metric_name
+from mldfr.reports.content.evaluation_folder import Evaluation
+from mldfr.reports.content.metrics_file import Stored
 from mldfr.reports.page.blocks import Block, Cell, Column, Section, Table, Words
 from mldfr.reports.page.charts import Bar, Bars, Part, Shares
 

@@ -16,7 +16,7 @@ from mldfr.evaluation.protocols import PROTOCOLS, Protocol
 from mldfr.evaluation.record import Record
 from mldfr.evaluation.run import JOURNAL
 from mldfr.evaluation.summary import Summary
-from mldfr.reports.content.stored import Stored, read_stored
+from mldfr.reports.content.metrics_file import Stored, read_stored
 
 SAME = ("annotations", "sha256", "maps")
 """What tells that pictures, model or maps are those that were evaluated."""

@@ -11,8 +11,8 @@ from mldfr.artifacts import Denominator, EvaluationSetting, Metrics
 from mldfr.core.errors import DataError
 from mldfr.evaluation.statistics.comparison import read_report
 from mldfr.networks.card import explain
-from mldfr.reports.content.spread import Spread, spread, unknown
-from mldfr.reports.content.words import counted
+from mldfr.reports.content.display_names import counted
+from mldfr.reports.content.intervals import Spread, spread, unknown
 
 SHOWN = 3
 """So many faults of a file are told."""
