@@ -26,18 +26,19 @@ from helpers import (
 from mldfr.core.types import Sample
 from mldfr.evaluation import maps_and_ranking
 from mldfr.evaluation.store import MapStore, read_map
+from mldfr.localizer import sources
 
 
 @pytest.fixture
 def counted(monkeypatch):
     """Counts the pictures that a network looks at."""
-    looked_at, original = Counter(), maps_and_ranking.mscam
+    looked_at, original = Counter(), sources.mscam
 
     def mscam(network, images, **options):
         looked_at["images"] += len(images)
         return original(network, images, **options)
 
-    monkeypatch.setattr(maps_and_ranking, "mscam", mscam)
+    monkeypatch.setattr(sources, "mscam", mscam)
     return looked_at
 
 

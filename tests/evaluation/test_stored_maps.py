@@ -31,6 +31,7 @@ from mldfr.data.voc2007 import CLASSES
 from mldfr.evaluation import maps_and_ranking
 from mldfr.evaluation.metrics.coco import CocoAP
 from mldfr.evaluation.record import Record
+from mldfr.localizer import sources
 
 
 @pytest.mark.parametrize("normalizer", ["min_max", "max", "percentile"])
@@ -50,7 +51,7 @@ def test_maps_read_back_give_the_same_to_the_last_digit(kind, normalizer, model,
 
 def test_maps_are_not_made_again(whole, model, wsol, tmp_path, monkeypatch):
     shutil.copytree(whole / "maps", tmp_path / "maps")
-    monkeypatch.setattr(maps_and_ranking, "mscam", None)
+    monkeypatch.setattr(sources, "mscam", None)
     monkeypatch.setattr(maps_and_ranking, "read_image", None)
     arguments = [model, "--data", wsol, "--save-maps", tmp_path / "maps"]
     same(report_of(whole / "out"), evaluate(*arguments))

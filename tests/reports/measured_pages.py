@@ -46,7 +46,7 @@ class Reader(HTMLParser):
             self.words.append(data)
 
     @property
-    def write_text(self):
+    def text(self):
         return " ".join(" ".join(self.words).split())
 
     def card(self, heading):
