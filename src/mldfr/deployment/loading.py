@@ -12,22 +12,10 @@ from mldfr.networks.zoo import load_network
 
 
 def load(name_or_path: str | Path, *, device: str = "auto", runtime: str | None = None) -> Localizer:
-    """A model by its name or file, ready to be handed pictures.
-
-    Args:
-        name_or_path: A name of `mldfr list models`, a file that `save` wrote, a folder with a `model.safetensors`, or a
-            file of `mldfr export`, which ends in `.onnx` or `.pt2`.
-        device: `auto` takes a GPU if there is one; or a device of PyTorch. A `.pt2` file has `cpu` alone, an ONNX file
-            those of its runtime.
-        runtime: What runs an ONNX file, a name of `mldfr list runtimes`; None is onnxruntime.
-
-    Raises:
-        WeightsError: Neither a name nor a readable model, a file that does not fit its card, or a missing runtime.
-        SettingError: No such device or runtime, or a runtime for what is no ONNX file.
+    """A model by its name or file; takes, returns and raises what `mldfr.load` says, which asks here.
 
     Examples:
-        >>> import mldfr
-        >>> mldfr.load("imagenet", device="cpu").card.class_names[281]
+        >>> load("imagenet", device="cpu").card.class_names[281]
         'tabby'
     """
     if runtime is not None:
