@@ -12,7 +12,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from gpu.setting import Setting
-from mldfr.networks.network import MODEL_FILE
+from mldfr.networks.model_file import MODEL_FILE
 from mldfr.training.checkpoint import FOLDER
 from mldfr.training.run_folder import METRICS
 

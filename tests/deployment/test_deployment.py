@@ -130,7 +130,7 @@ def test_a_torch_export_gives_the_same_when_it_is_loaded_back(small, small_pt2):
     extra = {"mldfr": "", "mldfr_description": "", "mldfr_weights_sha256": ""}
     torch.export.load(small_pt2, extra_files=extra)
     assert json.loads(extra["mldfr"])["localization"]["scales"] == [1.5, 1.5]
-    assert "sum of\n    its maps at the scales 1.5, 1.5.\n  maps_1.5, float32" in extra["mldfr_description"]
+    assert "sum of\n    its maps (cam) at the scales 1.5, 1.5.\n  maps_1.5, float32" in extra["mldfr_description"]
     assert extra["mldfr_weights_sha256"] == fingerprint(small.state_dict())
 
 

@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
 
 def test_selecting_keeps_the_method(folder):
     run("select", folder / "run", "--device", "cpu")
-    from mldfr.networks.network import read_card
+    from mldfr.networks.model_file import read_card
 
     card = read_card(folder / "run")
     assert (card.method, card.architecture.backbone) == ("cutmix", "timm:resnet18")

@@ -89,7 +89,7 @@ def make_plan(request: Request) -> Plan:
     localizer = load(request.model, device=request.device, runtime=request.runtime)
     classes = check_classes(told_apart(localizer.card.class_names))
     localization = localizer.card.localization.changed(**request.rules)
-    localizer.source.activator(localization.scales)  # refuses scales that it cannot have
+    localizer.source.activator(localization.scales, localization.map)  # refuses what it cannot have
     listing = list_pictures(
         request.data,
         localizer.card.class_names,

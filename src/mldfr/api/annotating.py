@@ -62,6 +62,7 @@ def annotate(
     split: str | Sequence[str] = (),
     images: str | Path | None = None,
     scales: Sequence[float] | None = None,
+    map: str | None = None,
     threshold: float | None = None,
     normalizer: str | None = None,
     box_rule: str | None = None,
@@ -91,7 +92,7 @@ def annotate(
         labels: Who says what is in a picture: the data, or the model; the data where it knows when left out.
         split: Splits of a data set; all when empty.
         images: Where the pictures of wsol data are, if not beside it.
-        scales, threshold, normalizer, box_rule, instances, refine: From maps to boxes; None is the model's own.
+        scales, map, threshold, normalizer, box_rule, instances, refine: From maps to boxes; None is the model's own.
         boxes: All boxes of a class, or the one around the most pixels.
         min_region: Regions with fewer pixels than this share of the largest are left out.
         shard: "I/N", only the I-th of N parts; `merge` joins them.
@@ -117,6 +118,7 @@ def annotate(
 
     rules = Rules(
         scales=scales,
+        map=map,
         threshold=threshold,
         normalizer=normalizer,
         box_rule=box_rule,

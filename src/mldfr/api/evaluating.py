@@ -49,7 +49,7 @@ class Evaluated:
     def heading(self) -> str:
         """What was evaluated on what, and how."""
         setting = self.content["setting"]
-        told = ("scales", "normalizer", "threshold")
+        told = ("scales", "map", "normalizer", "threshold")
         rules = [f"{key} {setting[key]}" for key in told if setting.get(key) is not None]
         used = setting.get("as_used") or {}
         rules += [f"{key.replace('_', ' ')} {used[key]}" for key in ("box_rule", "instances", "refine") if key in used]
@@ -82,6 +82,7 @@ def evaluate(
     images: str | Path | None = None,
     protocol: str | Sequence[str] = "all",
     scales: Sequence[float] | None = None,
+    map: str | None = None,
     threshold: float | None = None,
     normalizer: str | None = None,
     box_rule: str | None = None,
@@ -106,7 +107,8 @@ def evaluate(
         split: Which split of the data; test, or the only one, when left out.
         images: Where the pictures of wsol data are, if not beside it.
         protocol: Names of `mldfr list protocols`, several in a list or with commas, or "all".
-        scales: Pyramid of a model; its own when left out, as are the next two.
+        scales: Pyramid of a model; its own when left out, as are the next three.
+        map: What is summed over the pyramid, of `mldfr list maps`.
         threshold: Of the protocols with a fixed one.
         normalizer: See `mldfr list normalizers`; the protocol authors has its own.
         box_rule, instances, refine: Of the protocol as_used; the model's own when left out.
@@ -128,15 +130,15 @@ def evaluate(
     """
     if sum(each is not None for each in (model, score_maps, predictions)) != 1:
         raise SettingError("name a model, or the folder of its maps with --score-maps, or boxes with --predictions")
-    if model is None and (scales is not None or save_maps is not None):
-        raise SettingError("--scales and --save-maps are for models; with --score-maps the maps are there")
+    if model is None and (scales, map, save_maps) != (None, None, None):
+        raise SettingError("--scales, --map and --save-maps are for models; with --score-maps the maps are there")
     from mldfr.evaluation.protocols import PROTOCOLS
     from mldfr.networks.card import Localization
 
     every = PROTOCOLS.names() if predictions is None else ("as_used",)
-    protocols = every if protocol == "all" else tuple(map(PROTOCOLS.check, names(protocol)))
+    protocols = every if protocol == "all" else tuple(PROTOCOLS.check(name) for name in names(protocol))
     boxes = {"box_rule": box_rule, "instances": instances, "refine": refine}
-    Localization().changed(scales=scales, threshold=threshold, normalizer=normalizer, **boxes)
+    Localization().changed(scales=scales, map=map, threshold=threshold, normalizer=normalizer, **boxes)
     if any(boxes.values()) and "as_used" not in protocols:
         raise SettingError("--box-rule, --instances and --refine are of the protocol as_used; name it too")
     from mldfr.evaluation.plan import Request, plan_maps, plan_model, plan_predictions
@@ -148,6 +150,7 @@ def evaluate(
         images=None if images is None else Path(images),
         protocols=protocols,
         scales=None if scales is None else tuple(scales),
+        map=map,
         normalizer=normalizer,
         threshold=threshold,
         class_agnostic=class_agnostic,

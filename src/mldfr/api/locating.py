@@ -62,6 +62,7 @@ def locate(
     *,
     model: str | Path = "imagenet",
     scales: Sequence[float] | None = None,
+    map: str | None = None,
     threshold: float | None = None,
     normalizer: str | None = None,
     box_rule: str | None = None,
@@ -84,7 +85,7 @@ def locate(
         paths: Pictures, folders (searched recursively) and globs.
         out: Where overlays and predictions go.
         model: A name of `mldfr list models`, or a model file.
-        scales, threshold, normalizer, box_rule, instances, refine: From maps to boxes; the model's own when left out.
+        scales, map, threshold, normalizer, box_rule, instances, refine: To boxes; the model's own when left out.
         classes: The k most probable classes, "all", or names or indices of classes.
         device: auto, cpu, cuda, ...
         runtime: What runs an ONNX model, a name of `mldfr list runtimes`.
@@ -104,6 +105,7 @@ def locate(
 
     rules = Rules(
         scales=scales,
+        map=map,
         threshold=threshold,
         normalizer=normalizer,
         box_rule=box_rule,

@@ -83,7 +83,7 @@ def select(
     Example:
         `mldfr.select("runs/mine").threshold`
     """
-    from mldfr.networks.network import MODEL_FILE
+    from mldfr.networks.model_file import MODEL_FILE
 
     folder = Path(model) if Path(model).is_dir() else Path(model).parent
     file = folder / MODEL_FILE if Path(model).is_dir() else Path(model)
@@ -165,7 +165,7 @@ def _pictures(folder: Path, file: Path, data: str | None, split: str | None, pro
     """The pictures that the run held out, or the split of the data that was named; labels in the model's numbers."""
     from mldfr.data import open_data
     from mldfr.data.class_names import match_classes
-    from mldfr.networks.network import read_card
+    from mldfr.networks.model_file import read_card
     from mldfr.training.prepare import USUAL, held_out_samples
     from mldfr.training.run_folder import RUN
 

@@ -75,7 +75,7 @@ def train(
     if (out / RUN).exists() and not resume:
         raise RunError(f"{out}: already holds a run; go on with --resume, or name another folder")
     chosen, material, source = _asked(data, out, recipe, settings, weights, resume, progress)
-    from mldfr.networks.network import MODEL_FILE
+    from mldfr.networks.model_file import MODEL_FILE
     from mldfr.training.fit import begin
 
     run = begin(chosen, material, out, source=source, device=device, resume=resume)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mldfr.cli.entry import says_how_far
-from mldfr.cli.options import OF_MODEL, BoxRule, Instances, Refine, Runtime, scale_factors
+from mldfr.cli.options import OF_MODEL, BoxRule, Instances, Map, Refine, Runtime, scale_factors
 
 if TYPE_CHECKING:
     from mldfr.api import Evaluated
@@ -30,6 +30,7 @@ def evaluate(
     scales: Annotated[
         str | None, typer.Option(help="Pyramid of a model, such as 1,1.5,2.", show_default=OF_MODEL)
     ] = None,
+    map: Map = None,
     threshold: Annotated[
         float | None, typer.Option(help="Of the protocols paper, authors and as_used.", show_default=OF_MODEL)
     ] = None,
@@ -76,6 +77,7 @@ def evaluate(
             images=images,
             protocol=protocol,
             scales=None if scales is None else scale_factors(scales),
+            map=map,
             threshold=threshold,
             normalizer=normalizer,
             box_rule=box_rule,

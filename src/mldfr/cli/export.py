@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mldfr.cli.options import scale_factors
+from mldfr.cli.options import Map, scale_factors
 
 
 def export(
@@ -17,6 +17,7 @@ def export(
     scales: Annotated[
         str | None, typer.Option(help="Image pyramid, such as 1,1.5,2.", show_default="the model's own")
     ] = None,
+    map: Map = None,
     precision: Annotated[str, typer.Option(help="f32, or int8: faster on a CPU, and only near the model.")] = "f32",
     calibrate: Annotated[
         list[str] | None,
@@ -38,7 +39,9 @@ def export(
 
     pictures = _pictures(calibrate or [])
     network = load(model, device="cpu").network
-    agreement = write(network, out, format=format, scales=factors, precision=precision, calibration=pictures)
+    agreement = write(
+        network, out, format=format, scales=factors, map_name=map, precision=precision, calibration=pictures
+    )
     size = out.stat().st_size / 1e6
     typer.echo(
         f"{out}: {size:.1f} MB, differs from the model by at most {agreement.difference:.1e} "

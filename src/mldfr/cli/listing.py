@@ -13,6 +13,7 @@ class Kind(StrEnum):
     methods = "methods"
     backbones = "backbones"
     recalibrations = "recalibrations"
+    maps = "maps"
     normalizers = "normalizers"
     box_rules = "box-rules"
     instances = "instances"
@@ -30,6 +31,7 @@ class Kind(StrEnum):
 REGISTRIES = {
     Kind.methods: "mldfr.methods:METHODS",
     Kind.backbones: "mldfr.networks.backbones:BACKBONES",
+    Kind.maps: "mldfr.maps:MAPS",
     Kind.normalizers: "mldfr.boxes.normalizers:NORMALIZERS",
     Kind.box_rules: "mldfr.boxes.rules:BOX_RULES",
     Kind.instances: "mldfr.boxes.instances:INSTANCES",

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 OF_MODEL = "the model's own"
 
 Scales = Annotated[str | None, typer.Option(help="Image pyramid, such as 1,1.5,2.", show_default=OF_MODEL)]
+Map = Annotated[
+    str | None, typer.Option(help="What is summed over the pyramid, see `mldfr list maps`.", show_default=OF_MODEL)
+]
 Threshold = Annotated[
     float | None, typer.Option(help="What an activation must exceed, in [0, 1).", show_default=OF_MODEL)
 ]
@@ -34,6 +37,7 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Pictures to look at togethe
 
 def rules_of(
     scales: str | None,
+    map: str | None,
     threshold: float | None,
     normalizer: str | None,
     box_rule: str | None,
@@ -47,6 +51,7 @@ def rules_of(
     """
     return {
         "scales": None if scales is None else scale_factors(scales),
+        "map": map,
         "threshold": threshold,
         "normalizer": normalizer,
         "box_rule": box_rule,

@@ -75,15 +75,17 @@ Runtime = Callable[[Path, str, int], OpenedGraph]
 """Opens a file on a device with a number of threads."""
 
 
-def metadata(network: LocalizationNetwork, scales: Sequence[float], *, precision: str = "f32") -> dict[str, str]:
-    """The texts of a file: the model's card with the scales of the graph, a description, and what its weights are.
+def metadata(
+    network: LocalizationNetwork, scales: Sequence[float], *, map_name: str | None = None, precision: str = "f32"
+) -> dict[str, str]:
+    """The texts of a file: the model's card with scales and map of the graph, a description, what its weights are.
 
     Raises:
-        SettingError: A scale out of its range, or an unknown precision.
+        SettingError: A scale out of its range, an unknown map, or an unknown precision.
     """
     if precision not in PRECISIONS:
         raise SettingError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
-    localization = network.card.localization.changed(scales=scales)
+    localization = network.card.localization.changed(scales=scales, map=map_name)
     card = network.card.model_copy(update={"localization": localization})
     return {
         CARD_KEY: card.model_dump_json(),

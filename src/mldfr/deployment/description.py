@@ -16,7 +16,7 @@ Outputs
   logits, float32 ({count}): of all classes. {probabilities}
   resolved_classes, int64 (k): the indices of the classes that were mapped.
   score_maps, float32 (k, height, width): their maps, one for each pixel of the picture, any range. Each is the sum of
-    its maps at the scales {scales}.
+    its maps ({map}) at the scales {scales}.
   {parts}, float32 (k, h, w): the maps at each of these scales, before they are resized to the picture.
 
 Precision
@@ -53,6 +53,7 @@ def describe(card: Card, *, precision: str = "f32") -> str:
         last=count - 1,
         count=count,
         probabilities=PROBABILITIES[card.multi_label],
+        map=settings.map,
         scales=", ".join(map(written, settings.scales)),
         precision=PRECISIONS[precision],
         parts=", ".join(output_names(settings.scales)[3:]),

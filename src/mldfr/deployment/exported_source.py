@@ -16,6 +16,7 @@ from mldfr.localizer.localizer import Localizer
 from mldfr.localizer.mscam import Activation
 from mldfr.localizer.sources import Activator, Source
 from mldfr.localizer.wanted_classes import Chosen, GivenAndPredicted
+from mldfr.maps import DEFAULT as DEFAULT_MAP
 from mldfr.networks.card import Card
 from mldfr.networks.weights import WeightsError
 
@@ -67,13 +68,15 @@ class ExportedSource(Source):
         """That of the network the file was made from."""
         return self.graph.texts.get(FINGERPRINT_KEY, "")
 
-    def activator(self, scales: Sequence[float]) -> Activator:
-        """The graph itself, whose pyramid is fixed (see `Source`).
+    def activator(self, scales: Sequence[float], map_name: str = DEFAULT_MAP) -> Activator:
+        """The graph itself, whose pyramid and map are fixed (see `Source`).
 
         Raises:
-            SettingError: Other scales than the graph's.
+            SettingError: Other scales than the graph's, or another map.
         """
         own = self.card.localization.scales
+        if map_name != self.card.localization.map:
+            raise SettingError(f"{self.name} was exported with the map {self.card.localization.map}; got {map_name}")
         if sorted(scales) != sorted(own):
             raise SettingError(f"{self.name} was exported with the scales {_list(own)}; got {_list(scales)}")
         return _with_predicted(self.graph.activator())

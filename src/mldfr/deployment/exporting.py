@@ -18,6 +18,7 @@ from mldfr.deployment.graph import PyramidGraph, trace
 from mldfr.deployment.quantization import split
 from mldfr.images import read_image
 from mldfr.localizer.mscam import Activation, mscam
+from mldfr.maps import DEFAULT
 from mldfr.networks.network import LocalizationNetwork
 
 TOLERANCES = {"f32": 1e-4, "int8": 0.5}
@@ -48,6 +49,7 @@ def export(
     *,
     format: str = "onnx",
     scales: Sequence[float] | None = None,
+    map_name: str | None = None,
     precision: str = "f32",
     calibration: Sequence[Path] = (),
 ) -> Agreement:
@@ -61,6 +63,7 @@ def export(
         path: The file; its name ends as the format's names do.
         format: A name of `mldfr list deployment-formats`.
         scales: Factors of the pyramid; what the model's card says when left out.
+        map_name: What is summed over it, of `mldfr list maps`; likewise.
         precision: `f32`, or `int8` for convolutions in 8 bits, which are only near those of the network.
         calibration: Pictures like those to come, of which int8 takes some dozens: most to see how large values are, the
             rest to compare on. In f32, which needs none, two built-in pictures are compared.
@@ -84,9 +87,10 @@ def export(
         raise SettingError(f"{path} is a folder, not a file")
     chosen.check(network)
     scales = tuple(scales or network.card.localization.scales)
-    texts = metadata(network, scales, precision=precision)
+    map_name = map_name or network.card.localization.map
+    texts = metadata(network, scales, map_name=map_name, precision=precision)
     calibrated, compared = _pictures(chosen, format, precision, calibration)
-    graph = PyramidGraph(network, scales)
+    graph = PyramidGraph(network, scales, map_name)
     with replacing(path) as temporary:  # a place that cannot be written to shows before minutes are spent
         if calibrated:
             assert chosen.quantize is not None
@@ -96,7 +100,9 @@ def export(
                 chosen.quantize(whole, temporary, calibrated)
         else:
             chosen.write(trace(graph), temporary, texts)
-        return compare(network, chosen.open(temporary), scales=scales, precision=precision, images=compared)
+        return compare(
+            network, chosen.open(temporary), scales=scales, map_name=map_name, precision=precision, images=compared
+        )
 
 
 def _pictures(
@@ -118,6 +124,7 @@ def compare(
     activate: GraphActivator,
     *,
     scales: Sequence[float],
+    map_name: str = DEFAULT,
     precision: str = "f32",
     images: Sequence[UInt8Array] | None = None,
 ) -> Agreement:
@@ -133,7 +140,7 @@ def compare(
     for pixels in images:
         image = torch.from_numpy(pixels).permute(2, 0, 1)
         (ranked,), (given,) = activate([pixels], [1]), activate([pixels], [[0]])
-        references = mscam(network, [image] * 2, scales=scales, classes=[ranked.classes, [0]])
+        references = mscam(network, [image] * 2, scales=scales, classes=[ranked.classes, [0]], map_name=map_name)
         kinds = list(zip(*map(_parts, references), strict=True))
         for found, expected in zip((ranked, given), references, strict=True):
             for one, other, kind in zip(_parts(found), _parts(expected), kinds, strict=True):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mldfr.deployment.resampling import resize, upsampling
 from mldfr.localizer.mscam import channel_statistics, short_side, standardize
+from mldfr.maps import DEFAULT
 from mldfr.networks.network import LocalizationNetwork
 
 INPUTS = ("image", "classes")
@@ -21,17 +22,19 @@ class PyramidGraph(nn.Module):
     Args:
         network: The network; its weights are shared.
         scales: Factors of the pyramid.
+        map_name: What is summed over it, of `mldfr list maps`.
 
     Raises:
-        ValueError: A scale at which the short side has under 64 pixels.
+        ValueError: A scale at which the short side has under 64 pixels, or a map that the network does not have.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: LocalizationNetwork, scales: Sequence[float]) -> None:
+    def __init__(self, network: LocalizationNetwork, scales: Sequence[float], map_name: str = DEFAULT) -> None:
         super().__init__()
         self.network = network.fused()
+        self.map = self.network.activation_map(map_name)
         _replace_same_padding(self.network)
         self.scales = tuple(scales)
         self.sides = {scale: short_side(network.card.preprocessing, scale) for scale in passes(scales)}
@@ -51,8 +54,11 @@ class PyramidGraph(nn.Module):
                 logits = self.network.logits(features)[0]
                 classes = _resolve(classes, logits)
             if scale in self.scales:
-                maps[scale] = self.network.score_maps(features[0], classes)
-        return logits, classes, self._fuse(maps, image), *maps.values()
+                maps[scale] = self.map(features[0], classes, self.network.head)
+        fused = self._fuse(maps, image)
+        # One map may stand for all classes.
+        each = (part.expand(classes.shape[0], -1, -1) for part in (fused, *maps.values()))
+        return logits, classes, *each
 
     def _features(self, image: Tensor, side: int) -> Tensor:
         height, width, _ = image.shape

@@ -64,7 +64,8 @@ def write(program: torch.export.ExportedProgram, path: Path, texts: Mapping[str,
 def open_activator(path: Path) -> Activator:
     """Run an ONNX file on the CPU in its own scales."""
     localizer = load_onnx(path, device="cpu")
-    return localizer.source.activator(localizer.card.localization.scales)
+    own = localizer.card.localization
+    return localizer.source.activator(own.scales, own.map)
 
 
 def quantize(source: Path, target: Path, pictures: Sequence[Path]) -> None:

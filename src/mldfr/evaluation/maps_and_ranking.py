@@ -19,6 +19,7 @@ from mldfr.images import ImageError, read_image
 from mldfr.localizer.mscam import Activation
 from mldfr.localizer.sources import Source
 from mldfr.localizer.wanted_classes import GivenAndPredicted
+from mldfr.maps import DEFAULT
 
 TOP = 5
 LIKELY = 0.1
@@ -119,6 +120,7 @@ def observe(
     samples: Iterable[Sample],
     *,
     scales: Sequence[float],
+    map_name: str = DEFAULT,
     class_agnostic: bool = False,
     batch_size: int = 1,
     keep_pixels: bool = False,
@@ -129,16 +131,17 @@ def observe(
         source: The source.
         samples: Pictures with labels in the source's numbers.
         scales: The image pyramid.
+        map_name: What is summed over it, of `mldfr list maps`.
         class_agnostic: Whether to take the map of the most probable class for that of class 0, whatever the labels.
         batch_size: Pictures to look at together.
         keep_pixels: Whether each picture goes with what is known of it.
 
     Raises:
         DataError: A map that is not finite.
-        SettingError: Scales that the source does not have.
+        SettingError: Scales or a map that the source does not have.
     """
     ranked = partial(rank, multi_label=source.card.multi_label)
-    activate = source.activator(scales)
+    activate = source.activator(scales, map_name)
 
     def wanted(sample: Sample) -> GivenAndPredicted:
         return GivenAndPredicted(() if class_agnostic else sample.labels, lambda logits: ranked(logits).predicted)

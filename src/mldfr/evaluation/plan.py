@@ -22,6 +22,7 @@ from mldfr.evaluation.record import Rules
 from mldfr.evaluation.run import Sources, check_truth, without_classes
 from mldfr.evaluation.store import MapStore
 from mldfr.images.junk import without_junk
+from mldfr.maps import DEFAULT
 from mldfr.networks.card import Localization
 
 VERSIONED = ("mldfr", "torch", "torchvision", "timm", "numpy", "numba", "opencv-python-headless", "faster-coco-eval")
@@ -40,7 +41,7 @@ class Request:
         split: Which of its splits; None is `test`, or the only one.
         images: Where the pictures of wsol data are, if not beside it.
         protocols: Names.
-        scales, normalizer, threshold: Of the localization.
+        scales, map, normalizer, threshold: Of the localization.
         class_agnostic: Whether the most probable class stands for every object.
         box_rule, instances, refine: Of the protocol `as_used`.
     """
@@ -50,6 +51,7 @@ class Request:
     images: Path | None = None
     protocols: tuple[str, ...] = PROTOCOLS.names()
     scales: tuple[float, ...] | None = None
+    map: str | None = None
     normalizer: str | None = None
     threshold: float | None = None
     class_agnostic: bool = False
@@ -116,9 +118,9 @@ def plan_model(
     data = open_data(request.data, images=request.images)
     data.choose_split(request.split, USUAL)
     localizer = load(model, device=device, runtime=runtime)
-    localization = localizer.card.localization.changed(scales=request.scales, **request.box_settings)
+    localization = localizer.card.localization.changed(scales=request.scales, map=request.map, **request.box_settings)
     source = localizer.source
-    source.activator(localization.scales)  # says what is wrong with them
+    source.activator(localization.scales, localization.map)  # says what is wrong with them
     facts = {
         "model": model,
         "sha256": source.fingerprint(),
@@ -126,6 +128,7 @@ def plan_model(
         "architecture": localizer.card.architecture.model_dump(),
         "preprocessing": localizer.card.preprocessing.model_dump(),
         "scales": list(localization.scales),
+        **({} if localization.map == DEFAULT else {"map": localization.map}),
         "class_agnostic": request.class_agnostic,
     }
     multi_label = data.multi_label and not request.class_agnostic
@@ -133,7 +136,13 @@ def plan_model(
         raise DataError(f"{request.data}: pictures have several labels, and the model is for one; try --class-agnostic")
     used = localization.boxes
     rules = Rules(request.protocols, used.normalizer, used.threshold, multi_label, used)
-    sources = Sources(source, localization.scales, None, request.class_agnostic, batch_size)
+    sources = Sources(
+        source,
+        localization.scales,
+        localization.map,
+        class_agnostic=request.class_agnostic,
+        batch_size=batch_size,
+    )
     plan = _plan(request, data, localizer.card.class_names, sources, rules, facts)
     if save_maps is None:
         return plan

@@ -29,6 +29,7 @@ from mldfr.images import ImageError, read_image
 from mldfr.jobs.lines import line_at, placed_lines
 from mldfr.jobs.lock import locked
 from mldfr.localizer.sources import Source
+from mldfr.maps import DEFAULT
 
 SETTING, JOURNAL, LOCK = "setting.json", "images.jsonl", ".lock"
 JUDGES = min(8, os.cpu_count() or 1)
@@ -43,6 +44,7 @@ class Sources:
     Attributes:
         source: What makes them; None where all are in the store.
         scales: The image pyramid.
+        map_name: What is summed over it.
         store: Where they are looked for first, and where those that are made are added.
         class_agnostic: Whether the most probable class stands for every object.
         batch_size: Pictures to look at together.
@@ -51,6 +53,7 @@ class Sources:
 
     source: Source | None
     scales: Sequence[float] = ()
+    map_name: str = DEFAULT
     store: MapStore | None = None
     class_agnostic: bool = False
     batch_size: int = 1
@@ -194,6 +197,7 @@ def _evidence(
             source,
             new,
             scales=sources.scales,
+            map_name=sources.map_name,
             class_agnostic=sources.class_agnostic,
             batch_size=sources.batch_size,
             keep_pixels=rules.look_at_picture,

@@ -85,8 +85,8 @@ class Localizer:
         Args:
             image: A file, a Pillow image, or an RGB array (H, W, 3) uint8.
             classes: The k most probable classes, "all", or names or indices of classes.
-            **rules: `scales`, `threshold`, `normalizer`, `box_rule`, `instances`, `refine`; what the model's card says
-                when left out.
+            **rules: `scales`, `map`, `threshold`, `normalizer`, `box_rule`, `instances`, `refine`; what the model's
+                card says when left out.
 
         Raises:
             ImageError: The picture could not be read.
@@ -133,7 +133,7 @@ class Localizer:
         if batch_size < 1:
             raise SettingError(f"batch_size must be at least 1; got {batch_size}")
         pictures = ((image, self._checked(chosen)) for image, chosen in pictures)
-        activate = self.source.activator(settings.scales)
+        activate = self.source.activator(settings.scales, settings.map)
 
         def locate(batch: Sequence[Query | ImageError]) -> list[Located | ImageError]:
             readable = [picture for picture in batch if isinstance(picture, Query)]

@@ -14,6 +14,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 from mldfr.core.errors import InputError, SettingError
 from mldfr.core.parallel import spread
+from mldfr.maps import DEFAULT
 from mldfr.networks.backbones import MIN_INPUT_SIZE
 from mldfr.networks.card import Preprocessing
 from mldfr.networks.network import LocalizationNetwork
@@ -54,6 +55,7 @@ def mscam(
     *,
     scales: Sequence[float] = (1.0, 1.5, 2.0),
     classes: Classes = 1,
+    map_name: str = DEFAULT,
 ) -> list[Activation]:
     """Map classes at several scales and sum the maps at image resolution.
 
@@ -68,12 +70,14 @@ def mscam(
         scales: Factors of the pyramid.
         classes: A number k for the k most probable classes of each image, "all", a list for each image, or a function
             that lists them when it is given the image's index and logits.
+        map_name: What is summed, of `mldfr list maps`. One that tells no classes apart is the same for each.
 
     Returns:
         One activation per image, on the network's device.
 
     Raises:
-        ValueError: A scale at which the short side has under 64 pixels, or classes that do not exist.
+        ValueError: A scale at which the short side has under 64 pixels, classes that do not exist, or a map that the
+            network does not have.
 
     Examples:
         >>> network = LocalizationNetwork.create("mobilenet_v2", num_classes=3).eval()
@@ -84,16 +88,29 @@ def mscam(
     sums: dict[int, Tensor] = {}
     parts: list[dict[float, Tensor]] = [{} for _ in images]
     logits, given = _start(network, images, scales, classes)
-    for scale, index, maps in _passes(network, images, scales, classes, logits, given):
+    for scale, index, maps in _passes(network, images, scales, classes, logits, given, map_name):
         if times := list(scales).count(scale):
             whole = upsampled(times * maps, images[index].shape[-2:])
             sums[index] = sums[index].add_(whole) if index in sums else whole
             parts[index][scale] = maps
-    return [Activation(logits[i], tuple(given[i]), sums[i], parts[i]) for i in range(len(images))]
+    return [
+        Activation(
+            logits[i],
+            tuple(given[i]),
+            _for_each(given[i], sums[i]),
+            {scale: _for_each(given[i], maps) for scale, maps in parts[i].items()},
+        )
+        for i in range(len(images))
+    ]
 
 
 def scale_maps(
-    network: LocalizationNetwork, image: Tensor, *, scales: Sequence[float], classes: Sequence[int]
+    network: LocalizationNetwork,
+    image: Tensor,
+    *,
+    scales: Sequence[float],
+    classes: Sequence[int],
+    map_name: str = DEFAULT,
 ) -> dict[float, Tensor]:
     """What `mscam` would sum, one by one: for each scale the maps (k, H, W) of the classes at image resolution.
 
@@ -106,8 +123,9 @@ def scale_maps(
         {1.0: (1, 64, 96), 1.5: (1, 64, 96)}
     """
     logits, given = _start(network, [image], scales, [classes])
-    passes = _passes(network, [image], scales, [classes], logits, given)
-    return {scale: upsampled(maps, image.shape[-2:]) for scale, _, maps in passes if scale in scales}
+    passes = _passes(network, [image], scales, [classes], logits, given, map_name)
+    size = image.shape[-2:]
+    return {scale: _for_each(classes, upsampled(maps, size)) for scale, _, maps in passes if scale in scales}
 
 
 def scaled_features(network: LocalizationNetwork, image: Tensor, scale: float) -> Tensor:
@@ -184,9 +202,13 @@ def _passes(
     classes: Classes,
     logits: list[Tensor],
     given: list[Sequence[int]],
+    map_name: str,
 ) -> Iterator[tuple[float, int, Tensor]]:
-    """For each scale and image the maps (k, h, w) of its classes; fills in logits, and classes that they tell."""
-    device = network.device
+    """For each scale and image the maps (k, h, w) of its classes, or one (1, h, w) for all that are alike.
+
+    Fills in logits, and classes that they tell.
+    """
+    device, activation_map = network.device, network.activation_map(map_name)
     images = [image.to(device) for image in images]
     # Scale 1 comes first: it says which classes are the most probable.
     order = sorted({1.0, *scales}, key=lambda scale: scale != 1)
@@ -202,7 +224,14 @@ def _passes(
                 if scale == 1:
                     logits[index] = network.logits(features[None])[0].float()
                     given[index] = given[index] or _by_logits(index, logits[index], classes)
-                yield scale, index, network.score_maps(features, given[index]).float()
+                with torch.autocast(device.type, enabled=False):  # sums of squares leave the range of half precision
+                    maps = activation_map(features.float(), given[index], network.head)
+                yield scale, index, maps
+
+
+def _for_each(classes: Sequence[int], maps: Tensor) -> Tensor:
+    """Maps (k, ...) of k classes, where one (1, ...) may stand for them all; it is not copied."""
+    return maps.expand(len(classes), *maps.shape[1:])
 
 
 def inference_precision(device: torch.device) -> torch.autocast:

@@ -8,6 +8,7 @@ import torch
 from mldfr.core.types import UInt8Array
 from mldfr.localizer.mscam import Activation, mscam, short_side
 from mldfr.localizer.wanted_classes import Chosen, GivenAndPredicted, indices
+from mldfr.maps import DEFAULT
 from mldfr.networks.card import Card
 from mldfr.networks.network import LocalizationNetwork
 from mldfr.networks.weights import fingerprint
@@ -28,7 +29,7 @@ class Source(ABC):
         ...     def fingerprint(self):
         ...         return "grey"
         ...
-        ...     def activator(self, scales):
+        ...     def activator(self, scales, map_name="cam"):
         ...         def activate(pixels, chosen):
         ...             maps = [torch.from_numpy(each).float().mean(dim=2)[None] for each in pixels]
         ...             return [Activation(torch.zeros(1), (0,), each, {1.0: each}) for each in maps]
@@ -57,11 +58,15 @@ class Source(ABC):
         """SHA-256 of the weights: what they are, wherever they lie."""
 
     @abstractmethod
-    def activator(self, scales: Sequence[float]) -> Activator:
+    def activator(self, scales: Sequence[float], map_name: str = DEFAULT) -> Activator:
         """The function that maps classes at these scales; made once for a stream of pictures.
 
+        Args:
+            scales: The image pyramid.
+            map_name: What is summed over it, of `mldfr list maps`.
+
         Raises:
-            SettingError: Scales that cannot be had.
+            SettingError: Scales or a map that cannot be had.
         """
 
 
@@ -100,14 +105,21 @@ class NetworkSource(Source):
         """SHA-256 of the state dict (see `Source`)."""
         return fingerprint(self.network.state_dict())
 
-    def activator(self, scales: Sequence[float]) -> Activator:
+    def activator(self, scales: Sequence[float], map_name: str = DEFAULT) -> Activator:
         """`mscam` of the network as it is now, its BatchNorms folded (see `Source`)."""
         for scale in scales:
             short_side(self.card.preprocessing, scale)
         network = self.network.fused()
+        network.activation_map(map_name)  # refuses one that it does not have
 
         def activate(pixels: Sequence[UInt8Array], chosen: Sequence[Chosen | GivenAndPredicted]) -> list[Activation]:
             images = [torch.from_numpy(array).permute(2, 0, 1) for array in pixels]
-            return mscam(network, images, scales=scales, classes=lambda index, logits: indices(chosen[index], logits))
+            return mscam(
+                network,
+                images,
+                scales=scales,
+                classes=lambda index, logits: indices(chosen[index], logits),
+                map_name=map_name,
+            )
 
         return activate

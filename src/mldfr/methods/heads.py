@@ -42,6 +42,14 @@ class Head(nn.Module, ABC):
         """
         return (self.logits(features),)
 
+    def linear(self, classes: Sequence[int] | Tensor) -> tuple[Tensor, Tensor | None]:
+        """The rows (k, C) of `classes` and their biases (k,), where the head is a linear layer on features.
+
+        Raises:
+            SettingError: This head is no linear layer.
+        """
+        raise SettingError(f"{type(self).__name__} is no linear layer on features")
+
     def take_classifier(self, weight: Tensor, bias: Tensor) -> None:
         """Become the linear layer (K, C) on averaged features, with its bias (K,).
 
@@ -82,10 +90,14 @@ class ConvCls(nn.Conv2d, Head):
 
     def score_maps(self, features: Tensor, classes: Sequence[int] | Tensor) -> Tensor:
         """Features of one image (C, h, w) to the maps (k, h, w) of `classes` alone, by Eq. 2."""
-        rows = torch.as_tensor(classes, device=features.device)
-        weight = self.weight.flatten(1)[rows]  # (k, C)
+        weight, bias = self.linear(classes)
         maps = (weight @ features.flatten(1)).view(weight.shape[0], *features.shape[1:])
-        return maps if self.bias is None else maps + self.bias[rows, None, None]
+        return maps if bias is None else maps + bias[:, None, None]
+
+    def linear(self, classes: Sequence[int] | Tensor) -> tuple[Tensor, Tensor | None]:
+        """Rows (k, C) of the weight and their biases (k,)."""
+        rows = torch.as_tensor(classes, device=self.weight.device)
+        return self.weight.flatten(1)[rows], None if self.bias is None else self.bias[rows]
 
     def take_classifier(self, weight: Tensor, bias: Tensor) -> None:
         """Become the linear layer (K, C) on averaged features, with its bias (K,)."""

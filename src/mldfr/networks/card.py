@@ -21,6 +21,8 @@ from mldfr.boxes.drawing import BoxSettings
 from mldfr.core.errors import SettingError
 from mldfr.core.registry import Registry
 from mldfr.core.text import plain
+from mldfr.maps import DEFAULT as CAM_MAP
+from mldfr.maps import MAPS
 from mldfr.methods import DEFAULT as CAM
 from mldfr.methods import METHODS
 from mldfr.networks.backbones import BACKBONES, MIN_INPUT_SIZE
@@ -88,10 +90,17 @@ class Preprocessing(Strict):
 
 
 class Pyramid(Strict):
-    """At which scales pictures are looked at (paper, Section III-C and Fig. 6)."""
+    """At which scales pictures are looked at (paper, Section III-C and Fig. 6), and what is looked for in them."""
 
     scales: tuple[Scale, ...] = Field(default=(1.0, 1.5, 2.0), min_length=1)
     """Factors of the image pyramid; the short side is `scale * input_size`."""
+    map: str = CAM_MAP
+    """What is summed over them: a name of `mldfr list maps`."""
+
+    @field_validator("map")
+    @classmethod
+    def _known_map(cls, name: str) -> str:
+        return MAPS.check(name)
 
 
 class Localization(BoxSettings, Pyramid):
@@ -105,10 +114,16 @@ class Localization(BoxSettings, Pyramid):
         mldfr.core.errors.SettingError: box_rule: unknown box rule 'circle'; known: regions, union, union_regions
     """
 
+    @model_serializer(mode="wrap")
+    def _without_default_map(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The map of plain CAM is not said, so that settings that know no other stay what they were."""
+        values: dict[str, Any] = handler(self)
+        return {key: value for key, value in values.items() if (key, value) != ("map", CAM_MAP)}
+
     @property
     def boxes(self) -> BoxSettings:
         """How boxes are drawn, without the pyramid."""
-        return BoxSettings.model_validate(self.model_dump(exclude={"scales"}))
+        return BoxSettings.model_validate(self.model_dump(exclude={"scales", "map"}))
 
     def changed(self, **rules: Unpack["Rules"]) -> "Localization":
         """The same with some fields replaced.
@@ -127,11 +142,26 @@ class Rules(TypedDict, total=False):
     """The fields of `Localization` as keywords; None is as good as left out."""
 
     scales: Sequence[float] | None
+    map: str | None
     threshold: float | None
     normalizer: str | None
     box_rule: str | None
     instances: str | None
     refine: str | None
+
+
+class FittedOn(Strict):
+    """On what a map was fitted that a model file holds.
+
+    Examples:
+        >>> FittedOn(groups=1, pictures=600, scales=(1.0, 1.5)).groups
+        1
+    """
+
+    groups: int = Field(ge=1)
+    """1 for all pictures together, or the number of classes."""
+    pictures: int = Field(ge=1)
+    scales: tuple[Scale, ...] = Field(min_length=1)
 
 
 class Card(Strict):
@@ -152,6 +182,8 @@ class Card(Strict):
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
     localization: Localization = Localization()
+    fitted_maps: dict[str, FittedOn] = {}
+    """By name, the maps that were fitted on pictures and are in the model file."""
     multi_label: bool = False
     """Whether an image may have several classes: probabilities are sigmoids then, and a softmax otherwise."""
     training: dict[str, Any] = {}
@@ -165,9 +197,9 @@ class Card(Strict):
     def _without_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Plain CAM is not said, so that its cards can be read by versions that knew nothing else."""
         values: dict[str, Any] = handler(self)
-        if self.method == CAM:
-            values = {key: value for key, value in values.items() if key not in ("method", "method_options")}
-        return values
+        unsaid = ("method", "method_options") if self.method == CAM else ()
+        unsaid = unsaid if self.fitted_maps else (*unsaid, "fitted_maps")
+        return {key: value for key, value in values.items() if key not in unsaid}
 
     @field_validator("class_names", "training", mode="before")
     @classmethod

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypedDict, TypeVar
+from typing import Any, Self, TypedDict
 
 import torch
 from pydantic import ValidationError
@@ -10,17 +10,19 @@ from torch import Tensor, nn
 
 from mldfr.core.errors import InputError, SettingError
 from mldfr.core.versions import installed_versions
+from mldfr.maps import MAPS
+from mldfr.maps.base import ActivationMap, FittedMap
 from mldfr.methods import DEFAULT as CAM
 from mldfr.methods.base import Method, make_method
 from mldfr.methods.heads import Head
 from mldfr.networks.backbones import BACKBONES
 from mldfr.networks.backbones.base import STRIDES, Backbone, LastDownsampling, StateDict, mismatch
-from mldfr.networks.card import Architecture, Card, Preprocessing, explain
+from mldfr.networks.card import Architecture, Card, FittedOn, Preprocessing, explain
+from mldfr.networks.model_file import checked_card, model_file
 from mldfr.networks.recalibration import CONVOLUTION, KERNEL_SIZES, POOLING
 from mldfr.networks.recalibration.normalization import fold_batch_norms, normalize_convolutions
+from mldfr.networks.sharing import twin
 from mldfr.networks.weights import WeightsError, is_model, pretrained, read, write
-
-MODEL_FILE = "model.safetensors"
 
 
 class NetworkOptions(TypedDict, total=False):
@@ -73,6 +75,10 @@ class LocalizationNetwork(nn.Module):
         self.recalibration = nn.ModuleList(recalibration)
         self.head = head
         self.behind_stages = nn.ModuleDict({str(index): part for index, part in (behind_stages or {}).items()})
+        channels = self.backbone.channels[-1]
+        self.fitted_maps = nn.ModuleDict(
+            {name: _fitted_map(name)(channels, facts.groups) for name, facts in card.fitted_maps.items()}
+        )
         self.card = card
 
     @property
@@ -109,9 +115,34 @@ class LocalizationNetwork(nn.Module):
         """Features (B, C, h, w) to logits (B, K)."""
         return self.head.logits(features)
 
-    def score_maps(self, features: Tensor, classes: Sequence[int] | Tensor) -> Tensor:
-        """Features of one image (C, h, w) to the maps (k, h, w) of `classes` alone."""
-        return self.head.score_maps(features, classes)
+    def activation_map(self, name: str) -> ActivationMap:
+        """The map of a name; it does not hold the head, which it is handed with the features.
+
+        Raises:
+            UnknownNameError: No such map.
+            SettingError: One that has to be fitted on pictures first, and has not been.
+        """
+        kind = MAPS[name]
+        if not issubclass(kind, FittedMap):
+            return kind()
+        if name not in self.fitted_maps:
+            raise SettingError(
+                f"map {name} has to be fitted on pictures first, and this model was not; `mldfr fit` does it"
+            )
+        fitted = self.fitted_maps[name]
+        assert isinstance(fitted, ActivationMap)
+        return fitted
+
+    def take_map(self, name: str, fitted: FittedMap, facts: FittedOn) -> None:
+        """Keep a fitted map under its name, in place of one that is there; it is saved with the network.
+
+        Args:
+            name: Of `mldfr list maps`.
+            fitted: What `FittedMap.fitted` made.
+            facts: On what.
+        """
+        self.fitted_maps[name] = fitted.to(self.device)
+        self.card = self.card.model_copy(update={"fitted_maps": {**self.card.fitted_maps, name: facts}})
 
     def fused(self) -> Self:
         """A copy for inference that computes the same faster: BatchNorms folded away, channels last, eval mode.
@@ -119,7 +150,7 @@ class LocalizationNetwork(nn.Module):
         What stays as it is shares its memory with the original, so a copy costs milliseconds; it is meant to be used
         and dropped, not kept while the original is trained.
         """
-        copy = _twin(self).eval()
+        copy = twin(self).eval()
         if self.backbone.foldable:
             fold_batch_norms(copy.backbone.trunk)
         for part in copy.backbone.modules():
@@ -196,7 +227,7 @@ class LocalizationNetwork(nn.Module):
             )
         except ValidationError as error:
             raise SettingError(explain(error)) from error
-        if isinstance(weights, str | Path) and is_model(model := _model_file(weights)):
+        if isinstance(weights, str | Path) and is_model(model := model_file(weights)):
             network = cls._build(card)
             network._continue_from(model)
             return network
@@ -271,9 +302,9 @@ class LocalizationNetwork(nn.Module):
         Raises:
             WeightsError: Not a model file, or its tensors do not fit its card; the message names those that differ.
         """
-        file = _model_file(path)
+        file = model_file(path)
         tensors, raw_card = read(file)
-        card = _card(file, raw_card)
+        card = checked_card(file, raw_card)
         try:
             with torch.device("meta"):  # the shapes alone, so that nothing is filled with random numbers first
                 network = cls._build(card)
@@ -286,26 +317,6 @@ class LocalizationNetwork(nn.Module):
             network = cls._build(card)  # its buffers that are in no file, such as tables of positions, have to be made
         network.load_state_dict({key: value.to(own[key].dtype) for key, value in tensors.items()}, assign=True)
         return network.requires_grad_(True).to(device).eval()
-
-
-def read_card(path: str | Path) -> Card:
-    """The card of a file that `save` wrote.
-
-    Args:
-        path: The file, or a folder with a `model.safetensors`.
-
-    Raises:
-        WeightsError: Not a model file, or its card cannot be read.
-    """
-    file = _model_file(path)
-    return _card(file, read(file)[1])
-
-
-def _card(file: Path, content: dict[str, Any]) -> Card:
-    try:
-        return Card.model_validate(content)
-    except ValidationError as error:
-        raise WeightsError(f"{file}: its card cannot be read: {explain(error)}") from error
 
 
 def _check_places(wanted: Architecture, backbone: Backbone) -> None:
@@ -327,19 +338,8 @@ def _check_places(wanted: Architecture, backbone: Backbone) -> None:
         )
 
 
-def _model_file(path: str | Path) -> Path:
-    return Path(path) / MODEL_FILE if Path(path).is_dir() else Path(path)
-
-
-M = TypeVar("M", bound=nn.Module)
-
-
-def _twin(module: M) -> M:
-    """A module of its own, parts included, that shares parameters and buffers: a deep copy spends 30 ms on objects."""
-    twin = module.__new__(type(module))
-    twin.__dict__ = module.__dict__.copy()
-    for name in ("_parameters", "_buffers", "_modules"):
-        twin.__dict__[name] = module.__dict__[name].copy()
-    for name, child in module.named_children():
-        twin.__dict__["_modules"][name] = _twin(child)
-    return twin
+def _fitted_map(name: str) -> type[FittedMap]:
+    kind = MAPS[name]
+    if not issubclass(kind, FittedMap):
+        raise SettingError(f"map {name} is not fitted on anything, and cannot be kept in a model file")
+    return kind

@@ -16,7 +16,8 @@ from mldfr.core.text import one_line, plain
 from mldfr.core.versions import installed_versions
 from mldfr.data.class_names import some
 from mldfr.exports.checks import faults_of_classes
-from mldfr.networks.network import MODEL_FILE, LocalizationNetwork
+from mldfr.networks.model_file import MODEL_FILE
+from mldfr.networks.network import LocalizationNetwork
 from mldfr.training import checkpoint, memory, run_folder
 from mldfr.training.examples import Batch, Order, Pictures, load_batches
 from mldfr.training.log import Log

@@ -12,6 +12,7 @@ from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.rules import BOX_RULES
 from mldfr.core.types import Float32Array
 from mldfr.exports import FORMATS
+from mldfr.maps import DEFAULT as DEFAULT_MAP
 
 MAX_CLASSES = 20
 """How many classes of one picture may be asked for."""
@@ -96,6 +97,7 @@ class LocalizationSettings(BaseModel):
     """How score maps become boxes."""
 
     scales: list[float] = Field(description="Factors of the image pyramid.", examples=[[1.0, 1.5, 2.0]])
+    map: str = Field(default=DEFAULT_MAP, description="What is summed over it.", examples=[DEFAULT_MAP])
     threshold: float = Field(description="What an activation must exceed, in [0, 1).", examples=[0.2])
     normalizer: str = Field(examples=["min_max"])
     box_rule: str = Field(examples=["regions"])

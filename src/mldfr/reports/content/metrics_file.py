@@ -10,6 +10,7 @@ from mldfr.artifacts import METRICS as METRICS
 from mldfr.artifacts import Denominator, EvaluationSetting, Metrics
 from mldfr.core.errors import DataError
 from mldfr.evaluation.statistics.comparison import read_report
+from mldfr.maps import DEFAULT
 from mldfr.networks.card import explain
 from mldfr.reports.content.display_names import counted
 from mldfr.reports.content.intervals import Spread, spread, unknown
@@ -35,6 +36,7 @@ class Setting(EvaluationSetting):
     score_maps: str | None = None
     predictions: str | None = None
     scales: tuple[float, ...] | None = None
+    map: str = DEFAULT
     sha256: str | None = None
     architecture: dict[str, Any] | None = None
     preprocessing: dict[str, Any] | None = None

@@ -35,7 +35,7 @@ class View:
 def look(plan: Plan, samples: Iterable[Sample]) -> Iterator[View | ImageError]:
     """See pictures once more, in their order; those that cannot be read any more are answered with the reason."""
     source = plan.sources.source
-    activate = None if source is None else source.activator(plan.sources.scales)
+    activate = None if source is None else source.activator(plan.sources.scales, plan.sources.map_name)
     for sample in samples:
         try:
             pixels = read_image(sample.path)

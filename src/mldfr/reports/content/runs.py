@@ -12,7 +12,7 @@ from mldfr.artifacts import SELECTION, Selection
 from mldfr.core.errors import DataError
 from mldfr.core.json_files import read_json
 from mldfr.networks.card import explain
-from mldfr.networks.network import MODEL_FILE
+from mldfr.networks.model_file import MODEL_FILE
 from mldfr.networks.weights import fingerprint
 from mldfr.networks.weights import read as read_weights
 from mldfr.reports.content.metrics_file import METRICS, Stored, read_stored

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mldfr.evaluation.protocols import PROTOCOLS
-from mldfr.networks.network import MODEL_FILE
+from mldfr.networks.model_file import MODEL_FILE
 from mldfr.reports.content.display_names import counted, group_name, scales_name, told
 from mldfr.reports.content.metrics_file import Stored
 from mldfr.reports.content.numbers import COMPARED, Numbers

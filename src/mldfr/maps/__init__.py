@@ -1,0 +1,25 @@
+"""Maps of where classes, or foreground, are: from features of a trunk to what is summed over the image pyramid.
+
+A map is one file and one line here, or an entry point `mldfr.maps` in somebody else's package.
+"""
+
+from typing import TYPE_CHECKING
+
+from mldfr.core.registry import Registry
+
+if TYPE_CHECKING:
+    from mldfr.maps.base import ActivationMap
+
+MAPS: Registry[type["ActivationMap"]] = Registry(
+    "map",
+    {
+        "cam": "mldfr.maps.cam:CAM",
+        "nwc": "mldfr.maps.nwc:NonNegativeWeights",
+        "feature_norm": "mldfr.maps.feature_norm:FeatureNorm",
+        "colocalization": "mldfr.maps.colocalization:Colocalization",
+        "normalized_cut": "mldfr.maps.normalized_cut:NormalizedCut",
+    },
+    entry_points="mldfr.maps",
+)
+
+DEFAULT = "cam"

@@ -1,0 +1,21 @@
+"""The length of the feature vector at each cell: where a trunk sees anything it knows, whatever the class.
+
+Zhu et al., Background Activation Suppression (BAS) and others call it a class-agnostic map; here the Euclidean norm.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mldfr.maps.base import ActivationMap
+from mldfr.methods.heads import Head
+
+
+class FeatureNorm(ActivationMap):
+    """`A = |F|`, one map for all classes."""
+
+    def forward(self, features: Tensor, classes: Sequence[int] | Tensor, head: Head) -> Tensor:
+        """(1, h, w) (see `ActivationMap.forward`)."""
+        norm: Tensor = torch.linalg.vector_norm(features, dim=0, keepdim=True)
+        return norm
