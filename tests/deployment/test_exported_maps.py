@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from helpers import random_picture, small_network
 
 import mldfr
+from helpers import random_picture, small_network
 from mldfr.core.errors import SettingError
 from mldfr.deployment.exporting import export
 from mldfr.localizer.localizer import Localizer

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
-from helpers import random_picture, small_network
 from sklearn.decomposition import PCA
 
 import mldfr
+from helpers import random_picture, small_network
 from mldfr.core.errors import InputError, SettingError
 from mldfr.core.registry import UnknownNameError
 from mldfr.localizer.localizer import Localizer

@@ -49,24 +49,24 @@ class PyramidGraph(nn.Module):
         """
         logits, maps = torch.empty(0), {}
         for scale, side in self.sides.items():  # scale 1 comes first: it says which classes are the most probable
-            features = self._features(image, side)
+            *earlier, features = self._features(image, side)
             if scale == 1:
                 logits = self.network.logits(features)[0]
                 classes = _resolve(classes, logits)
             if scale in self.scales:
-                maps[scale] = self.map(features[0], classes, self.network.head)
+                maps[scale] = self.map(features[0], classes, self.network.head, [part[0] for part in earlier])
         fused = self._fuse(maps, image)
         # One map may stand for all classes.
         each = (part.expand(classes.shape[0], -1, -1) for part in (fused, *maps.values()))
         return logits, classes, *each
 
-    def _features(self, image: Tensor, side: int) -> Tensor:
+    def _features(self, image: Tensor, side: int) -> list[Tensor]:
         height, width, _ = image.shape
         # As `scaled_size`, which needs to know which side is the short one.
         new_height = torch.sym_max(side, side * height // width)
         new_width = torch.sym_max(side, side * width // height)
         pixels = resize(image, new_height, new_width).permute(2, 0, 1)
-        return self.network.features(standardize(pixels[None], self.mean, self.std))
+        return self.network.features_of_stages(standardize(pixels[None], self.mean, self.std), self.map.earlier)
 
     def _fuse(self, maps: dict[float, Tensor], image: Tensor) -> Tensor:
         """Resize maps (k, h, w) to (k, H, W) and add them: a sum of products is the product of what is put together."""

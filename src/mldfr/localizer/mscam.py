@@ -130,7 +130,7 @@ def scale_maps(
 
 def scaled_features(network: LocalizationNetwork, image: Tensor, scale: float) -> Tensor:
     """The features (C, h, w) of one image, uint8 (3, H, W), at one scale."""
-    ((_, features),) = _features(network, [image.to(network.device)], scale)
+    ((_, (features,)),) = _features(network, [image.to(network.device)], scale)
     return features
 
 
@@ -213,19 +213,20 @@ def _passes(
     # Scale 1 comes first: it says which classes are the most probable.
     order = sorted({1.0, *scales}, key=lambda scale: scale != 1)
 
-    def run(scale: float) -> list[tuple[int, Tensor]]:
+    def run(scale: float) -> list[tuple[int, Sequence[Tensor]]]:
         with inference_precision(device):  # which holds for one thread
-            return _features(network, images, scale)
+            return _features(network, images, scale, activation_map.earlier)
 
     with torch.inference_mode(), evaluating(network), inference_precision(device):
         found = spread(run, order) if device.type == "cpu" else map(run, order)
         for scale, of_images in zip(order, found, strict=True):
-            for index, features in of_images:
+            for index, (*earlier, features) in of_images:
                 if scale == 1:
                     logits[index] = network.logits(features[None])[0].float()
                     given[index] = given[index] or _by_logits(index, logits[index], classes)
                 with torch.autocast(device.type, enabled=False):  # sums of squares leave the range of half precision
-                    maps = activation_map(features.float(), given[index], network.head)
+                    parts = [part.float() for part in (features, *earlier)]
+                    maps = activation_map(parts[0], given[index], network.head, parts[1:])
                 yield scale, index, maps
 
 
@@ -265,16 +266,19 @@ def _by_logits(index: int, logits: Tensor, classes: Classes) -> Sequence[int]:
 
 
 @torch.inference_mode()
-def _features(network: LocalizationNetwork, images: Sequence[Tensor], scale: float) -> list[tuple[int, Tensor]]:
-    """The features (C, h, w) of every image at one scale, with the image's index."""
+def _features(
+    network: LocalizationNetwork, images: Sequence[Tensor], scale: float, earlier: Sequence[int] = ()
+) -> list[tuple[int, Sequence[Tensor]]]:
+    """The features (C, h, w) of every image at one scale, behind those of earlier stages, with the image's index."""
     pixels = short_side(network.card.preprocessing, scale)
     batches: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, image in enumerate(images):
         batches[scaled_size(image.shape[1], image.shape[2], pixels)].append(index)
-    found: list[tuple[int, Tensor]] = []
+    found: list[tuple[int, Sequence[Tensor]]] = []
     for size, members in batches.items():
         batch = torch.stack([resized(images[index], size) for index in members])
-        found += zip(members, network.features(normalize(network, batch)), strict=True)
+        stages = network.features_of_stages(normalize(network, batch), earlier)
+        found += zip(members, zip(*stages, strict=True), strict=True)
     return found
 
 

@@ -13,6 +13,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from mldfr.core.errors import SettingError
+from mldfr.maps import MAPS
 from mldfr.methods.heads import Head
 
 
@@ -28,16 +30,24 @@ class ActivationMap(nn.Module, ABC):
         >>> features, head = torch.rand(16, 4, 6), ConvCls(16, 3, bias=True)
         >>> MAPS["cam"]()(features, [2, 0], head).shape, MAPS["feature_norm"]()(features, [2, 0], head).shape
         (torch.Size([2, 4, 6]), torch.Size([1, 4, 6]))
+
+    Attributes:
+        earlier: Which stages before the last it looks at too: of 0 to 2, at strides 4, 8 and 16.
     """
 
+    earlier: tuple[int, ...] = ()
+
     @abstractmethod
-    def forward(self, features: Tensor, classes: Sequence[int] | Tensor, head: Head) -> Tensor:
+    def forward(
+        self, features: Tensor, classes: Sequence[int] | Tensor, head: Head, earlier: Sequence[Tensor] = ()
+    ) -> Tensor:
         """Features of one picture (C, h, w) to maps (k, h, w) of `classes`, or to one map (1, h, w) for all of them.
 
         Args:
             features: In float32; of one scale.
             classes: k indices of classes.
             head: The model's, which says how classes depend on features.
+            earlier: Features (C', h', w') after the stages that `self.earlier` names.
 
         Raises:
             SettingError: The head is not of a kind that this map can be had of.
@@ -67,6 +77,19 @@ class FittedMap(ActivationMap):
         Raises:
             InputError: Cells that say nothing, such as those of no picture.
         """
+
+
+def fitted_map(name: str) -> type[FittedMap]:
+    """The kind of a map that is fitted on pictures, by its name.
+
+    Raises:
+        UnknownNameError: No such map.
+        SettingError: One that is not fitted on anything.
+    """
+    kind = MAPS[name]
+    if not issubclass(kind, FittedMap):
+        raise SettingError(f"map {name} is not fitted on anything, and cannot be kept in a model file")
+    return kind
 
 
 class Moments:

@@ -14,6 +14,8 @@ from mldfr.methods.heads import Head
 class CAM(ActivationMap):
     """`A_k = w_k . F + b_k`, or whatever else the head calls its score maps."""
 
-    def forward(self, features: Tensor, classes: Sequence[int] | Tensor, head: Head) -> Tensor:
+    def forward(
+        self, features: Tensor, classes: Sequence[int] | Tensor, head: Head, earlier: Sequence[Tensor] = ()
+    ) -> Tensor:
         """(k, h, w) (see `ActivationMap.forward`)."""
         return head.score_maps(features, classes)

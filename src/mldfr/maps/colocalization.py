@@ -49,7 +49,9 @@ class Colocalization(FittedMap):
             made.mean[group], made.direction[group] = each.mean.float(), component.float()
         return made
 
-    def forward(self, features: Tensor, classes: Sequence[int] | Tensor, head: Head) -> Tensor:
+    def forward(
+        self, features: Tensor, classes: Sequence[int] | Tensor, head: Head, earlier: Sequence[Tensor] = ()
+    ) -> Tensor:
         """(1, h, w), or (k, h, w) where each class has its own component (see `ActivationMap.forward`)."""
         rows = torch.as_tensor(classes, device=features.device) if self.groups > 1 else slice(None)
         mean, direction = self.mean[rows], self.direction[rows]

@@ -15,7 +15,9 @@ from mldfr.methods.heads import Head
 class FeatureNorm(ActivationMap):
     """`A = |F|`, one map for all classes."""
 
-    def forward(self, features: Tensor, classes: Sequence[int] | Tensor, head: Head) -> Tensor:
+    def forward(
+        self, features: Tensor, classes: Sequence[int] | Tensor, head: Head, earlier: Sequence[Tensor] = ()
+    ) -> Tensor:
         """(1, h, w) (see `ActivationMap.forward`)."""
         norm: Tensor = torch.linalg.vector_norm(features, dim=0, keepdim=True)
         return norm

@@ -18,8 +18,8 @@ SIMILAR = 0.2
 """Cosine from which two cells, less their mean, are joined (tau of TokenCut)."""
 WEAK = 1e-5
 """Weight of the edges between all others, so that the graph hangs together."""
-STEPS = 24
-"""Of Lanczos' iteration; on real pictures the vector is that of a dense solver to four digits after 15."""
+STEPS = 16
+"""Of Lanczos' iteration; on real pictures the vector is then that of a dense solver to four digits."""
 SQUARINGS = 14
 """Of a small matrix, which is its power method at 2^14 steps."""
 NOTHING = 1e-5
@@ -38,7 +38,9 @@ class NormalizedCut(ActivationMap):
         [[[False, False, True, True]]]
     """
 
-    def forward(self, features: Tensor, classes: Sequence[int] | Tensor, head: Head) -> Tensor:
+    def forward(
+        self, features: Tensor, classes: Sequence[int] | Tensor, head: Head, earlier: Sequence[Tensor] = ()
+    ) -> Tensor:
         """(1, h, w) (see `ActivationMap.forward`)."""
         features = _few(features)
         cells = features.flatten(1).T  # (n, C)

@@ -24,7 +24,9 @@ class NonNegativeWeights(ActivationMap):
         3.0
     """
 
-    def forward(self, features: Tensor, classes: Sequence[int] | Tensor, head: Head) -> Tensor:
+    def forward(
+        self, features: Tensor, classes: Sequence[int] | Tensor, head: Head, earlier: Sequence[Tensor] = ()
+    ) -> Tensor:
         """(k, h, w), not negative where features are not (see `ActivationMap.forward`)."""
         weight, _ = head.linear(classes)
         return (weight.clamp(min=0) @ features.flatten(1)).view(-1, *features.shape[1:])

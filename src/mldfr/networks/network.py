@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mldfr.core.errors import InputError, SettingError
 from mldfr.core.versions import installed_versions
 from mldfr.maps import MAPS
-from mldfr.maps.base import ActivationMap, FittedMap
+from mldfr.maps.base import ActivationMap, FittedMap, fitted_map
 from mldfr.methods import DEFAULT as CAM
 from mldfr.methods.base import Method, make_method
 from mldfr.methods.heads import Head
@@ -77,7 +77,7 @@ class LocalizationNetwork(nn.Module):
         self.behind_stages = nn.ModuleDict({str(index): part for index, part in (behind_stages or {}).items()})
         channels = self.backbone.channels[-1]
         self.fitted_maps = nn.ModuleDict(
-            {name: _fitted_map(name)(channels, facts.groups) for name, facts in card.fitted_maps.items()}
+            {name: fitted_map(name)(channels, facts.groups) for name, facts in card.fitted_maps.items()}
         )
         self.card = card
 
@@ -93,14 +93,25 @@ class LocalizationNetwork(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Normalised images (B, 3, H, W), sides of at least 64, to features (B, C, H/16, W/16)."""
-        x = images
+        return self.features_of_stages(images)[-1]
+
+    def features_of_stages(self, images: Tensor, earlier: Sequence[int] = ()) -> list[Tensor]:
+        """Features after some stages, and those of the last behind them.
+
+        Args:
+            images: Normalised, (B, 3, H, W).
+            earlier: Which others, of 0 to 2, in their order: at strides 4, 8 and 16.
+        """
+        x, kept = images, []
         for index in range(len(self.backbone.stages)):
             x = self.backbone.run_stage(index, x)
             if index < len(self.recalibration):
                 x = self.recalibration[index](x)
             if str(index) in self.behind_stages:
                 x = self.behind_stages[str(index)](x)
-        return x
+            if index in earlier:
+                kept.append(x)
+        return [*kept, x]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised images (B, 3, H, W) to logits (B, K) and score maps (B, K, h, w); see `Head`."""
@@ -336,10 +347,3 @@ def _check_places(wanted: Architecture, backbone: Backbone) -> None:
             f"{wanted.backbone} has no BatchNorm that another normalisation could stand for: convolution must be "
             f"batch_norm, which leaves it as it is; got {wanted.convolution}"
         )
-
-
-def _fitted_map(name: str) -> type[FittedMap]:
-    kind = MAPS[name]
-    if not issubclass(kind, FittedMap):
-        raise SettingError(f"map {name} is not fitted on anything, and cannot be kept in a model file")
-    return kind
