@@ -1,1 +1,1 @@
-"""Work that may be stopped at any time: a lock, and a journal from which the same command goes on."""
+"""Work that may be stopped at any time and shared: a journal of results, a lock, and the parts of a job read as one."""

@@ -1,7 +1,7 @@
 """A file of JSON lines that is only added to: where each line begins, so that results need not be kept in memory."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,9 +44,15 @@ def placed_lines(file: Path, *, names: Collection[str], what: str) -> Iterator[P
 
 def bytes_at(file: Path, place: int) -> bytes:
     """The line that begins at a byte, as it stands there."""
+    return next(all_bytes_at(file, [place]))
+
+
+def all_bytes_at(file: Path, places: Iterable[int]) -> Iterator[bytes]:
+    """The lines that begin at these bytes, as they stand there."""
     with file.open("rb") as lines:
-        lines.seek(place)
-        return lines.readline()
+        for place in places:
+            lines.seek(place)
+            yield lines.readline()
 
 
 def line_at(file: Path, place: int) -> dict[str, Any]:

@@ -11,18 +11,19 @@ from mldfr.core.files import WriteError
 
 
 @contextmanager
-def locked(file: Path, *, busy: str) -> Iterator[None]:
+def locked(file: Path, *, busy: str, wait: float = 0) -> Iterator[None]:
     """Hold a lock; the system lets go of it when the process ends, in whatever way.
 
     Args:
         file: The lock, which stays when it is released; its folder is made.
         busy: What to say where another process holds it.
+        wait: So many seconds the other may take to let go.
 
     Raises:
         DataError: Another process holds it.
         WriteError: It cannot be made.
     """
-    lock = FileLock(file, timeout=0)
+    lock = FileLock(file, timeout=wait)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
