@@ -9,7 +9,7 @@ from typing import Any
 from gpu.setting import BACKBONES, Setting, forget, peak_memory
 from mldfr.evaluation.plan import Request, plan_model
 from mldfr.evaluation.record import Record
-from mldfr.evaluation.run import Journal, evaluate
+from mldfr.evaluation.run import evaluate, evaluation_job
 from mldfr.evaluation.summary import Summary
 from mldfr.training.fit import begin
 
@@ -94,7 +94,8 @@ def metrics(setting: Setting, folder: Path, scales: tuple[float, ...]) -> dict[s
     request = Request(setting.source, scales=scales, normalizer="min_max", threshold=0.2)
     plan = plan_model(request, str(folder), device=setting.device.type, batch_size=8)
     summary = Summary(plan.classes, plan.rules)
-    for sample, record in evaluate(plan.samples, plan.sources, plan.rules, Journal(None, plan.setting)):
+    job = evaluation_job(None, plan.setting, plan.ids)
+    for sample, record in evaluate(plan.samples, plan.sources, plan.rules, job):
         assert isinstance(record, Record), record
         summary.update(sample, record)
     scores = summary.scores()

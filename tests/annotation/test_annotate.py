@@ -25,11 +25,12 @@ from PIL import Image
 
 import mldfr
 from mldfr.annotation.collect import Collection
-from mldfr.annotation.journal import Journal, read_rows
-from mldfr.annotation.listing import Listing, Shard, list_pictures
+from mldfr.annotation.journal import annotation_job, read_rows
+from mldfr.annotation.listing import Listing, list_pictures
 from mldfr.annotation.review import uncertainties
 from mldfr.core.errors import DataError
 from mldfr.exports import FORMATS
+from mldfr.jobs.shard import Shard
 from mldfr.networks.network import LocalizationNetwork
 
 
@@ -263,19 +264,23 @@ def test_names_without_unicode_are_written_with_escapes(model, pictures, tmp_pat
 def test_shards_share_the_pictures_and_keep_them_when_others_are_added(pictures):
     listing = list_pictures(str(pictures), CLASSES)
     shards = [Shard(number, 3) for number in (1, 2, 3)]
-    parts = [[item.name for item in listing.items if item in shard] for shard in shards]
+    parts = [[item.name for item in listing.items if item.name in shard] for shard in shards]
     assert sorted(chain(*parts)) == [item.name for item in listing.items]
     fewer = Listing(listing.items[::2], {})
     for shard, part in zip(shards, parts, strict=True):
-        assert {item.name for item in fewer.items if item in shard} <= set(part)
+        assert {item.name for item in fewer.items if item.name in shard} <= set(part)
 
 
 def test_two_processes_cannot_have_one_part(model, pictures, tmp_path):
     listing = list_pictures(str(pictures), CLASSES)
-    with Journal(tmp_path, Shard(), {}, listing), pytest.raises(DataError, match="another process"):
-        Journal(tmp_path, Shard(), {}, listing).__enter__()
-    with Journal(tmp_path, Shard(), {}, listing) as journal:
-        assert len(journal.pending()) == 6
+    with (
+        annotation_job(tmp_path, Shard(), {}, listing),
+        pytest.raises(DataError, match="another process"),
+        annotation_job(tmp_path, Shard(), {}, listing),
+    ):
+        pass
+    with annotation_job(tmp_path, Shard(), {}, listing) as job:
+        assert len(job.pending()) == 6
 
 
 def test_review_begins_with_the_most_uncertain(model, pictures, tmp_path):
@@ -294,7 +299,7 @@ def test_what_is_half_written_stops_nobody(model, pictures, tmp_path):
     """A part that begins in the same moment, or was killed when it began, is no part yet."""
     out = tmp_path / "out"
     (out / "parts").mkdir(parents=True)
-    for name in (".1-of-1-k1lled.json", ".2-of-3-writing.json"):
+    for name in (".1-of-1-0123456789abcdef.json", ".2-of-3-writing.json"):
         (out / "parts" / name).write_text("{")
     annotate(model, pictures, out)
     names = {file.name for file in (out / "parts").iterdir()}
@@ -421,7 +426,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(model, picture
     assert kills > 0
     names = [row["name"] for row in read_rows(out / "parts" / "1-of-1.jsonl")]
     assert len(names) == len(set(names)) == 156
-    for name in ("annotations.json", "review.csv", "failed.csv"):
+    for name in ("annotations.json", "review.csv", "failed.csv", "parts/1-of-1.jsonl"):
         assert (out / name).read_bytes() == (whole / name).read_bytes()
     trees = [
         sorted(path.relative_to(root) for path in Path(root).rglob("*.xml")) for root in (out / "voc", whole / "voc")

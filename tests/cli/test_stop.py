@@ -18,9 +18,7 @@ from typer.testing import CliRunner
 import mldfr
 from mldfr.cli import entry
 from mldfr.cli.main import app
-from mldfr.core.errors import DataError
 from mldfr.core.files import WriteError
-from mldfr.jobs.journal import LineJournal
 from mldfr.localizer.results import Located
 
 COUNT, MANY = 8, 20
@@ -212,30 +210,9 @@ def test_the_same_model_under_another_name_goes_on(photos, model, tmp_path):
     assert "located 8 of 8 pictures before" in locate(tmp_path / "copy.safetensors", photos)
 
 
-def test_two_processes_cannot_have_one_file(tmp_path):
-    def journal():
-        return LineJournal(tmp_path / "x.jsonl", {}, {"a": 1}, name="id", items_are="things")
-
-    with journal() as first:
-        with pytest.raises(DataError, match=r"x\.jsonl: another process is writing it"), journal():
-            pass
-        first.add({"id": "a"})
-    with journal() as second:
-        assert second.pending() == []
-
-
 def test_predictions_that_are_named_as_the_folder_of_overlays(photos, model):
     locate(model, photos, "--jsonl", "located/overlays.jsonl")
     assert len(lines("located/overlays.jsonl")) == COUNT
-
-
-def test_names_that_are_no_unicode_go_through_a_journal(tmp_path):
-    name = os.fsdecode(b"caf\xe9.jpg")
-    for expected in ([name], []):
-        with LineJournal(tmp_path / "x.jsonl", {}, {name: 1}, name="id", items_are="things") as journal:
-            assert journal.pending() == expected
-            if expected:
-                journal.add({"id": name})
 
 
 def test_pictures_whose_names_are_no_unicode_are_known_again(photos, model):
@@ -281,7 +258,7 @@ def test_a_killed_and_an_interrupted_process_lose_nothing(photos, model):
             assert not list(Path("located").rglob(".*-*"))
     assert 2 <= len(names()) < MANY
     locate(model, photos)
-    assert lines() == lines("whole/predictions.jsonl")
+    assert file.read_bytes() == Path("whole/predictions.jsonl").read_bytes()
     assert visible("located") == visible("whole")
 
 

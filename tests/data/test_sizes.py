@@ -14,8 +14,8 @@ from mldfr.data import READERS, open_data
 from mldfr.data.sizes import is_resize, known_size, told_sizes
 from mldfr.data.survey import survey
 from mldfr.evaluation.plan import Request, plan_maps
-from mldfr.evaluation.run import Journal
 from mldfr.evaluation.run import evaluate as evaluate_all
+from mldfr.evaluation.run import evaluation_job
 from mldfr.evaluation.selection import corloc
 from mldfr.evaluation.selection_trial import Rules, try_rules
 from mldfr.networks.network import LocalizationNetwork
@@ -177,7 +177,7 @@ def test_stored_maps_of_pictures_of_another_size(tmp_path, annotated, shape, tur
     (tmp_path / "maps").mkdir()
     np.save(tmp_path / "maps" / "0.jpg.npy", np.linspace(0, 1, shape[0] * shape[1], dtype=np.float32).reshape(shape))
     plan = plan_maps(Request(source, protocols=("paper",)), tmp_path / "maps")
-    ((_, record),) = evaluate_all(plan.samples, plan.sources, plan.rules, Journal(None, plan.setting))
+    ((_, record),) = evaluate_all(plan.samples, plan.sources, plan.rules, evaluation_job(None, plan.setting, plan.ids))
     assert isinstance(record, Exception) is not fits
     if not fits:
         assert "its boxes belong to" in str(record)
@@ -190,5 +190,5 @@ def test_stored_maps_without_pictures_have_the_annotated_size(tmp_path):
     for name in ("a,b.png", "c.png"):
         np.save(tmp_path / "maps" / "val" / f"{name}.npy", np.eye(224, dtype=np.float32))
     plan = plan_maps(Request(f"wsol:{root}", protocols=("paper",)), tmp_path / "maps")
-    found = list(evaluate_all(plan.samples, plan.sources, plan.rules, Journal(None, plan.setting)))
+    found = list(evaluate_all(plan.samples, plan.sources, plan.rules, evaluation_job(None, plan.setting, plan.ids)))
     assert [(record.height, record.width) for _, record in found] == [(30, 40), (30, 40)]

@@ -95,7 +95,8 @@ def test_killed_and_gone_on_with(tmp_path, model, no_plots):
     assert 7 <= done < 24
     assert not (tmp_path / "out" / "metrics.json").exists()
     gone_on = evaluate(model, "--data", data, *folders)
-    assert gone_on == evaluate(model, "--data", data)
+    assert gone_on == evaluate(model, "--data", data, "--out", tmp_path / "never")
+    assert journal.read_bytes() == (tmp_path / "never" / "images.jsonl").read_bytes()
     same(gone_on, evaluate("--score-maps", tmp_path / "maps", "--data", data))
 
 
@@ -121,7 +122,9 @@ def test_reading_maps_changes_nothing(whole, wsol, tmp_path):
 )
 def test_another_setting_needs_another_folder(whole, model, wsol, options, says):
     before = (whole / "out" / "images.jsonl").read_bytes()
-    message = refused(model, "--data", wsol, "--out", whole / "out", *options, says=["holds another evaluation", says])
+    message = refused(
+        model, "--data", wsol, "--out", whole / "out", *options, says=["was made in another setting", says]
+    )
     assert "name another folder" in message
     assert (whole / "out" / "images.jsonl").read_bytes() == before
 

@@ -170,7 +170,7 @@ def test_maps_that_were_made_anew_are_not_those_evaluated_before(tmp_path, wsol)
     arguments = ("--score-maps", tmp_path / "maps", "--data", wsol, "--out", tmp_path / "out")
     evaluate(*arguments)
     np.save(tmp_path / "maps" / "a.png.npy", np.eye(48, 60))
-    refused(*arguments, says=["holds another evaluation", "maps: "])
+    refused(*arguments, says=["was made in another setting", "maps: "])
 
 
 def test_a_folder_of_maps_is_no_model(tmp_path, wsol):

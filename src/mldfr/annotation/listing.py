@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Literal
 from zlib import crc32
 
-from mldfr.core.errors import SettingError
 from mldfr.core.text import escaped, is_escape_of
 from mldfr.core.types import Sample
 from mldfr.data import READERS, DataError, DataSet, open_data, parse_source
 from mldfr.data.class_names import match_classes
 from mldfr.exports import AnnotatedImage, ExportError
 from mldfr.images import ImageError, PassedOver, find_images
+from mldfr.jobs.shard import PARTS
 
-MAPS, PARTS = "score-maps", "parts"
-"""Folders of score maps and of rows, in the folder that annotating writes to."""
+MAPS = "score-maps"
+"""The folder of score maps, in the folder that annotating writes to."""
 
 Labels = Literal["given", "predicted"]
 _Found = tuple[str, Path, tuple[int, ...]]
@@ -79,43 +79,6 @@ class Listing:
         for item in self.items:
             digest.update(json.dumps([item.name, item.labels, item.size]).encode())
         return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One of `count` parts of the work.
-
-    Attributes:
-        number: From 1 to `count`.
-        count: How many parts there are.
-    """
-
-    number: int = 1
-    count: int = 1
-
-    @classmethod
-    def parse(cls, text: str) -> "Shard":
-        """The value of --shard, such as 2/4.
-
-        Raises:
-            SettingError: No two numbers with a slash between them, or a part that is not there.
-        """
-        number, slash, count = text.partition("/")
-        if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-            raise SettingError(f"--shard takes a part and how many there are, such as 1/4 to 4/4; got {text!r}")
-        return cls(int(number), int(count))
-
-    def __contains__(self, item: Item) -> bool:
-        # By the name and not by the place, so that a picture stays in its part when others are added.
-        return crc32(item.name.encode()) % self.count == self.number - 1
-
-    def __str__(self) -> str:
-        return f"{self.number}-of-{self.count}"
-
-
-def part_files(folder: Path) -> list[Path]:
-    """The files in which the parts of a folder say what they are; one that is still being written is hidden."""
-    return sorted(file for file in (folder / PARTS).glob("*-of-*.json") if not file.name.startswith("."))
 
 
 def list_pictures(

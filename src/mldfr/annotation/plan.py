@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from mldfr.annotation.annotate_image import Work
-from mldfr.annotation.listing import Item, Labels, Listing, Shard, list_pictures
+from mldfr.annotation.listing import Item, Labels, Listing, list_pictures
 from mldfr.core.errors import SettingError
 from mldfr.core.versions import OF_BOXES, installed_versions
 from mldfr.data import READERS, DataError
@@ -14,6 +14,7 @@ from mldfr.data.class_names import told_apart
 from mldfr.deployment.loading import load
 from mldfr.exports import FORMATS, MAP_FORMATS, ExportError
 from mldfr.exports.checks import Places, check_classes
+from mldfr.jobs.shard import Shard
 from mldfr.localizer.localizer import Localizer
 from mldfr.networks.card import Rules
 

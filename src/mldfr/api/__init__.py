@@ -9,6 +9,8 @@ from mldfr.api.annotating import annotate as annotate
 from mldfr.api.annotating import merge as merge
 from mldfr.api.evaluating import Evaluated as Evaluated
 from mldfr.api.evaluating import evaluate as evaluate
+from mldfr.api.joining import Joined as Joined
+from mldfr.api.joining import join as join
 from mldfr.api.loading import load as load
 from mldfr.api.locating import LocatedPictures as LocatedPictures
 from mldfr.api.locating import locate as locate
@@ -26,6 +28,7 @@ __all__ = [
     "Annotations",
     "ConsoleProgress",
     "Evaluated",
+    "Joined",
     "LocatedPictures",
     "Progress",
     "Report",
@@ -33,6 +36,7 @@ __all__ = [
     "Trained",
     "annotate",
     "evaluate",
+    "join",
     "load",
     "locate",
     "merge",

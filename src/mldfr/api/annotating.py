@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Literal
 
 from mldfr.api.notebook import html_table, names
 from mldfr.api.progress import SILENT, Progress
+from mldfr.artifacts import check_annotation_row
 from mldfr.core.errors import SettingError
 from mldfr.core.text import one_line
 
 if TYPE_CHECKING:
     from mldfr.annotation.annotate_image import Row
     from mldfr.annotation.collect import Collection
-    from mldfr.annotation.journal import Journal
     from mldfr.annotation.plan import Plan, Request
+    from mldfr.jobs.job import Job
 
 Engine = Literal["local", "ray"]
 
@@ -112,8 +113,8 @@ def annotate(
     """
     if engine == "local" and (workers, address) != (None, None):
         raise SettingError("--workers and --address are for --engine ray")
-    from mldfr.annotation.listing import Shard
     from mldfr.annotation.plan import Request, make_plan
+    from mldfr.jobs.shard import Shard
     from mldfr.networks.card import Localization, Rules
 
     rules = Rules(
@@ -145,14 +146,14 @@ def annotate(
     plan = make_plan(request)
     _tell_of(plan, progress)
     from mldfr.annotation.annotate_image import has_maps
-    from mldfr.annotation.journal import Journal
+    from mldfr.annotation.journal import annotation_job
 
     whole = partial(has_maps, work=plan.work)
-    with Journal(request.out, request.shard, plan.setting, plan.listing, whole=whole) as journal:
-        rows = _rows(engine, plan, journal, request, workers, address)
-        failed = _work_through(rows, journal, progress)
+    with annotation_job(request.out, request.shard, plan.setting, plan.listing, whole=whole) as job:
+        rows = _rows(engine, plan, job, request, workers, address)
+        failed = _work_through(rows, job, progress)
     if request.shard.count > 1:
-        return Annotations(request.out, plan.formats, part=shard, pictures=len(journal), failed=failed)
+        return Annotations(request.out, plan.formats, part=shard, pictures=len(job), failed=failed)
     return _finish([request.out], request.out, plan.formats)
 
 
@@ -195,16 +196,18 @@ def _tell_of(plan: "Plan", progress: Progress) -> None:
 
 
 def _rows(
-    engine: Engine, plan: "Plan", journal: "Journal", request: "Request", workers: int | None, address: str | None
+    engine: Engine, plan: "Plan", job: "Job", request: "Request", workers: int | None, address: str | None
 ) -> "Iterator[Row]":
+    by_name = {item.name: item for item in plan.listing.items}
+    pending = [by_name[name] for name in job.pending()]
     if engine == "local":
         from mldfr.annotation.annotate_image import annotate
 
-        return annotate(plan.localizer, journal.pending(), plan.work)
+        return annotate(plan.localizer, pending, plan.work)
     from mldfr.annotation.ray_engine import annotate_on_ray
 
     return annotate_on_ray(
-        journal.pending(),
+        pending,
         plan.work,
         model=request.model,
         device=request.device,
@@ -214,13 +217,14 @@ def _rows(
     )
 
 
-def _work_through(rows: "Iterator[Row]", journal: "Journal", progress: Progress) -> int:
+def _work_through(rows: "Iterator[Row]", job: "Job", progress: Progress) -> int:
     """Write the rows down as they come, name what cannot be read at once, and count it."""
-    failed, pending, before = 0, len(journal.pending()), len(journal)
+    failed, pending, before = 0, len(job.pending()), len(job)
     if before:
         progress.say(f"going on: {before} of {before + pending} pictures are already annotated")
     for row in progress.follow(rows, "annotated", total=pending, before=before):
-        journal.add(row)
+        check_annotation_row(row, job.files.rows)  # what is written can be read
+        job.add(row)
         if "error" in row:
             progress.warn(f"{row['name']}: {row['error']}")
             failed += 1

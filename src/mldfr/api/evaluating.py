@@ -11,10 +11,12 @@ from mldfr.artifacts import METRICS, Metrics
 from mldfr.core.errors import SettingError
 
 if TYPE_CHECKING:
+    from mldfr.core.types import Sample
     from mldfr.evaluation.plan import Plan
-    from mldfr.evaluation.run import Journal
+    from mldfr.evaluation.record import Record
     from mldfr.evaluation.summary import Summary
     from mldfr.images import ImageError
+    from mldfr.jobs.job import Results
 
 LONG = ("names", "images", "cases", "values", "denominators", "breakdown", "problems")
 
@@ -24,14 +26,16 @@ class Evaluated:
     """What an evaluation came to.
 
     Attributes:
-        content: All of it, as it stands in `metrics.json`.
+        content: All of it, as it stands in `metrics.json`; of a part no more than its setting and counts.
         failed: Why pictures are not among the numbers, by id.
         out: The folder where it is kept, if it is.
+        part: Which part of the pictures was looked at, such as "1/4"; "" for all. `join` puts the parts together.
     """
 
     content: Mapping[str, Any] = field(repr=False)
     failed: "Mapping[str, ImageError]" = field(repr=False)
     out: Path | None
+    part: str = ""
 
     @property
     def metrics(self) -> Mapping[str, Mapping[str, float | None]]:
@@ -93,6 +97,7 @@ def evaluate(
     predictions: str | Path | None = None,
     save_maps: str | Path | None = None,
     out: str | Path | None = None,
+    shard: str = "1/1",
     device: str = "auto",
     runtime: str | None = None,
     batch_size: int = 1,
@@ -117,6 +122,8 @@ def evaluate(
         predictions: A file of boxes, as `locate` writes them or COCO results; only as_used is measured.
         save_maps: Where maps are kept; those already there are not made again.
         out: Where metrics.json, plots, and the records to go on from are kept.
+        shard: "I/N", only the I-th of N parts, without metrics; `join` puts them together, and the same call without
+            `shard` then measures.
         device: auto, cpu, cuda, ...
         runtime: What runs an ONNX model, see `mldfr list runtimes`.
         batch_size: Pictures to look at together; for GPUs.
@@ -133,8 +140,12 @@ def evaluate(
     if model is None and (scales, map, save_maps) != (None, None, None):
         raise SettingError("--scales, --map and --save-maps are for models; with --score-maps the maps are there")
     from mldfr.evaluation.protocols import PROTOCOLS
+    from mldfr.jobs.shard import Shard
     from mldfr.networks.card import Localization
 
+    mine = Shard.parse(shard)
+    if mine.count > 1 and (out is None or save_maps is not None):
+        raise SettingError("--shard needs a folder for the parts, --out, and keeps no maps: --save-maps does not fit")
     every = PROTOCOLS.names() if predictions is None else ("as_used",)
     protocols = every if protocol == "all" else tuple(PROTOCOLS.check(name) for name in names(protocol))
     boxes = {"box_rule": box_rule, "instances": instances, "refine": refine}
@@ -142,7 +153,8 @@ def evaluate(
     if any(boxes.values()) and "as_used" not in protocols:
         raise SettingError("--box-rule, --instances and --refine are of the protocol as_used; name it too")
     from mldfr.evaluation.plan import Request, plan_maps, plan_model, plan_predictions
-    from mldfr.evaluation.run import Journal, report
+    from mldfr.evaluation.run import evaluation_job, report
+    from mldfr.evaluation.summary import Summary
 
     request = Request(
         data=data,
@@ -164,10 +176,18 @@ def evaluate(
         kept = None if save_maps is None else Path(save_maps)
         plan = plan_model(request, str(model), save_maps=kept, device=device, runtime=runtime, batch_size=batch_size)
     folder = None if out is None else Path(out)
-    with Journal(folder, plan.setting) as journal:
+    failed: dict[str, ImageError] = {}
+    with evaluation_job(folder, plan.setting, plan.ids, shard=mine) as job:
         for note in plan.notes:
             progress.warn(note)
-        summary, failed = _look_at_all(plan, journal, progress, goes_on=out is not None or save_maps is not None)
+        samples = [sample for sample in plan.samples if sample.id in mine]
+        records = _look_at(samples, plan, job, failed, progress, goes_on=job.kept or save_maps is not None)
+        if mine.count > 1:
+            counts = {"images": sum(1 for _ in records), "failed": len(failed)}
+            return Evaluated({"setting": plan.setting, "counts": counts, "metrics": {}}, failed, folder, shard)
+        summary = Summary(plan.classes, plan.rules)
+        for sample, record in records:
+            summary.update(sample, record)
         content = report(summary, plan.setting, failed, plan.problems, plan.names)
         evaluated = Evaluated(content, failed, folder)
         if folder is not None:
@@ -175,30 +195,32 @@ def evaluate(
     return evaluated
 
 
-def _look_at_all(
-    plan: "Plan", journal: "Journal", progress: Progress, *, goes_on: bool
-) -> "tuple[Summary, dict[str, ImageError]]":
-    """Run the plan; pictures that cannot be read are named at once, those of another size counted at the end."""
+def _look_at(
+    samples: "Sequence[Sample]",
+    plan: "Plan",
+    job: "Results",
+    failed: "dict[str, ImageError]",
+    progress: Progress,
+    *,
+    goes_on: bool,
+) -> "Iterator[tuple[Sample, Record]]":
+    """The records; pictures that cannot be read are named at once, those of another size counted at the end."""
     from mldfr.data.sizes import SizeError, summed_up
     from mldfr.evaluation.record import Record
     from mldfr.evaluation.run import evaluate as evaluate_all
-    from mldfr.evaluation.summary import Summary
-    from mldfr.images import ImageError
 
-    if len(journal):
-        progress.say(f"going on: {len(journal)} of {len(plan.samples)} pictures are already evaluated")
-    summary, failed = Summary(plan.classes, plan.rules), dict[str, ImageError]()
-    records = evaluate_all(plan.samples, plan.sources, plan.rules, journal)
-    for sample, record in progress.follow(records, "evaluated", total=len(plan.samples), goes_on=goes_on):
+    if len(job):
+        progress.say(f"going on: {len(job)} of {len(samples)} pictures are already evaluated")
+    records = evaluate_all(samples, plan.sources, plan.rules, job)
+    for sample, record in progress.follow(records, "evaluated", total=len(samples), goes_on=goes_on):
         if isinstance(record, Record):
-            summary.update(sample, record)
+            yield sample, record
         else:
             failed[sample.id] = record
             if not isinstance(record, SizeError):
                 progress.warn(str(record))
     if others := [error for error in failed.values() if isinstance(error, SizeError)]:
         progress.warn(summed_up(others))
-    return summary, failed
 
 
 def _write(evaluated: Evaluated, summary: "Summary", out: Path) -> None:

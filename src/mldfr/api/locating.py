@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mldfr.api.notebook import html_table
-from mldfr.api.prediction_files import OVERLAYS, Stream, open_results, setting_of, targets
+from mldfr.api.prediction_files import OVERLAYS, open_results, prediction_files, setting_of, targets
 from mldfr.api.progress import SILENT, Progress
 from mldfr.artifacts import PREDICTIONS, PredictionLine, read_predictions
 from mldfr.core.errors import InputError, SettingError
 from mldfr.core.files import WriteError, replacing, writing
+from mldfr.core.text import escaped
 
 if TYPE_CHECKING:
-    from mldfr.images import ImageError
-    from mldfr.jobs.journal import LineJournal
+    from mldfr.images import ImageError, ImageFile
+    from mldfr.jobs.job import Results
     from mldfr.localizer.results import Located
     from mldfr.localizer.wanted_classes import Wanted
 
@@ -34,6 +35,7 @@ class LocatedPictures:
         new: How many of them were looked at now, and not before.
         failed: Why the others could not be read.
         seconds: How long it took.
+        part: Which part of the pictures these are, such as "1/4"; "" for all. `join` puts the parts together.
     """
 
     overlays: Path
@@ -42,6 +44,7 @@ class LocatedPictures:
     new: int
     failed: "tuple[ImageError, ...]" = field(repr=False)
     seconds: float
+    part: str = ""
 
     def __iter__(self) -> Iterator[PredictionLine]:
         return read_predictions(self.predictions)
@@ -73,6 +76,7 @@ def locate(
     runtime: str | None = None,
     jsonl: str | Path | None = None,
     overwrite: bool = False,
+    shard: str = "1/1",
     batch_size: int = 1,
     progress: Progress = SILENT,
 ) -> LocatedPictures:
@@ -91,6 +95,7 @@ def locate(
         runtime: What runs an ONNX model, a name of `mldfr list runtimes`.
         jsonl: Where the predictions go instead; "-" is standard output.
         overwrite: Replace predictions of another model, setting or other pictures.
+        shard: "I/N", only the I-th of N parts; `join` puts them together.
         batch_size: Pictures to look at together; for GPUs.
         progress: Told how it goes; `mldfr.api.ConsoleProgress()` prints it.
 
@@ -101,6 +106,7 @@ def locate(
         `mldfr.locate("photos", scales=(1,))` writes `located/overlays` and `located/predictions.jsonl`.
     """
     from mldfr.images import ImageError, ImageFile, PassedOver, find_images, passed_over_lines
+    from mldfr.jobs.shard import Shard
     from mldfr.networks.card import Localization, Rules
 
     rules = Rules(
@@ -113,7 +119,9 @@ def locate(
         refine=refine,
     )
     Localization().changed(**rules)  # what is wrong in itself is said before anything is searched or loaded
-    out = Path(out)
+    out, mine = Path(out), Shard.parse(shard)
+    if mine.count > 1 and jsonl not in (None, "-"):
+        raise SettingError(f"--jsonl {jsonl}: the lines of a part go to the folder of --out, until all are joined")
     asked = [str(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     passed_over: list[PassedOver] = []
     found = list(find_images(asked, leave_out=out / OVERLAYS, passed_over=passed_over))
@@ -125,14 +133,16 @@ def locate(
     from mldfr.deployment.loading import load
 
     wanted = targets([item for item in found if isinstance(item, ImageFile)])
-    predictions = str(jsonl or out / PREDICTIONS)
+    found = [item for item in found if _name(item) in mine]
+    predictions = str(jsonl or prediction_files(str(out / PREDICTIONS), out, mine).rows)
     start, failed = time.perf_counter(), []
     with ExitStack() as stack:
         localizer = load(model, device=device, runtime=runtime)
         localizer.locate_all((), classes=classes, batch_size=batch_size, **rules)  # says what is wrong with them
         _make_room(out / OVERLAYS, predictions)
         setting = setting_of(str(model), localizer, classes, rules)
-        results = stack.enter_context(open_results(predictions, setting, wanted, out, overwrite=overwrite))
+        opened = open_results(predictions, setting, wanted, out, shard=mine, overwrite=overwrite)
+        results = stack.enter_context(opened)
         pending = [wanted[name] for name in results.pending()]
         pictures = [target.picture for target in pending]
         located = localizer.locate_all(pictures, classes=classes, batch_size=batch_size, **rules)
@@ -141,13 +151,19 @@ def locate(
             progress.warn(str(error))
             failed.append(error)
     seconds = time.perf_counter() - start
-    return LocatedPictures(out / OVERLAYS, Path(predictions), len(found), len(pending), tuple(failed), seconds)
+    part = shard if mine.count > 1 else ""
+    return LocatedPictures(out / OVERLAYS, Path(predictions), len(found), len(pending), tuple(failed), seconds, part)
+
+
+def _name(item: "ImageFile | ImageError") -> str:
+    """What a picture is called in its line, or would be."""
+    return escaped(str(item.path))
 
 
 def _save_all(
     located: "Iterator[Located | ImageError]",
     overlays: Sequence[Path],
-    lines: "LineJournal | Stream",
+    lines: "Results",
     progress: Progress,
 ) -> "Iterator[ImageError]":
     """Write an overlay, and then a line, for each picture that was located; give the others."""
@@ -159,13 +175,13 @@ def _save_all(
         progress.say(f"going on: {before:,} of {before + len(overlays):,} pictures are already located")
     with ThreadPoolExecutor(max_workers=1) as writer:
         saved = ahead(writer, _save, zip(located, overlays, strict=True), depth=2)
-        goes_on = not isinstance(lines, Stream)
-        for result, error in progress.follow(saved, "located", total=len(overlays), before=before, goes_on=goes_on):
+        for result, error in progress.follow(saved, "located", total=len(overlays), before=before, goes_on=lines.kept):
             if not isinstance(result, ImageError):
                 line = result.to_json()
                 PredictionLine.model_validate(line)  # what is written can be read
                 lines.add(line)
             if error is not None:
+                lines.fail(escaped(error.path), error.reason)
                 yield error
 
 

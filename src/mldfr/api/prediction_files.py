@@ -2,48 +2,27 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mldfr.core.files import remove_leftovers, write_all, writing
-from mldfr.core.text import escaped
+from mldfr.core.text import escaped, original
 from mldfr.core.versions import OF_BOXES, installed_versions
 
 if TYPE_CHECKING:
     from mldfr.images import ImageFile
-    from mldfr.jobs.journal import LineJournal
+    from mldfr.jobs.items import Row
+    from mldfr.jobs.job import Job, Results
+    from mldfr.jobs.shard import JobFiles, Shard
     from mldfr.localizer.localizer import Localizer
     from mldfr.localizer.wanted_classes import Wanted
     from mldfr.networks.card import Rules
 
 OVERLAYS = "overlays"
-
-
-class Stream:
-    """Lines to a pipe, a device or standard output, which keep nothing to go on from.
-
-    Args:
-        write: What takes a line.
-        where: What an error calls it.
-        names: The pictures.
-    """
-
-    def __init__(self, write: Callable[[str], None], where: str, names: Sequence[str]) -> None:
-        self._write, self._where, self._names = write, where, names
-
-    def pending(self) -> list[str]:
-        """All pictures."""
-        return list(self._names)
-
-    def __len__(self) -> int:
-        return 0
-
-    def add(self, line: Mapping[str, Any]) -> None:
-        """Give a line away."""
-        with writing(Path(self._where)):
-            self._write(json.dumps(line) + "\n")
+PROBE = 5
+"""Seconds that another part may take to see whether anybody is at the whole."""
 
 
 def setting_of(model: str, localizer: "Localizer", wanted: "Wanted", rules: "Rules") -> dict[str, Any]:
@@ -82,43 +61,105 @@ def targets(files: "Sequence[ImageFile]") -> dict[str, Target]:
     return dict(zip(names, map(Target, (file.path for file in files), overlay_names(files)), strict=True))
 
 
+def prediction_files(predictions: str, out: Path, shard: "Shard") -> "JobFiles":
+    """Where predictions go, and beside them what they were made with."""
+    from mldfr.jobs.shard import JobFiles
+
+    if shard.count > 1:
+        return JobFiles.of_part(out, shard)
+    file = Path(predictions)
+    return JobFiles(file, file.with_name(f"{file.stem}.about.json"), file.with_name(f".{file.name}.lock"))
+
+
 @contextmanager
 def open_results(
-    predictions: str, setting: Mapping[str, Any], wanted: Mapping[str, Target], out: Path, *, overwrite: bool
-) -> "Iterator[LineJournal | Stream]":
+    predictions: str,
+    setting: Mapping[str, Any],
+    wanted: Mapping[str, Target],
+    out: Path,
+    *,
+    shard: "Shard",
+    overwrite: bool,
+) -> "Iterator[Results]":
     """Standard output for "-"; a pipe or a device as it is; else a file from which the same command goes on.
 
     Raises:
         DataError: The file has other predictions, or another process is writing it or the overlays.
     """
+    mine = [name for name in wanted if name in shard]
     if predictions == "-":
-        yield Stream(partial(print, end="", flush=True), "standard output", list(wanted))
+        yield _stream(partial(print, end="", flush=True), "standard output", mine)
         return
     if Path(predictions).exists() and not Path(predictions).is_file():
         with Path(predictions).open("wb", buffering=0) as device:
-            yield Stream(partial(write_all, device), predictions, list(wanted))
+            yield _stream(partial(write_all, device), predictions, mine)
         return
-    from mldfr.jobs.journal import LineJournal
-    from mldfr.jobs.lock import locked
+    states = {name: {**_state(each.picture), "overlay": escaped(str(each.overlay))} for name, each in wanted.items()}
+    files = prediction_files(predictions, out, shard)
+    with prediction_job(files, setting, states, out, shard=shard, overwrite=overwrite) as job:
+        yield job
 
-    folder = out / OVERLAYS
-    pictures = {
-        name: {**_state(target.picture), "overlay": escaped(str(target.overlay))} for name, target in wanted.items()
-    }
-    with (
-        locked(out / ".overlays.lock", busy=f"{folder}: another process is writing there"),
-        LineJournal(
-            Path(predictions),
-            setting,
-            pictures,
-            name="image",
-            items_are="pictures",
-            whole=lambda name: _is_written(folder / wanted[name].overlay),
-            overwrite=overwrite,
-        ) as journal,
-    ):
-        remove_leftovers(folder, deep=True)
-        yield journal
+
+@contextmanager
+def prediction_job(
+    files: "JobFiles",
+    setting: Mapping[str, Any],
+    states: Mapping[str, Mapping[str, Any]],
+    out: Path,
+    *,
+    shard: "Shard",
+    overwrite: bool = False,
+) -> "Iterator[Job]":
+    """The job of locating; of the whole of it nobody else may write overlays, while parts share their folder.
+
+    Args:
+        files: Where the lines are.
+        setting: What all predictions depend on.
+        states: By name, what else the line of a picture depends on; under `overlay` where its overlay lies.
+        out: The folder of the folder of overlays.
+        shard: Which part.
+        overwrite: Drop the lines that are there.
+    """
+    from mldfr.jobs.items import Items
+    from mldfr.jobs.job import Job
+    from mldfr.jobs.lock import locked
+    from mldfr.jobs.parts import WORK
+    from mldfr.jobs.shard import part_files
+
+    folder, part = out / OVERLAYS, shard.count > 1
+    items = Items.table(states, key="image", done=lambda row: _is_written(overlay_of(states, row, folder)))
+    setting = {**setting, WORK: "locate"} if part else setting
+    instead = "name another place, or replace it with --overwrite"
+    with ExitStack() as held:
+        overlays = partial(locked, out / ".overlays.lock", busy=f"{folder}: another process is writing there")
+        if not part:
+            held.enter_context(overlays())
+            for about in part_files(out):
+                with locked(about.with_suffix(".lock"), busy=f"{about}: another process is writing this part"):
+                    pass  # nobody is at it
+            remove_leftovers(folder, deep=True)
+        job = Job(files, setting, items, shard=shard, instead=instead, overwrite=overwrite)
+        held.enter_context(job)
+        if part:
+            with overlays(wait=PROBE):
+                pass  # nobody is at the whole; another part that looks at the same moment lets go at once
+        yield job
+
+
+def overlay_of(states: Mapping[str, Mapping[str, Any]], row: "Row", folder: Path) -> Path:
+    """The overlay of a line, in the folder of overlays."""
+    return folder / original(states[row["image"]]["overlay"])
+
+
+def _stream(write: Callable[[str], None], where: str, names: Sequence[str]) -> "Results":
+    """Lines to a pipe, a device or standard output, which keep nothing to go on from."""
+    from mldfr.jobs.job import Unkept
+
+    def give(row: "Row") -> None:
+        with writing(Path(where)):
+            write(json.dumps(row) + "\n")
+
+    return Unkept(names, give)
 
 
 def _state(picture: Path) -> dict[str, int]:

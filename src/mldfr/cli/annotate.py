@@ -1,14 +1,14 @@
-"""`mldfr annotate` and `mldfr merge`: pictures in, annotation files out."""
+"""`mldfr annotate`: pictures in, annotation files out."""
 
-import shlex
 import warnings
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mldfr.cli.entry import says_how_far
+from mldfr.cli.merge import say_annotations, say_part
 from mldfr.cli.options import (
     BatchSize,
     BoxRule,
@@ -18,12 +18,10 @@ from mldfr.cli.options import (
     Normalizer,
     Runtime,
     Scales,
+    Shard,
     Threshold,
     rules_of,
 )
-
-if TYPE_CHECKING:
-    from mldfr.api import Annotations
 
 Formats = Annotated[
     str, typer.Option("--format", metavar="FORMAT,...", help="See `mldfr list annotation-formats`; npy, png: maps.")
@@ -75,9 +73,7 @@ def annotate(
     min_region: Annotated[
         float, typer.Option(metavar="SHARE", help="Leave out regions with fewer pixels than this share of the largest.")
     ] = 0.1,
-    shard: Annotated[
-        str, typer.Option(metavar="I/N", help="Only the I-th of N parts; `mldfr merge` joins them.")
-    ] = "1/1",
+    shard: Shard = "1/1",
     engine: Annotated[Engine, typer.Option(help="This process, or Ray on one or many machines.")] = Engine.local,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Ray: how many hold the model.", show_default="one a GPU, or two CPUs")
@@ -120,36 +116,8 @@ def annotate(
             progress=progress,
         )
     if annotations.part:
-        wanted = ",".join(annotations.formats) or "csv"
-        command = shlex.join(["mldfr", "merge", str(out), "--format", wanted, "--out", str(out)])
-        typer.echo(f"part {shard} is done; when all are, name every folder that has parts: {command}", err=True)
+        say_part(shard, out, "--format", ",".join(annotations.formats) or "csv")
         if annotations.failed:
             raise typer.Exit(1)
         return
-    _say(annotations)
-
-
-def merge(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="What `annotate --shard` wrote.")],
-    formats: Formats,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where annotations go.")],
-) -> None:
-    """Join the parts of `mldfr annotate --shard`: the annotations are those of one run."""
-    from mldfr import api
-
-    _say(api.merge(folders, out, format=formats))
-
-
-def _say(annotations: "Annotations") -> None:
-    """Say what was written, and what was not; the exit code is 1 then."""
-    for place in annotations.kept:
-        typer.echo(f"{place} is there, and stays as it is", err=True)
-    names = ", ".join(str(file) for file in annotations.files)
-    typer.echo(f"{annotations.boxes:,} boxes in {annotations.pictures:,} pictures: {names}", err=True)
-    if failed := annotations.failed:
-        pictures = "picture" if failed == 1 else "pictures"
-        typer.echo(f"{failed} {pictures} failed, see {annotations.out / 'failed.csv'}", err=True)
-    for problem in annotations.problems:
-        typer.echo(f"mldfr: {problem}", err=True)
-    if failed or annotations.problems:
-        raise typer.Exit(1)
+    say_annotations(annotations)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mldfr.cli.entry import says_how_far
-from mldfr.cli.options import OF_MODEL, BoxRule, Instances, Map, Refine, Runtime, scale_factors
+from mldfr.cli.merge import say_part
+from mldfr.cli.options import OF_MODEL, BoxRule, Instances, Map, Refine, Runtime, Shard, scale_factors
 
 if TYPE_CHECKING:
     from mldfr.api import Evaluated
@@ -57,6 +58,7 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep metrics.json, plots, and the records to go on from.")
     ] = None,
+    shard: Shard = "1/1",
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json and no table.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     runtime: Runtime = None,
@@ -88,16 +90,19 @@ def evaluate(
             predictions=predictions,
             save_maps=save_maps,
             out=out,
+            shard=shard,
             device=device,
             runtime=runtime,
             batch_size=batch_size,
             progress=progress,
         )
-    if as_json:
+    if evaluated.part and out is not None:
+        say_part(shard, out)
+    elif as_json:
         typer.echo(evaluated.to_json())
     else:
         _print_table(evaluated)
-    if out is not None:
+    if out is not None and not evaluated.part:
         typer.echo(f"all of it in {out / 'metrics.json'}, plots beside it", err=True)
     if evaluated.failed:
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mldfr.cli.entry import says_how_far
+from mldfr.cli.merge import say_part
 from mldfr.cli.options import (
     BatchSize,
     BoxRule,
@@ -17,6 +18,7 @@ from mldfr.cli.options import (
     Refine,
     Runtime,
     Scales,
+    Shard,
     Threshold,
     rules_of,
 )
@@ -55,6 +57,7 @@ def locate(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace predictions of another model, setting or other pictures.")
     ] = False,
+    shard: Shard = "1/1",
     batch_size: BatchSize = 1,
 ) -> None:
     """Say what is in pictures and where: a heat map with boxes for each, and a line of JSON.
@@ -78,6 +81,7 @@ def locate(
             runtime=runtime,
             jsonl=jsonl,
             overwrite=overwrite,
+            shard=shard,
             batch_size=batch_size,
             progress=progress,
         )
@@ -86,6 +90,8 @@ def locate(
     took = f"in {located.seconds:.1f} s" if located.new else "before"
     failed = len(located.failed)
     typer.echo(f"located {located.pictures - failed} of {located.pictures} pictures {took}: {places}", err=True)
+    if located.part and not streamed:
+        say_part(shard, out)
     if failed:
         typer.echo(f"{failed} failed, see above", err=True)
         raise typer.Exit(1)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mldfr.cli.annotate import annotate, merge
+from mldfr.cli.annotate import annotate
 from mldfr.cli.compare import compare
 from mldfr.cli.complexity import complexity
 from mldfr.cli.console import open_to_all_text
@@ -15,6 +15,7 @@ from mldfr.cli.evaluate import evaluate
 from mldfr.cli.export import export
 from mldfr.cli.listing import list_names
 from mldfr.cli.locate import locate
+from mldfr.cli.merge import merge
 from mldfr.cli.recipe import recipe
 from mldfr.cli.report import report
 from mldfr.cli.select import select

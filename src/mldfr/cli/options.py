@@ -32,6 +32,9 @@ Runtime = Annotated[
     str | None,
     typer.Option(help="What runs an ONNX model, see `mldfr list runtimes`.", show_default="onnxruntime"),
 ]
+Shard = Annotated[
+    str, typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts; `mldfr merge` joins them.")
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Pictures to look at together; for GPUs.")]
 
 

@@ -90,6 +90,11 @@ class Plan:
     names: Mapping[int, str]
     notes: tuple[str, ...]
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of the pictures."""
+        return tuple(sample.id for sample in self.samples)
+
 
 def plan_model(
     request: Request,

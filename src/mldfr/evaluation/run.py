@@ -1,22 +1,18 @@
 """One pass over the pictures of a set: maps from a network or from files, records to a journal, metrics at the end."""
 
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import cv2
 import numpy as np
 
 from mldfr.core.errors import DataError
-from mldfr.core.files import writing
-from mldfr.core.json_files import append_line, cut_unfinished, differences, read_json, write_json
 from mldfr.core.parallel import ahead
 from mldfr.core.text import plain
 from mldfr.core.types import Sample
@@ -26,8 +22,10 @@ from mldfr.evaluation.record import Record, Rules, judge
 from mldfr.evaluation.store import MapStore
 from mldfr.evaluation.summary import Summary
 from mldfr.images import ImageError, read_image
-from mldfr.jobs.lines import line_at, placed_lines
-from mldfr.jobs.lock import locked
+from mldfr.jobs.items import Items
+from mldfr.jobs.job import Job, Results, Unkept
+from mldfr.jobs.parts import WORK
+from mldfr.jobs.shard import WHOLE, JobFiles, Shard
 from mldfr.localizer.sources import Source
 from mldfr.maps import DEFAULT
 
@@ -60,67 +58,24 @@ class Sources:
     records: Callable[[Sample], Record | ImageError] | None = None
 
 
-class Journal:
-    """The records so far, in a file that is only added to, or in memory alone.
-
-    With a folder it is used as a context, in which no other process can have it.
+def evaluation_job(
+    folder: Path | None, setting: Mapping[str, Any], ids: Iterable[str], *, shard: Shard = WHOLE
+) -> Job | Unkept:
+    """The records of an evaluation, or of a part of it, which go into a file that is only added to.
 
     Args:
         folder: Where; None to keep nothing for another time.
         setting: What the records depend on.
-
-    Raises:
-        DataError: The folder holds the records of another setting, or another process is at it.
-        WriteError: Nothing can be written to it.
+        ids: Of all pictures.
+        shard: Which part of them.
     """
-
-    def __init__(self, folder: Path | None, setting: Mapping[str, Any]) -> None:
-        self._folder, self._setting = folder, setting
-        self._file = None if folder is None else folder / JOURNAL
-        self._offsets: dict[str, int] = {}
-        self._held = ExitStack()
-
-    def __enter__(self) -> Self:
-        if self._folder is None:
-            return self
-        with ExitStack() as stack:
-            busy = f"{self._folder}: another process is evaluating into it"
-            stack.enter_context(locked(self._folder / LOCK, busy=busy))
-            self._go_on(self._folder, self._folder / JOURNAL)
-            self._held = stack.pop_all()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._held.close()
-
-    def _go_on(self, folder: Path, file: Path) -> None:
-        """Take what is there, if it is of the same setting; a line that was not finished is cut off."""
-        if not (folder / SETTING).exists():
-            write_json(folder / SETTING, self._setting)
-        there = read_json(folder / SETTING)
-        if different := differences(there, json.loads(json.dumps(self._setting))):
-            raise DataError(f"{folder}: holds another evaluation ({different}); name another folder")
-        with writing(file):
-            file.touch()
-        cut_unfinished(file)
-        lines = placed_lines(file, names=("id",), what="the record of a picture")
-        self._offsets = {line["id"]: place for place, line in lines}
-
-    def __contains__(self, sample: Sample) -> bool:
-        return sample.id in self._offsets
-
-    def __len__(self) -> int:
-        return len(self._offsets)
-
-    def read(self, sample: Sample) -> Record:
-        """The record of a picture that is there."""
-        assert self._file is not None
-        return Record.from_json(line_at(self._file, self._offsets[sample.id]))
-
-    def add(self, record: Record) -> None:
-        """Write a record down."""
-        if self._file is not None:
-            append_line(self._file, record.to_json())
+    ids = tuple(ids)
+    if folder is None:
+        return Unkept(each for each in ids if each in shard)
+    if shard.count == 1:
+        return Job(JobFiles(folder / JOURNAL, folder / SETTING, folder / LOCK), setting, Items(ids, "id"))
+    states = Items.table(dict.fromkeys(ids), key="id")
+    return Job(JobFiles.of_part(folder, shard), {**setting, WORK: "evaluate"}, states, shard=shard)
 
 
 def check_truth(samples: Sequence[Sample]) -> None:
@@ -152,23 +107,26 @@ def without_classes(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def evaluate(
-    samples: Sequence[Sample], sources: Sources, rules: Rules, journal: Journal
+    samples: Sequence[Sample], sources: Sources, rules: Rules, job: Results
 ) -> Iterator[tuple[Sample, Record | ImageError]]:
-    """The record of each picture in order, or why there is none; those in the journal are not made again.
+    """The record of each picture in order, or why there is none; those that the job has are not made again.
 
     Raises:
         DataError: A map or mask that is none.
     """
-    pending = [sample for sample in samples if sample not in journal]
+    ids = set(job.pending())
+    pending = [sample for sample in samples if sample.id in ids]
     with ThreadPoolExecutor(JUDGES) as judges:
         made = _made(judges, pending, sources, rules)
         for sample in samples:
-            if sample in journal:
-                yield sample, journal.read(sample)
+            if sample.id not in ids:
+                yield sample, Record.from_json(job.read(sample.id))
                 continue
             record = next(made)
-            if isinstance(record, Record):
-                journal.add(record)
+            if not isinstance(record, Record):
+                job.fail(sample.id, str(record))
+            elif job.kept:
+                job.add(record.to_json())
             yield sample, record
 
 

@@ -1,4 +1,4 @@
-"""Files of JSON lines that are added to: found again where they begin, and held by one process."""
+"""Files of JSON lines that are added to: found again where they begin."""
 
 import json
 
@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mldfr.core.errors import DataError
-from mldfr.evaluation.run import Journal
-from mldfr.jobs.lines import bytes_at, line_at, placed_lines
+from mldfr.jobs.lines import all_bytes_at, line_at, placed_lines
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +23,7 @@ def test_every_finished_line_is_found_again_where_it_begins(place, names, rest):
     place.write_bytes(content + rest)
     found = list(placed_lines(place, names=("id", "n"), what="a line"))
     assert [line.content for line in found] == [json.loads(line) for line in written]
-    assert b"".join(bytes_at(place, line.place) for line in found) == content
+    assert b"".join(all_bytes_at(place, [line.place for line in found])) == content
     assert [line_at(place, line.place) for line in found] == [line.content for line in found]
 
 
@@ -39,15 +38,3 @@ def test_a_line_of_another_kind_is_named(tmp_path, line):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(DataError, match=r"a\.jsonl: cannot be read \(No such file"):
         list(placed_lines(tmp_path / "a.jsonl", names=("id",), what="a line"))
-
-
-def test_two_evaluations_do_not_write_into_one_folder(tmp_path):
-    setting = {"data": "folder:x", "threshold": 0.2}
-    with Journal(tmp_path, setting), pytest.raises(DataError, match="another process is evaluating into it"):
-        Journal(tmp_path, setting).__enter__()
-    with Journal(tmp_path, setting) as journal:
-        assert len(journal) == 0
-    with pytest.raises(DataError, match="holds another evaluation"), Journal(tmp_path, setting | {"threshold": 0.3}):
-        pass
-    with Journal(None, setting) as memory:
-        assert len(memory) == 0
