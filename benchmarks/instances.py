@@ -35,6 +35,7 @@ from mldfr.boxes.iou import iou
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.refinement import REFINEMENTS
 from mldfr.boxes.rules import BOX_RULES
+from mldfr.boxes.thresholds import number_or_name, of_map, threshold_text
 from mldfr.cli.options import scale_factors
 from mldfr.core.types import Boxes, Sample
 from mldfr.data import open_data
@@ -95,7 +96,9 @@ def main() -> None:
     localizer = mldfr.load(arguments.model, device="cpu")
     given = {"scales": scale_factors(arguments.scales)} if arguments.scales else {}
     settings = localizer.card.localization.changed(**given)
-    thresholds = sorted({settings.threshold, *(float(value) for value in arguments.thresholds.split(",") if value)})
+    thresholds = sorted(
+        {settings.threshold, *map(number_or_name, filter(None, arguments.thresholds.split(",")))}, key=str
+    )
     samples = open_data(arguments.data, images=arguments.images).split_for(arguments.split, localizer.card.class_names)
     samples = [sample for index, sample in enumerate(samples) if index // 2 % arguments.every == 0]
 
@@ -129,7 +132,9 @@ def every_combination(case, settings, thresholds) -> Iterator[tuple[tuple[float,
     known: dict[tuple[float, ...], tuple[np.ndarray, float]] = {}
     for threshold, instances in itertools.product(thresholds, INSTANCES):
         start = time.process_time()
-        drawn = rule.draw(case.score_map, normalize, threshold, pixels=case.pixels, instances=INSTANCES[instances])
+        drawn = rule.draw(
+            case.score_map, normalize, of_map(threshold, activation), pixels=case.pixels, instances=INSTANCES[instances]
+        )
         drawing = time.process_time() - start
         for refine in REFINEMENTS:
             fitted = [fit(refine, box, activation, case.pixels, known) for box in drawn.xyxy]
@@ -171,7 +176,7 @@ def print_table(reported, chosen) -> None:
         values = [
             instances,
             refine,
-            f"{threshold:g}",
+            threshold_text(threshold),
             f"{np.mean(own.hits):.1%}",
             gain(base.hits, own.hits, own.pictures),
             f"{np.mean(own.found):.1%}",

@@ -102,14 +102,15 @@ class Selection(Artifact):
     criterion: str
     scales: tuple[float, ...]
     normalizer: str
-    threshold: float
+    threshold: float | str
+    """A number, or the name of one that looks at the map."""
     value: float
     """Its worth, at most 1."""
     pictures: int
     """How many it was tried on."""
     instances: str = "joined"
     refine: str = "none"
-    thresholds: tuple[float, ...]
+    thresholds: tuple[float | str, ...]
     values: dict[str, dict[str, tuple[float, ...]]]
     """Worth at every threshold, by normaliser (and what else was tried) and pyramid, such as
     `values["min_max"]["scales 1, 1.5"]`."""

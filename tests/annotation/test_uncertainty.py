@@ -8,6 +8,7 @@ from mldfr.annotation.uncertainty import Doubt, doubt, margin, preview_size
 from mldfr.boxes.drawing import BoxSettings
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.rules import BOX_RULES
+from mldfr.boxes.thresholds import THRESHOLDS
 from mldfr.core.types import Box
 
 CERTAIN = np.array([1.0, 0.0, 0.0], np.float32)
@@ -59,6 +60,21 @@ def test_a_single_scale_is_judged_by_its_thresholds():
     ious = [min(kept[0], kept[step]) / max(kept[0], kept[step]) for step in (-0.1, -0.05, 0.05, 0.1)]
     assert found.thresholds == pytest.approx(1 - np.mean(ious))
     assert found.uncertainty(given=True) == found.thresholds
+
+
+@pytest.mark.parametrize("name", THRESHOLDS)
+def test_thresholds_near_that_of_the_map_are_near_its_number(name):
+    ramp = np.tile(np.linspace(0, 1, 64, dtype=np.float32) ** 2, (64, 1))
+    number = THRESHOLDS[name](ramp)
+    box = drawn({1.0: ramp}, (64, 64), number)
+    assert ask({1.0: ramp}, box=box, threshold=name) == ask({1.0: ramp}, threshold=number)
+
+
+def test_each_scale_has_the_threshold_of_its_own_map():
+    # The means are at 1/4 and 1/16: each scale alone shows its square, and so does the sum.
+    hot, weak = square(64, 8, 8, 40, 40), square(64, 16, 16, 32, 32)
+    found = ask({1.0: hot, 2.0: weak}, box=drawn({1.0: hot}, (64, 64), 0.25), threshold="mean")
+    assert found.scales == pytest.approx(1 - np.mean([1, (16 / 32) ** 2]))
 
 
 def test_a_map_without_a_box_is_as_doubtful_as_can_be():

@@ -49,6 +49,7 @@ def test_version():
     [
         ("backbones", "vgg16 googlenet inception_v3 resnet50 resnet50x densenet161 mobilenet_v2 efficientnet_lite0"),
         ("normalizers", "min_max max percentile"),
+        ("thresholds", "mean otsu otsu_0.7"),
         ("box-rules", "regions union union_regions"),
         ("protocols", "paper authors wsolevaluation as_used"),
         ("models", "imagenet"),
@@ -184,7 +185,8 @@ def test_a_device_is_written_to_and_not_replaced(album, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--threshold", "1"], "threshold: Input should be less than 1"),
+        (["--threshold", "1"], "threshold: a threshold is a number from 0 to less than 1, or mean, otsu or otsu_0.7"),
+        (["--threshold", "men"], "threshold: unknown threshold 'men' (did you mean 'mean'?)"),
         (["--scales", "1,x"], "--scales takes numbers"),
         (["--scales", "0.1"], "at least 64"),
         (["--normalizer", "minmax"], "normalizer: unknown normalizer 'minmax' (did you mean 'min_max'?)"),

@@ -121,6 +121,10 @@ LINES = Lines()
 
 def half(score_map):
     return score_map * 0 + 0.5
+
+
+def quarter(activation):
+    return 0.25
 '''
 
 ENTRY_POINTS = """
@@ -140,6 +144,9 @@ lines = acme_wsol:LINES
 
 [mldfr.normalizers]
 half = acme_wsol:half
+
+[mldfr.thresholds]
+quarter = acme_wsol:quarter
 
 [another.tool]
 cam = acme_wsol:Acme
@@ -202,7 +209,8 @@ def test_its_method_trains_its_backbone_on_its_data(run):
 
 
 def test_its_formats_and_maps_are_those_of_every_verb(site, run, pictures, tmp_path):
-    mldfr(site, "annotate", run, pictures, "--format", "lines,csv", "--out", tmp_path / "out", "--normalizer", "half")
+    told = ("--normalizer", "half", "--threshold", "quarter")
+    mldfr(site, "annotate", run, pictures, "--format", "lines,csv", "--out", tmp_path / "out", *told)
     lines = (tmp_path / "out" / "lines.txt").read_text().splitlines()
     assert sorted(line.split()[0] for line in lines) == sorted(
         path.relative_to(pictures).as_posix() for path in pictures.rglob("*.png")

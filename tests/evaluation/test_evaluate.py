@@ -297,7 +297,7 @@ def test_class_names_may_hold_anything_that_plots_give_a_meaning(tmp_path, wsol)
         (["--scales", "1,x"], "--scales takes numbers with commas between them"),
         (["--scales", "0"], "scales.0: Input should be greater than 0"),
         (["--scales", "0.2"], "at least 64"),
-        (["--threshold", "1"], "threshold: Input should be less than 1"),
+        (["--threshold", "1"], "a number from 0 to less than 1"),
         (["--threshold", "nan"], "threshold"),
         (["--split", "val"], "no split 'val'; the data has: test"),
         (["--data", "wsol:nowhere"], "wsol:nowhere: no such file or folder"),

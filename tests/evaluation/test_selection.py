@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import mldfr
 from helpers import tensor
 from mldfr.boxes.iou import iou
+from mldfr.boxes.thresholds import THRESHOLDS
 from mldfr.cli.main import app
 from mldfr.core.types import GroundTruth, Sample
 from mldfr.data import open_data
@@ -32,7 +33,9 @@ def cats(photos):
 
 @pytest.fixture(scope="module")
 def trial(localizer, cats):
-    return try_rules(localizer.network, cats, Rules(pyramids=((1.0,), (1.0, 1.5)), thresholds=(0.2, 0.5)), views=True)
+    return try_rules(
+        localizer.network, cats, Rules(pyramids=((1.0,), (1.0, 1.5)), thresholds=(0.2, "otsu")), views=True
+    )
 
 
 def made_trial(boxes, *, views=None, contrast=None, truth=None):
@@ -141,6 +144,19 @@ def test_among_equals_the_choice_is_simple_and_near_the_paper():
     assert (choice.scales, choice.threshold, choice.value) == ((1.0,), 0.2, 1)
 
 
+def test_a_fixed_threshold_is_preferred_to_an_equal_one_of_the_map():
+    box, other = [0.2, 0.2, 0.6, 0.6], [0, 0, 1, 1]
+    truth = [np.array([box], np.float32)]
+    rules = Rules(((1.0,),), ("min_max",), ("mean", 0.6))
+    assert choose(replace(made_trial([[box], [box]], truth=truth), rules=rules), "corloc").threshold == 0.6
+    assert choose(replace(made_trial([[box], [other]], truth=truth), rules=rules), "corloc").threshold == "mean"
+
+
+def test_thresholds_that_look_at_the_map_are_tried_too():
+    assert Rules().thresholds[:3] == (0.05, 0.1, 0.15)
+    assert Rules().thresholds[14:] == THRESHOLDS.names()
+
+
 def test_scales_at_which_the_input_is_too_small_are_not_tried(localizer):
     assert Rules().possible_for(localizer.network) == Rules()
     small = mldfr.Localizer.create("mobilenet_v2", num_classes=2).network
@@ -192,6 +208,7 @@ def test_select_writes_the_card_and_draws_the_curve(model, shared, criterion):
     assert written["criterion"] == criterion
     assert list(card.scales) == written["scales"]
     assert (card.threshold, card.normalizer) == (written["threshold"], written["normalizer"])
+    assert written["thresholds"] == list(Rules().thresholds)
     assert (model / "selection.png").stat().st_size > 10_000
 
 

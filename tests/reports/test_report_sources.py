@@ -256,6 +256,11 @@ def test_selection_and_evaluations_of_a_run_are_told(trained, root, model):
     of_evaluation = report(whole / "test", root / "whole-test.html")
     assert "There are no galleries: no boxes are annotated." in of_evaluation.text
     assert {"training", "selection"} <= {each.get("id") for tag, each in of_evaluation.elements if tag == "section"}
+    named = {"thresholds": [0.1, 0.2, "mean"], "threshold": "mean"}
+    (whole / "selection.json").write_text(json.dumps(chosen | named))
+    page = report(whole, root / "named.html")
+    assert "the normaliser min_max and the threshold mean" in page.text
+    assert page.table("Thresholds that look at the map, corloc")["min_max, scales 1"]["mean"] == "0.200"
     (whole / "selection.json").write_text("{}")
     assert "selection.json: damaged" in report(whole, root / "x.html", code=2)
     (whole / "selection.json").unlink()

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.rules import BOX_RULES
+from mldfr.boxes.thresholds import THRESHOLDS
 from mldfr.web.app import create_app
 from mldfr.web.settings import Settings
 
@@ -62,6 +63,14 @@ def test_at_every_setting_they_are_those_of_the_library(client, answer, localize
             np.testing.assert_allclose(own, expected, atol=1e-4, err_msg=str(told))
 
 
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+def test_at_the_maps_own_threshold_they_are_those_of_locate(client, answer, localizer, photos, threshold):
+    found = boxes_of(client.post("/api/boxes", json=question(answer, threshold=threshold)).json())
+    labels = localizer.locate(photos["chelsea.png"], classes=2, threshold=threshold).labels
+    expected = [[label.class_index, *box.xyxy, box.score] for label in labels for box in label.boxes]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
 def test_specks_are_left_out_where_that_is_asked_for(client, answer, localizer, photos):
     (label, _) = localizer.locate(photos["chelsea.png"], classes=2, threshold=0.6).labels
     asked = question(answer, threshold=0.6)
@@ -108,7 +117,16 @@ def test_maps_that_are_none_are_refused(client, wrong, says):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"box_rule": "region"}, {"normalizer": "x"}, {"threshold": 1}, {"map_height": 4000}, {"heat": 5000}]
+    "wrong",
+    [
+        {"box_rule": "region"},
+        {"normalizer": "x"},
+        {"threshold": 1},
+        {"threshold": "x"},
+        {"threshold": -0.1},
+        {"map_height": 4000},
+        {"heat": 5000},
+    ],
 )
 def test_settings_out_of_their_range_are_refused(client, answer, wrong):
     assert client.post("/api/boxes", json=question(answer, **wrong)).status_code == 422

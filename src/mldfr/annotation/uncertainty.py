@@ -7,7 +7,7 @@ from functools import partial
 import cv2
 import numpy as np
 
-from mldfr.boxes.drawing import BoxSettings, draw_boxes
+from mldfr.boxes.drawing import BoxSettings, draw_boxes, threshold_of
 from mldfr.boxes.iou import iou
 from mldfr.boxes.refinement import AS_DRAWN
 from mldfr.boxes.rules import JOINED
@@ -70,16 +70,17 @@ def doubt(
         size: Height and width of the picture.
         scales: The pyramid; a scale that is named twice counts twice.
         settings: How the boxes of scales and thresholds are drawn, of which that around the most pixels is looked at;
-            without what needs the picture.
+            without what needs the picture. A threshold with a name is each scale's own; nearby ones are near the
+            number that it comes to in the sum.
         multi_label: Whether other classes may be there as well, and say nothing against the label.
     """
     height, width = preview_size(*size)
     parts = {scale: _resize(scale_maps[scale], height, width) for scale in scales}
     total: Float32Array = np.stack([parts[scale] for scale in scales]).sum(axis=0)
-    box_at, threshold = partial(_box, settings), settings.threshold
+    box_at, threshold = partial(_box, settings), threshold_of(total, settings)
     seen = None if box is None else np.asarray(box.xyxy) * np.tile([width / size[1], height / size[0]], 2)
     near = [box_at(total, min(max(threshold + step, 0.0), 0.99)) for step in STEPS]
-    alone = [box_at(part, threshold) for part in parts.values()] if len(parts) > 1 else []
+    alone = [box_at(part, settings.threshold) for part in parts.values()] if len(parts) > 1 else []
     unsure = float(1 - probabilities[class_index]) if multi_label else margin(probabilities, class_index)
     return Doubt(unsure, _disagreement(seen, alone), _disagreement(seen, near) or 0.0)
 
@@ -102,7 +103,7 @@ def _resize(score_map: Float32Array, height: int, width: int) -> Float32Array:
     return np.asarray(cv2.resize(score_map, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
-def _box(settings: BoxSettings, score_map: Float32Array, threshold: float) -> Box | None:
+def _box(settings: BoxSettings, score_map: Float32Array, threshold: float | str) -> Box | None:
     alone = settings.model_copy(update={"threshold": threshold, "instances": JOINED, "refine": AS_DRAWN})
     return draw_boxes(score_map, None, alone).largest()
 

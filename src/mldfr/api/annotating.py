@@ -64,7 +64,7 @@ def annotate(
     images: str | Path | None = None,
     scales: Sequence[float] | None = None,
     map: str | None = None,
-    threshold: float | None = None,
+    threshold: float | str | None = None,
     normalizer: str | None = None,
     box_rule: str | None = None,
     instances: str | None = None,

@@ -87,7 +87,7 @@ def evaluate(
     protocol: str | Sequence[str] = "all",
     scales: Sequence[float] | None = None,
     map: str | None = None,
-    threshold: float | None = None,
+    threshold: float | str | None = None,
     normalizer: str | None = None,
     box_rule: str | None = None,
     instances: str | None = None,
@@ -114,7 +114,7 @@ def evaluate(
         protocol: Names of `mldfr list protocols`, several in a list or with commas, or "all".
         scales: Pyramid of a model; its own when left out, as are the next three.
         map: What is summed over the pyramid, of `mldfr list maps`.
-        threshold: Of the protocols with a fixed one.
+        threshold: Of the protocols with a fixed one; a number, or a name of `mldfr list thresholds`.
         normalizer: See `mldfr list normalizers`; the protocol authors has its own.
         box_rule, instances, refine: Of the protocol as_used; the model's own when left out.
         class_agnostic: The most probable class stands for every object.
@@ -149,7 +149,7 @@ def evaluate(
     every = PROTOCOLS.names() if predictions is None else ("as_used",)
     protocols = every if protocol == "all" else tuple(PROTOCOLS.check(name) for name in names(protocol))
     boxes = {"box_rule": box_rule, "instances": instances, "refine": refine}
-    Localization().changed(scales=scales, map=map, threshold=threshold, normalizer=normalizer, **boxes)
+    asked = Localization().changed(scales=scales, map=map, threshold=threshold, normalizer=normalizer, **boxes)
     if any(boxes.values()) and "as_used" not in protocols:
         raise SettingError("--box-rule, --instances and --refine are of the protocol as_used; name it too")
     from mldfr.evaluation.plan import Request, plan_maps, plan_model, plan_predictions
@@ -164,7 +164,7 @@ def evaluate(
         scales=None if scales is None else tuple(scales),
         map=map,
         normalizer=normalizer,
-        threshold=threshold,
+        threshold=None if threshold is None else asked.threshold,
         class_agnostic=class_agnostic,
         **boxes,
     )

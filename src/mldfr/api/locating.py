@@ -66,7 +66,7 @@ def locate(
     model: str | Path = "imagenet",
     scales: Sequence[float] | None = None,
     map: str | None = None,
-    threshold: float | None = None,
+    threshold: float | str | None = None,
     normalizer: str | None = None,
     box_rule: str | None = None,
     instances: str | None = None,

@@ -38,7 +38,7 @@ class Selected:
     criterion: str
     scales: tuple[float, ...]
     normalizer: str
-    threshold: float
+    threshold: float | str
     value: float
     pictures: int
     values: Path
@@ -116,8 +116,13 @@ def select(
         progress.warn(f"warning: {trial.pictures} pictures are few to choose by; chance has a large part")
     choice, values = choose(trial, name), CRITERIA[name].worth(trial)
     _write(folder, trial, choice, values)
-    told = {"instances": choice.instances, "refine": choice.refine, "normalizer": choice.normalizer}
-    chosen = localizer.card.localization.changed(scales=choice.scales, threshold=choice.threshold, **told)
+    chosen = localizer.card.localization.changed(
+        scales=choice.scales,
+        threshold=choice.threshold,
+        normalizer=choice.normalizer,
+        instances=choice.instances,
+        refine=choice.refine,
+    )
     localizer.card = localizer.card.model_copy(update={"localization": chosen})
     localizer.save(file)
     return Selected(

@@ -3,12 +3,13 @@
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
 from mldfr.boxes.instances import INSTANCES
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.refinement import AS_DRAWN, REFINEMENTS, refined
 from mldfr.boxes.rules import BOX_RULES, JOINED, check_combination
+from mldfr.boxes.thresholds import checked, of_map
 from mldfr.core.errors import InputError
 from mldfr.core.registry import Registry
 from mldfr.core.types import Boxes, Float32Array, UInt8Array
@@ -24,8 +25,9 @@ class BoxSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    threshold: float = Field(default=0.2, ge=0, lt=1)
-    """What an activation in [0, 1] must exceed to belong to an object: t of Eq. 9."""
+    threshold: float | str = 0.2
+    """What an activation in [0, 1] must exceed to belong to an object, t of Eq. 9: a number in [0, 1), or a name of
+    `THRESHOLDS` for the one that each map gives of itself."""
     normalizer: str = "min_max"
     box_rule: str = "regions"
     instances: str = JOINED
@@ -37,6 +39,11 @@ class BoxSettings(BaseModel):
     def looks_at_picture(self) -> bool:
         """Whether boxes depend on the picture, and not on the map alone."""
         return self.instances != JOINED or self.refine != AS_DRAWN
+
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _number_or_name(cls, threshold: object) -> float | str:
+        return checked(threshold)
 
     @field_validator("normalizer", "box_rule", "instances", "refine")
     @classmethod
@@ -80,11 +87,30 @@ def draw_boxes(score_map: Float32Array, pixels: UInt8Array | None, settings: Box
     boxes = BOX_RULES[settings.box_rule].draw(
         score_map,
         NORMALIZERS[settings.normalizer],
-        settings.threshold,
+        threshold_of(score_map, settings),
         pixels=_picture(pixels, score_map, needed=settings.instances != JOINED),
         instances=INSTANCES[settings.instances],
     )
     return fit_boxes(boxes, score_map, pixels, settings)
+
+
+def threshold_of(score_map: Float32Array, settings: BoxSettings) -> float:
+    """The number in [0, 1) that the settings' threshold comes to in a map.
+
+    Args:
+        score_map: (H, W), any range.
+        settings: Names the normalizer, and the threshold by number or name.
+
+    Raises:
+        ValueError: The map is none; see `mldfr.boxes.normalizers.check`.
+
+    Examples:
+        >>> threshold_of(np.array([[0, 1, 1, 4]], np.float32), BoxSettings(threshold="mean"))
+        0.375
+    """
+    if not isinstance(settings.threshold, str):
+        return settings.threshold
+    return of_map(settings.threshold, NORMALIZERS[settings.normalizer](score_map))
 
 
 def fit_boxes(boxes: Boxes, score_map: Float32Array, pixels: UInt8Array | None, settings: BoxSettings) -> Boxes:

@@ -33,7 +33,12 @@ def evaluate(
     ] = None,
     map: Map = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Of the protocols paper, authors and as_used.", show_default=OF_MODEL)
+        str | None,
+        typer.Option(
+            metavar="NUMBER|NAME",
+            help="Of the protocols paper, authors and as_used; see `mldfr list thresholds`.",
+            show_default=OF_MODEL,
+        ),
     ] = None,
     normalizer: Annotated[
         str | None,

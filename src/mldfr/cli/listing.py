@@ -15,6 +15,7 @@ class Kind(StrEnum):
     recalibrations = "recalibrations"
     maps = "maps"
     normalizers = "normalizers"
+    thresholds = "thresholds"
     box_rules = "box-rules"
     instances = "instances"
     refinements = "refinements"
@@ -33,6 +34,7 @@ REGISTRIES = {
     Kind.backbones: "mldfr.networks.backbones:BACKBONES",
     Kind.maps: "mldfr.maps:MAPS",
     Kind.normalizers: "mldfr.boxes.normalizers:NORMALIZERS",
+    Kind.thresholds: "mldfr.boxes.thresholds:THRESHOLDS",
     Kind.box_rules: "mldfr.boxes.rules:BOX_RULES",
     Kind.instances: "mldfr.boxes.instances:INSTANCES",
     Kind.refinements: "mldfr.boxes.refinement:REFINEMENTS",

@@ -16,7 +16,12 @@ Map = Annotated[
     str | None, typer.Option(help="What is summed over the pyramid, see `mldfr list maps`.", show_default=OF_MODEL)
 ]
 Threshold = Annotated[
-    float | None, typer.Option(help="What an activation must exceed, in [0, 1).", show_default=OF_MODEL)
+    str | None,
+    typer.Option(
+        metavar="NUMBER|NAME",
+        help="What an activation must exceed, in [0, 1); or a name of `mldfr list thresholds`.",
+        show_default=OF_MODEL,
+    ),
 ]
 Normalizer = Annotated[str | None, typer.Option(help="See `mldfr list normalizers`.", show_default=OF_MODEL)]
 BoxRule = Annotated[str | None, typer.Option(help="See `mldfr list box-rules`.", show_default=OF_MODEL)]
@@ -41,7 +46,7 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Pictures to look at togethe
 def rules_of(
     scales: str | None,
     map: str | None,
-    threshold: float | None,
+    threshold: str | None,
     normalizer: str | None,
     box_rule: str | None,
     instances: str | None,
@@ -55,7 +60,7 @@ def rules_of(
     return {
         "scales": None if scales is None else scale_factors(scales),
         "map": map,
-        "threshold": threshold,
+        "threshold": threshold,  # `BoxSettings` knows numbers from names
         "normalizer": normalizer,
         "box_rule": box_rule,
         "instances": instances,

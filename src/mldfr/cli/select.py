@@ -38,6 +38,7 @@ def select(
     `mldfr locate` uses them from then on. `selection.json` and `selection.png` are written beside the model.
     """
     from mldfr import api
+    from mldfr.boxes.thresholds import threshold_text
 
     chosen = api.select(
         model,
@@ -53,7 +54,7 @@ def select(
     scales = ", ".join(f"{scale:g}" for scale in chosen.scales)
     typer.echo(
         f"{chosen.criterion} on {chosen.pictures} pictures: {chosen.value:.3f} with scales {scales}, normalizer "
-        f"{chosen.normalizer}, threshold {chosen.threshold:g}"
+        f"{chosen.normalizer}, threshold {threshold_text(chosen.threshold)}"
         + (f", instances {chosen.instances}, refine {chosen.refine}" if instances or refine else "")
         + f"; written into {chosen.model}"
     )

@@ -1,5 +1,6 @@
 """What an exported file says of itself to those who run it without mldfr."""
 
+from mldfr.boxes.thresholds import threshold_text
 from mldfr.deployment.graph import output_names, written
 from mldfr.networks.card import Card
 
@@ -24,8 +25,9 @@ Precision
 
 Boxes
   mldfr brings a score map into [0, 1] by the normalizer {normalizer}, and draws boxes by the rule {box_rule} at the
-  threshold {threshold:g}. The normalizer min_max is (x - min) / (max - min); the rule regions draws a tight box around
-  each 8-connected region of what is greater than the threshold.
+  threshold {threshold}. The normalizer min_max is (x - min) / (max - min); the rule regions draws a tight box around
+  each 8-connected region of what is greater than the threshold. A threshold that is no number looks at the map: mean is
+  the mean of the values in [0, 1] over all pixels, otsu parts them as Otsu does, otsu_0.7 is 0.7 times that.
 
 Metadata
   mldfr, JSON: class_names, in the order of the indices; localization, the settings of boxes; what the network is.
@@ -59,5 +61,5 @@ def describe(card: Card, *, precision: str = "f32") -> str:
         parts=", ".join(output_names(settings.scales)[3:]),
         normalizer=settings.normalizer,
         box_rule=settings.box_rule,
-        threshold=settings.threshold,
+        threshold=threshold_text(settings.threshold),
     )

@@ -53,7 +53,7 @@ class Request:
     scales: tuple[float, ...] | None = None
     map: str | None = None
     normalizer: str | None = None
-    threshold: float | None = None
+    threshold: float | str | None = None
     class_agnostic: bool = False
     box_rule: str | None = None
     instances: str | None = None

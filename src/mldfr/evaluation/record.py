@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mldfr.boxes.drawing import BoxSettings, draw_boxes
 from mldfr.boxes.normalizers import NORMALIZERS, check
+from mldfr.boxes.thresholds import of_map
 from mldfr.core.types import BoolArray, Boxes, Float32Array, Float64Array, Sample
 from mldfr.evaluation.maps_and_ranking import TOP, Evidence, Ranking, ScoreMap
 from mldfr.evaluation.metrics.pixels import pixel_iou, read_mask, score_histograms
@@ -27,7 +28,8 @@ class Rules:
     Attributes:
         protocols: Their names.
         normalizer: The name of one; None leaves it to the protocols. The published code has its own in any case.
-        threshold: For the protocols with a fixed one, and for the IoU with masks.
+        threshold: For the protocols with a fixed one, and for the IoU with masks: a number, or a name for that which
+            each map gives of itself.
         multi_label: Whether pictures may have several classes.
         scored: Whether boxes come with scores that say how sure their class is too, so that no probability is needed.
         ranks: Of how many of the most probable classes the order is known.
@@ -37,7 +39,7 @@ class Rules:
 
     protocols: tuple[str, ...]
     normalizer: str | None
-    threshold: float
+    threshold: float | str
     multi_label: bool
     used: BoxSettings | None = None
     scored: bool = False
@@ -191,7 +193,7 @@ def _pixels(
     size = protocol.size(evidence.height, evidence.width)
     activation = rules.normalize(evidence.maps[sample.labels[0]].at(*size), protocol)
     mask = read_mask(sample.masks, sample.ignore, size)
-    overlap = pixel_iou(activation, mask, threshold=rules.threshold)
+    overlap = pixel_iou(activation, mask, threshold=of_map(rules.threshold, activation))
     return score_histograms(activation, mask), None if isnan(overlap) else overlap
 
 

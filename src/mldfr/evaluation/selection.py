@@ -8,6 +8,7 @@ unlike their outside, and finds them again in another view of the picture.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class Choice:
     criterion: str
     scales: tuple[float, ...]
     normalizer: str
-    threshold: float
+    threshold: float | str
     value: float
     pictures: int
     instances: str = JOINED
@@ -133,10 +134,18 @@ REPEATED_CONTRAST = Criterion(repeated_contrast, needs_boxes=False, needs_views=
 
 
 def choose(trial: Trial, criterion: str) -> Choice:
-    """The best rule; among equals the smaller pyramid, the earlier way and the threshold next to the paper's."""
+    """The best rule; among equals the smaller pyramid, the earlier way and the threshold next to the paper's.
+
+    A fixed threshold is preferred to an equal one that looks at the map.
+    """
     values, rules = CRITERIA[criterion].worth(trial), trial.rules
     best = np.argwhere(values >= values.max() - 1e-9)
-    p, m, t = min(best.tolist(), key=lambda i: (i[0], i[1], abs(rules.thresholds[i[2]] - PREFERRED_THRESHOLD)))
+    p, m, t = min(best.tolist(), key=lambda i: (i[0], i[1], _distance(rules.thresholds[i[2]])))
     scales, (normalizer, instances, refine), threshold = rules.pyramids[p], rules.ways[m], rules.thresholds[t]
     value = float(values[p, m, t])
     return Choice(criterion, scales, normalizer, threshold, value, trial.pictures, instances, refine)
+
+
+def _distance(threshold: float | str) -> float:
+    """How far a threshold is from the paper's."""
+    return inf if isinstance(threshold, str) else abs(threshold - PREFERRED_THRESHOLD)

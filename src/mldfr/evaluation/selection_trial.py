@@ -14,6 +14,7 @@ from mldfr.boxes.drawing import BoxSettings, draw_boxes, fit_boxes
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.refinement import AS_DRAWN
 from mldfr.boxes.rules import JOINED
+from mldfr.boxes.thresholds import THRESHOLDS
 from mldfr.core.errors import InputError
 from mldfr.core.parallel import spread
 from mldfr.core.types import Box, Float32Array, Sample, UInt8Array
@@ -46,18 +47,18 @@ class Rules:
     Attributes:
         pyramids: Scales of the image pyramids.
         normalizers: Names.
-        thresholds: In [0, 1).
+        thresholds: In [0, 1), or names of those that look at the map.
         instances: Names of ways to find instances.
         refinements: Names.
 
     Examples:
         >>> len(Rules().pyramids) * len(Rules().normalizers) * len(Rules().thresholds)
-        168
+        204
     """
 
     pyramids: tuple[tuple[float, ...], ...] = ((1.0,), (1.0, 1.5), (1.0, 1.5, 2.0), (0.5, 1.0, 1.5, 2.0, 2.5))
     normalizers: tuple[str, ...] = NORMALIZERS.names()
-    thresholds: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(1, 15))
+    thresholds: tuple[float | str, ...] = (*(round(0.05 * step, 2) for step in range(1, 15)), *THRESHOLDS.names())
     instances: tuple[str, ...] = (JOINED,)
     refinements: tuple[str, ...] = (AS_DRAWN,)
 
@@ -125,7 +126,7 @@ def try_rules(
     """Find the boxes of all rules in all pictures; each scale is run once.
 
     Args:
-        network: The network; its card names the box rule.
+        network: The network; its card says what the rules leave open of how boxes are drawn.
         samples: Pictures whose labels are known.
         rules: What to try.
         views: Whether to look at a view of each picture too, and at its features: `repeated_contrast` needs them, and
@@ -196,14 +197,14 @@ def _boxes(network: LocalizationNetwork, image: Tensor, labels: Sequence[int], r
     """The largest region's box under every rule for every class (k, P, M, T, 4), in pixels; NaN for none."""
     scales = sorted({scale for pyramid in rules.pyramids for scale in pyramid})
     maps = scale_maps(network, image, scales=scales, classes=labels)
-    box_rule = network.card.localization.box_rule
+    own = network.card.localization.boxes
     pixels = image.permute(1, 2, 0).contiguous().numpy()
     shape = (len(labels), len(rules.pyramids), len(rules.ways), len(rules.thresholds), 4)
     found = np.full(shape, np.nan, dtype=np.float32)
     for p, pyramid in enumerate(rules.pyramids):
         summed = torch.stack([maps[scale] for scale in pyramid]).sum(dim=0).cpu().numpy()
         for k, m, t in np.ndindex(shape[0], *shape[2:4]):
-            settings = BoxSettings(**rules.ways[m]._asdict(), threshold=rules.thresholds[t], box_rule=box_rule)
+            settings = own.model_copy(update={**rules.ways[m]._asdict(), "threshold": rules.thresholds[t]})
             if box := _largest(summed[k], pixels, settings):
                 found[k, p, m, t] = box.xyxy
     return found

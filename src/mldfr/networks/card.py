@@ -143,7 +143,7 @@ class Rules(TypedDict, total=False):
 
     scales: Sequence[float] | None
     map: str | None
-    threshold: float | None
+    threshold: float | str | None
     normalizer: str | None
     box_rule: str | None
     instances: str | None

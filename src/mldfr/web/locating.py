@@ -9,6 +9,7 @@ import numpy as np
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.refinement import AS_DRAWN
 from mldfr.boxes.rules import BOX_RULES, JOINED, MIN_REGION
+from mldfr.boxes.thresholds import THRESHOLDS
 from mldfr.core.types import Float32Array, Label
 from mldfr.data.class_names import told_apart
 from mldfr.exports import FORMATS
@@ -40,6 +41,7 @@ def model_answer(card: Card, settings: Settings) -> ModelAnswer:
         multi_label=card.multi_label,
         localization=_settings(card.localization),
         min_region=MIN_REGION,
+        thresholds=list(THRESHOLDS.names()),
         normalizers=list(NORMALIZERS.names()),
         box_rules=list(BOX_RULES.names()),
         formats=list(FORMATS.names()),

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, mod
 
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.rules import BOX_RULES
+from mldfr.boxes.thresholds import THRESHOLDS
 from mldfr.core.types import Float32Array
 from mldfr.exports import FORMATS
 from mldfr.maps import DEFAULT as DEFAULT_MAP
@@ -98,7 +99,10 @@ class LocalizationSettings(BaseModel):
 
     scales: list[float] = Field(description="Factors of the image pyramid.", examples=[[1.0, 1.5, 2.0]])
     map: str = Field(default=DEFAULT_MAP, description="What is summed over it.", examples=[DEFAULT_MAP])
-    threshold: float = Field(description="What an activation must exceed, in [0, 1).", examples=[0.2])
+    threshold: float | str = Field(
+        description="What an activation must exceed, in [0, 1), or the name of a threshold that looks at the map.",
+        examples=[0.2],
+    )
     normalizer: str = Field(examples=["min_max"])
     box_rule: str = Field(examples=["regions"])
 
@@ -126,6 +130,7 @@ class ModelAnswer(BaseModel):
         "needs for a box. `/api/locate` leaves nothing out.",
         examples=[0.1],
     )
+    thresholds: list[str] = Field(description="Those that look at the map.", examples=[["mean", "otsu", "otsu_0.7"]])
     normalizers: list[str] = Field(examples=[["min_max", "max", "percentile"]])
     box_rules: list[str] = Field(examples=[["regions", "union", "union_regions"]])
     formats: list[str] = Field(description="Of `/api/export`.", examples=[["coco", "yolo", "voc"]])
@@ -242,7 +247,10 @@ class DrawRequest(BaseModel):
     width: Side
     map_height: Side
     map_width: Side
-    threshold: float = Field(ge=0, lt=1, allow_inf_nan=False)
+    threshold: (
+        Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+        | Annotated[str, AfterValidator(THRESHOLDS.check), _names(THRESHOLDS.names())]
+    )
     normalizer: Annotated[str, AfterValidator(NORMALIZERS.check), _names(NORMALIZERS.names())]
     box_rule: Annotated[str, AfterValidator(BOX_RULES.check), _names(BOX_RULES.names())]
     min_region: float = Field(default=0, ge=0, le=1, allow_inf_nan=False, description="See `/api/model`.")

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mldfr.boxes.thresholds import THRESHOLDS, of_map
 from mldfr.core.errors import DataError, InputError, SettingError
 from mldfr.core.types import Float64Array, UInt8Array
 from mldfr.images import ImageError, opened, upright
@@ -63,7 +64,7 @@ class PixelResult:
         best_pixel_iou: Over all pixels of the set, at the best threshold, in percent.
         best_threshold: That threshold, in [0, 1]; the highest of those that are as good.
         mean_pixel_iou: Mean of the images' IoU at `threshold`, in percent; images without object pixels are left out.
-        threshold: The fixed one, in [0, 1].
+        threshold: The fixed one, in [0, 1], or the name of one of `mldfr.boxes.thresholds`.
         images: How many there were.
         images_with_object: How many have object pixels.
         object_pixels, background_pixels, ignored_pixels: How many there were.
@@ -73,7 +74,7 @@ class PixelResult:
     best_pixel_iou: float
     best_threshold: float
     mean_pixel_iou: float
-    threshold: float
+    threshold: float | str
     images: int
     images_with_object: int
     object_pixels: int
@@ -85,7 +86,7 @@ class PixelMetrics:
     """Collects the images of a set for `PixelResult`; it keeps the histograms and one number for each image.
 
     Args:
-        threshold: t of `mean_pixel_iou`, in [0, 1].
+        threshold: t of `mean_pixel_iou`, in [0, 1], or the name of one of `mldfr.boxes.thresholds`.
 
     Raises:
         ValueError: A threshold that is not.
@@ -98,8 +99,10 @@ class PixelMetrics:
         66.7
     """
 
-    def __init__(self, threshold: float) -> None:
-        if not 0 <= threshold <= 1:
+    def __init__(self, threshold: float | str) -> None:
+        if isinstance(threshold, str):
+            THRESHOLDS.check(threshold)
+        elif not 0 <= threshold <= 1:
             raise SettingError(f"the threshold must be in [0, 1]; got {threshold}")
         self.threshold = threshold
         self._histograms: Histograms = np.zeros((2, BINS), dtype=np.int64)
@@ -116,7 +119,7 @@ class PixelMetrics:
         Raises:
             ValueError: The two do not belong together, or a value is none of theirs.
         """
-        overlap = pixel_iou(score_map, mask, threshold=self.threshold)
+        overlap = pixel_iou(score_map, mask, threshold=of_map(self.threshold, score_map))
         self.update_histograms(score_histograms(score_map, mask), overlap, mask.size)
 
     def update_histograms(self, histograms: Histograms, overlap: float, pixels: int) -> None:

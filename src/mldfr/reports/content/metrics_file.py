@@ -26,7 +26,7 @@ class Setting(EvaluationSetting):
     split: str
     images: str | None = None
     protocols: tuple[str, ...]
-    threshold: float | None = None
+    threshold: float | str | None = None
     normalizer: str | None = None
     multi_label: bool = False
     class_agnostic: bool = False

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from mldfr.boxes.thresholds import threshold_text
 from mldfr.evaluation.protocols import PROTOCOLS
 from mldfr.networks.model_file import MODEL_FILE
 from mldfr.reports.content.display_names import counted, group_name, scales_name, told
@@ -78,7 +79,7 @@ def facts(stored: Stored) -> dict[str, str]:
 def _threshold(stored: Stored) -> str:
     if stored.setting.threshold is None:
         return "not known, boxes as they were predicted"
-    return f"{stored.setting.threshold:g}, {stored.setting.normalizer or 'as each protocol'}"
+    return f"{threshold_text(stored.setting.threshold)}, {stored.setting.normalizer or 'as each protocol'}"
 
 
 def section(stored: Stored, recipe: Sequence[Block]) -> Section:
@@ -94,7 +95,7 @@ def section(stored: Stored, recipe: Sequence[Block]) -> Section:
         "Input size": f"{input_size} pixels, the short side at scale 1" if input_size else "not known",
         "Scales": scales_name(setting.scales),
         "Normaliser": setting.normalizer or "the protocols' own",
-        "Threshold": "not known" if setting.threshold is None else f"{setting.threshold:g}",
+        "Threshold": "not known" if setting.threshold is None else threshold_text(setting.threshold),
         **({"Boxes of as_used": told(setting.as_used)} if setting.as_used else {}),
         "Labels": "several for each picture" if setting.multi_label else "one for each picture",
         "Class-agnostic": told(setting.class_agnostic),

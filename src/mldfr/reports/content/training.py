@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mldfr.artifacts import Selection
+from mldfr.boxes.thresholds import threshold_text
 from mldfr.reports.content.display_names import counted, group_name, metric_name, percent, scales_name, told
 from mldfr.reports.content.metrics_file import Stored
 from mldfr.reports.content.numbers import Numbers
@@ -90,17 +91,18 @@ def selection(chosen: Selection) -> Section:
     shown, scales = counted(chosen.pictures, "held-out pictures"), scales_name(chosen.scales)
     lead = (
         f"On {shown} {chosen.criterion} chose scales {scales}, the normaliser {chosen.normalizer} and the threshold "
-        f"{chosen.threshold:g}, worth {chosen.value:.3f}."
+        f"{threshold_text(chosen.threshold)}, worth {chosen.value:.3f}."
     )
     highest = max((value for curves in chosen.values.values() for each in curves.values() for value in each), default=1)
     blocks: list[Block] = []
+    fixed = [(place, each) for place, each in enumerate(chosen.thresholds) if not isinstance(each, str)]
     for normalizer, curves in chosen.values.items():
-        points = {name: list(zip(chosen.thresholds, values, strict=True)) for name, values in curves.items()}
-        mine = f"scales {', '.join(f'{scale:g}' for scale in chosen.scales)}"
-        here = normalizer == chosen.normalizer and mine in points
-        marks = {mine: (chosen.threshold, chosen.value)} if here else {}
-        text = f"The chosen rule is marked: {chosen.value:.3f} at {chosen.threshold:g}." if here else ""
-        ends = chosen.thresholds[0], chosen.thresholds[-1]
+        points = {name: [(each, values[place]) for place, each in fixed] for name, values in curves.items()}
+        mine, marks, text = f"scales {', '.join(f'{scale:g}' for scale in chosen.scales)}", {}, ""
+        if normalizer == chosen.normalizer and mine in points and not isinstance(chosen.threshold, str):
+            marks = {mine: (chosen.threshold, chosen.value)}
+            text = f"The chosen rule is marked: {chosen.value:.3f} at {chosen.threshold:g}."
+        ends = fixed[0][1], fixed[-1][1]
         blocks.append(
             Lines(
                 f"Normaliser {normalizer}",
@@ -114,7 +116,22 @@ def selection(chosen: Selection) -> Section:
                 mark_word="chosen",
             )
         )
+    blocks += _own_thresholds(chosen)
     return Section("selection", "Selection", lead, blocks)
+
+
+def _own_thresholds(chosen: Selection) -> list[Block]:
+    """The worth of the thresholds that look at the map, which have no place on the axis of the others."""
+    named = [(place, each) for place, each in enumerate(chosen.thresholds) if isinstance(each, str)]
+    if not named:
+        return []
+    columns = [Column("Normaliser and scales"), *(Column(name, decimals=3) for _, name in named)]
+    rows: list[list[Cell]] = [
+        [f"{normalizer}, {pyramid}", *(values[place] for place, _ in named)]
+        for normalizer, curves in chosen.values.items()
+        for pyramid, values in curves.items()
+    ]
+    return [Table(f"Thresholds that look at the map, {chosen.criterion}", columns, rows)]
 
 
 def evaluations(run: Run, out: Path) -> Section | None:

@@ -11,6 +11,7 @@ const RULES = {
   union_regions: "A box around each region that the published code keeps.",
 };
 const NORMALIZERS = { min_max: "min to max", max: "zero to max", percentile: "percentile" };
+const THRESHOLDS = { mean: "mean of the map", otsu: "Otsu's", "otsu_0.7": "0.7 of Otsu's" };
 const FORMATS = {
   coco: "COCO", yolo: "YOLO", voc: "Pascal VOC", "label-studio": "Label Studio", cvat: "CVAT", csv: "CSV tables",
 };
@@ -93,7 +94,12 @@ export class Controls {
       await this.session.set(this.picture, values);
       announce(this.#found());
     };
-    byId("threshold").addEventListener("input", () => set({ threshold: Number(byId("threshold").value) }));
+    byId("threshold-of").append(
+      option("", "fixed"), ...model.thresholds.map((name) => option(name, THRESHOLDS[name] ?? name)),
+    );
+    const slid = () => Number(byId("threshold").value);
+    byId("threshold").addEventListener("input", () => set({ threshold: slid() }));
+    byId("threshold-of").addEventListener("change", () => set({ threshold: byId("threshold-of").value || slid() }));
     byId("rule").addEventListener("change", () => set({ rule: byId("rule").value }));
     byId("normalizer").addEventListener("change", () => set({ normalizer: byId("normalizer").value }));
     const opacity = byId("opacity");
@@ -131,8 +137,11 @@ export class Controls {
 
   #renderRules() {
     const { settings } = this.picture;
-    byId("threshold").value = String(settings.threshold);
-    byId("threshold-value").textContent = settings.threshold.toFixed(2);
+    const isFixed = typeof settings.threshold === "number";
+    if (isFixed) byId("threshold").value = String(settings.threshold);
+    byId("threshold").disabled = !isFixed;
+    byId("threshold-of").value = isFixed ? "" : settings.threshold;
+    byId("threshold-value").textContent = isFixed ? settings.threshold.toFixed(2) : "each map's own";
     byId("rule").value = settings.rule;
     byId("normalizer").value = settings.normalizer;
     byId("specks").checked = settings.minRegion > 0;
