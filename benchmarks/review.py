@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--model", default="imagenet")
     parser.add_argument("--scales", default="1,1.5,2")
     parser.add_argument("--labels", choices=("given", "predicted"), default="given")
-    parser.add_argument("--refine", default="grabcut", help="as annotate has it")
+    parser.add_argument("--refine", default="grabcut", help="as in annotate")
     parser.add_argument("--save", type=Path, help="keep the signals as lines of JSON")
     options = parser.parse_args()
     localizer = load(options.model, device="cpu")

@@ -64,7 +64,9 @@ def test_a_model_is_read_and_locates_as_it_did(old):
 def test_predictions_are_gone_on_with_in_their_folder(old):
     file = Path("located/predictions.jsonl")
     names = [line["image"] for line in lines(file)]
-    run("locate", "animals/images/test", "--model", "run", "--scales", 1, "--threshold", 0.3, "--out", "located")
+    told = ("locate", "animals/images/test", "--model", "run", "--scales", 1, "--threshold", 0.3, "--out", "located")
+    assert "min_region" in run(*told, code=2)  # 0.1.0 drew a box around every region
+    run(*told, "--min-region", 0)
     assert [line["image"] for line in lines(file)] == names
 
 
@@ -106,7 +108,9 @@ def test_an_evaluation_by_the_same_versions_would_give_the_same(old):
 
 def test_annotations_are_read_merged_and_written_in_another_format(old):
     before = Path("boxes/parts/1-of-1.jsonl").read_bytes()
-    run("annotate", "run", "animals/images/test", "--format", "coco,csv", "--out", "boxes")
+    told = ("annotate", "run", "animals/images/test", "--format", "coco,csv", "--out", "boxes")
+    assert "refine" in run(*told, code=2)  # 0.1.0 fitted boxes to the picture unless told otherwise
+    run(*told, "--refine", "grabcut")
     assert Path("boxes/parts/1-of-1.jsonl").read_bytes() == before
     merged = run("merge", "part1", "part2", "--format", "coco", "--out", "merged")
     assert "4 pictures" in merged
@@ -120,5 +124,7 @@ def test_corrections_in_an_old_folder_are_not_written_over(old):
     corrected = json.loads(file.read_text())
     corrected["annotations"][0]["bbox"] = [1, 1, 2, 2]
     file.write_text(json.dumps(corrected))
-    CliRunner().invoke(app, ["annotate", "run", "animals/images/test", "--format", "coco", "--out", "boxes"])
+    CliRunner().invoke(
+        app, ["annotate", "run", "animals/images/test", "--format", "coco", "--refine", "grabcut", "--out", "boxes"]
+    )
     assert json.loads(file.read_text())["annotations"][0]["bbox"] == [1, 1, 2, 2]

@@ -79,8 +79,8 @@ def test_labels_that_are_known_say_which_boxes_to_draw(model, pictures, tmp_path
     assert len({row["category_id"] for row in coco(tmp_path / "predicted")["annotations"]}) < 3  # it is untrained
 
 
-def test_boxes_are_fitted_to_the_picture_if_nothing_else_is_said(model, pictures, tmp_path):
-    run("annotate", model, pictures, "--out", tmp_path / "out", "--format", "csv", "--min-region", "0")
+def test_boxes_are_fitted_to_the_picture_where_that_is_said(model, pictures, tmp_path):
+    run("annotate", model, pictures, "--out", tmp_path / "out", "--format", "csv", "--refine", "grabcut")
     _, images = FORMATS["csv"].read(tmp_path / "out" / "annotations.csv")
     localizer = mldfr.load(model, device="cpu")
     for image in images:
@@ -195,7 +195,7 @@ def test_a_part_that_was_cut_off_is_to_be_gone_on_with(model, pictures, tmp_path
         (("--format", "cocoa"), "unknown annotation format"),
         (("--shard", "3/2"), "--shard"),
         (("--shard", "one"), "--shard"),
-        (("--min-region", "2"), "--min-region"),
+        (("--min-region", "2"), "min_region"),
         (("--labels", "given"), "folder:"),
         (("--scales", "0"), "scales"),
         (("--split", "train"), "--split"),

@@ -15,7 +15,8 @@ from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.refinement import REFINEMENTS
 from mldfr.boxes.rules import BOX_RULES
 from mldfr.core.errors import InputError
-from mldfr.networks.card import Localization
+from mldfr.localizer.localizer import Localizer
+from mldfr.networks.card import Card, Localization
 
 CARD = (
     '{"scales":[1.0,1.5,2.0],"threshold":0.2,"normalizer":"min_max","box_rule":"regions","instances":"joined",'
@@ -37,7 +38,7 @@ def picture(seed, size=(60, 80)):
 @pytest.mark.parametrize("normalizer", NORMALIZERS.names())
 def test_regions_are_scipys_and_scored_with_their_mean_activation(seed, normalizer):
     score_map, threshold = smooth_map(seed), 0.6
-    found = draw_boxes(score_map, None, BoxSettings(threshold=threshold, normalizer=normalizer))
+    found = draw_boxes(score_map, None, BoxSettings(threshold=threshold, normalizer=normalizer, min_region=0))
     activation = NORMALIZERS[normalizer](score_map)
     labels, count = ndimage.label(activation > threshold, np.ones((3, 3)))
     expected = {
@@ -60,7 +61,7 @@ COMBINATIONS = [
 @pytest.mark.parametrize(("rule", "instances", "refine"), COMBINATIONS)
 def test_every_combination_is_its_parts_one_after_the_other(rule, instances, refine):
     score_map, pixels, threshold = smooth_map(1), picture(1), 0.3
-    settings = BoxSettings(threshold=threshold, box_rule=rule, instances=instances, refine=refine)
+    settings = BoxSettings(threshold=threshold, box_rule=rule, instances=instances, refine=refine, min_region=0)
     found = draw_boxes(score_map, pixels, settings)
     normalize = NORMALIZERS["min_max"]
     drawn = BOX_RULES[rule].draw(score_map, normalize, threshold, pixels=pixels, instances=INSTANCES[instances])
@@ -70,6 +71,28 @@ def test_every_combination_is_its_parts_one_after_the_other(rule, instances, ref
     np.testing.assert_array_equal(found.pixels, drawn.pixels)
     np.testing.assert_array_equal(fit_boxes(drawn, score_map, pixels, settings).xyxy, fitted)
     assert settings.looks_at_picture == ((instances, refine) != ("joined", "none"))
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 1])
+@pytest.mark.parametrize("rule", BOX_RULES)
+def test_specks_have_no_box_and_the_others_stay_as_they_are(rule, share):
+    for seed in range(4):
+        every = draw_boxes(smooth_map(seed), None, BoxSettings(threshold=0.6, box_rule=rule, min_region=0))
+        found = draw_boxes(smooth_map(seed), None, BoxSettings(threshold=0.6, box_rule=rule, min_region=share))
+        largest = max(every.pixels)
+        kept = [n for n in range(len(every)) if every.pixels[n] / largest >= share]
+        assert list(found) == [every[n] for n in kept]
+        assert found.largest() == every.largest()
+
+
+def test_specks_are_those_of_the_map_and_not_of_the_picture():
+    """What is fitted to the picture is what is left; the pixels of a box stay those of its region."""
+    score_map = np.zeros((60, 80), np.float32)
+    score_map[5:45, 5:45] = score_map[50:55, 50:70] = 1  # 1,600 and 100 pixels
+    pixels = np.zeros((60, 80, 3), np.uint8)
+    pixels[5:10, 5:10] = 255  # a fitted box of 25 pixels
+    assert draw_boxes(score_map, pixels, BoxSettings(refine="grabcut", min_region=0.05)).pixels.tolist() == [1600, 100]
+    assert draw_boxes(score_map, pixels, BoxSettings(refine="grabcut", min_region=0.07)).pixels.tolist() == [1600]
 
 
 def test_a_constant_map_has_no_boxes():
@@ -92,6 +115,10 @@ WRONG = [
     {"normalizer": "min-max"},
     {"box_rule": "region"},
     {"refine": "cut"},
+    {"threshold": "median"},
+    {"threshold": True},
+    {"min_region": 1.1},
+    {"min_region": -0.1},
     {"instances": "apart"},
     {"box_rule": "union", "instances": "separate"},
     {"treshold": 0.2},
@@ -105,11 +132,21 @@ def test_wrong_settings_are_refused(wrong):
 
 
 def test_a_card_is_read_and_written_as_before():
-    card = Localization.model_validate_json(CARD)
-    assert card.model_dump_json() == CARD == Localization().model_dump_json()
-    assert card.boxes == BoxSettings()
+    settings = Localization.model_validate_json(CARD)
+    assert settings == Localization()
+    assert settings.boxes == BoxSettings()
     assert Localization(scales=(1.0,), refine="grabcut").boxes == BoxSettings(refine="grabcut")
-    assert set(json.loads(CARD)) == {"scales", *BoxSettings.model_fields}
+    assert {*json.loads(CARD), "min_region"} == {"scales", *BoxSettings.model_fields}
+    card = Localizer.create("mobilenet_v2", num_classes=2, recalibration="none").card
+    assert json.dumps(json.loads(card.model_dump_json())["localization"], separators=(",", ":")) == CARD
+
+
+@pytest.mark.parametrize("changes", [{"min_region": 0}, {"min_region": 0.3}, {"threshold": "otsu"}])
+def test_a_card_keeps_what_is_not_usual(changes):
+    card = Localizer.create("mobilenet_v2", num_classes=2, recalibration="none").card
+    changed = card.model_copy(update={"localization": card.localization.changed(**changes)})
+    assert changed.localization != card.localization
+    assert Card.model_validate_json(changed.model_dump_json()) == changed
 
 
 @pytest.mark.parametrize("convention", [IouConvention(), IouConvention(edge=1, last_pixel=True, inclusive=True)])

@@ -123,7 +123,7 @@ def test_annotating_fits_only_the_boxes_that_are_written(localizer, photos, monk
     monkeypatch.setattr("mldfr.boxes.refinement.grabcut.grabcut", moved)
     item = Item(0, "coffee", photos["coffee.png"], labels=(), size=-1, modified=-1)
     rules = localizer.card.localization.changed(scales=(1,), threshold=0.6)
-    drawn = localizer.locate(item.path, classes=5, **rules.model_dump()).labels
+    drawn = localizer.locate(item.path, classes=5, **rules.changed(min_region=0).model_dump()).labels
     for boxes in ("all", "largest"):
         fitted.clear()
         (row,) = annotate(localizer, [item], Work(rules.changed(refine="grabcut"), boxes=boxes))

@@ -51,7 +51,7 @@ def test_no_level_parts_a_map_better_than_otsus(activation):
 
 @given(MAPS, st.sampled_from([*THRESHOLDS, 0.2]))
 def test_every_map_that_is_not_constant_has_something_over_its_threshold_and_something_not(score_map, threshold):
-    settings = BoxSettings(threshold=threshold)
+    settings = BoxSettings(threshold=threshold, min_region=0)
     activation = NORMALIZERS["min_max"](score_map)
     value = threshold_of(score_map, settings)
     assert value == of_map(threshold, activation)

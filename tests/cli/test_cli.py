@@ -187,6 +187,7 @@ def test_a_device_is_written_to_and_not_replaced(album, tmp_path):
     [
         (["--threshold", "1"], "threshold: a threshold is a number from 0 to less than 1, or mean, otsu or otsu_0.7"),
         (["--threshold", "men"], "threshold: unknown threshold 'men' (did you mean 'mean'?)"),
+        (["--min-region", "2"], "min_region: Input should be less than or equal to 1; got 2.0"),
         (["--scales", "1,x"], "--scales takes numbers"),
         (["--scales", "0.1"], "at least 64"),
         (["--normalizer", "minmax"], "normalizer: unknown normalizer 'minmax' (did you mean 'min_max'?)"),

@@ -152,6 +152,14 @@ def test_the_file_says_what_it_is(small, small_onnx):
     assert [path.name for path in small_onnx.parent.glob("small.onnx*")] == ["small.onnx"]
 
 
+def test_the_description_names_a_threshold_of_the_map_and_says_what_has_no_box(small):
+    localization = small.card.localization.changed(threshold="otsu_0.7", min_region=0.25)
+    text = describe(small.card.model_copy(update={"localization": localization}))
+    assert "at the\n  threshold otsu_0.7." in text
+    assert "less than 0.25 of the pixels" in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
 def test_the_description_is_all_that_other_programs_need(localizer, imagenet_onnx, photos):
     """From the file and a picture to boxes, with nothing but onnxruntime, OpenCV and what the file says of itself."""
     session = onnxruntime.InferenceSession(imagenet_onnx, providers=["CPUExecutionProvider"])

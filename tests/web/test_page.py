@@ -89,13 +89,39 @@ def test_the_controls_do_what_the_library_does(page, photos, model):
     assert corners(page) == expected_of(labels)
 
 
+def test_the_threshold_may_be_each_maps_own(page, photos, model):
+    upload(page, photos["coffee.png"])
+    for name in ("mean", "otsu_0.7"):
+        page.select_option("#threshold-of", name)
+        redrawn(page)
+        assert corners(page) == expected_of(model.locate(photos["coffee.png"], threshold=name).labels)
+        assert page.locator("#threshold").is_disabled()
+    page.select_option("#threshold-of", "")
+    slide(page, 0.4)
+    assert corners(page) == expected_of(model.locate(photos["coffee.png"], threshold=0.4).labels)
+
+
+def test_boxes_at_the_models_settings_are_fitted_to_the_picture_as_those_of_locate(page, photos, model, monkeypatch):
+    localization = model.card.localization.changed(refine="grabcut")
+    monkeypatch.setattr(model, "card", model.card.model_copy(update={"localization": localization}))
+    page.reload()
+    upload(page, photos["coffee.png"])
+    fitted = model.locate(photos["coffee.png"]).labels
+    assert fitted != model.locate(photos["coffee.png"], refine="none").labels
+    assert corners(page) == expected_of(fitted)
+    assert "grabcut" in page.locator("#rule-note").inner_text()
+    slide(page, 0.4)
+    assert corners(page) == expected_of(model.locate(photos["coffee.png"], threshold=0.4, refine="none").labels)
+    page.click("#defaults")
+    redrawn(page)
+    assert corners(page) == expected_of(fitted)
+
+
 def test_large_pictures_have_the_boxes_of_the_server(page, address, photo, tmp_path):
     large = tmp_path / "large.jpg"
     with Image.open(photo) as picture:
         picture.resize((2706, 1800)).save(large, quality=60)
     upload(page, large)
-    page.uncheck("#specks")
-    redrawn(page)
     answer = page.request.post(f"{address}/api/locate", multipart={"picture": large}).json()
     assert answer["map_width"] < answer["width"] == 2706
     boxes = [tuple(box["xyxy"]) for box in answer["labels"][0]["boxes"]]

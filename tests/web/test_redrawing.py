@@ -34,7 +34,7 @@ def question(answer, *, scales=(1, 1.5, 2), **changes):
         for label in answer["labels"]
     ]
     sizes = {key: answer[key] for key in ("height", "width", "map_height", "map_width")}
-    settings = {key: answer["settings"][key] for key in ("threshold", "normalizer", "box_rule")}
+    settings = {key: answer["settings"][key] for key in ("threshold", "normalizer", "box_rule", "min_region")}
     return {**sizes, **settings, "labels": labels, **changes}
 
 
@@ -54,7 +54,7 @@ def test_at_every_setting_they_are_those_of_the_library(client, answer, localize
     names = [label["class_name"] for label in answer["labels"]]
     located = localizer.locate(photos["chelsea.png"], classes=names, scales=scales)
     for rule, normalizer, threshold in itertools.product(BOX_RULES, NORMALIZERS, (0, 0.2, 0.35, 0.8)):
-        told = {"box_rule": rule, "normalizer": normalizer, "threshold": threshold}
+        told = {"box_rule": rule, "normalizer": normalizer, "threshold": threshold, "min_region": 0}
         found = boxes_of(client.post("/api/boxes", json=question(answer, scales=scales, **told)).json())
         for label, score_map in zip(located.labels, located.score_maps, strict=True):
             boxes = BOX_RULES[rule](score_map, NORMALIZERS[normalizer], threshold)
@@ -72,7 +72,7 @@ def test_at_the_maps_own_threshold_they_are_those_of_locate(client, answer, loca
 
 
 def test_specks_are_left_out_where_that_is_asked_for(client, answer, localizer, photos):
-    (label, _) = localizer.locate(photos["chelsea.png"], classes=2, threshold=0.6).labels
+    (label, _) = localizer.locate(photos["chelsea.png"], classes=2, threshold=0.6, min_region=0).labels
     asked = question(answer, threshold=0.6)
     asked["labels"] = asked["labels"][:1]
     for share in (0, 0.1, 1):

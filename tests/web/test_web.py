@@ -1,7 +1,6 @@
 """The server: what it answers, and what it refuses."""
 
 import base64
-from inspect import signature
 from io import BytesIO
 from zipfile import ZipFile
 
@@ -22,8 +21,8 @@ from served import (
     tiny,
 )
 
-from mldfr.boxes.rules import MIN_REGION
-from mldfr.cli.annotate import annotate
+from mldfr.boxes.drawing import MIN_REGION
+from mldfr.boxes.thresholds import THRESHOLDS
 from mldfr.exports import FORMATS
 from mldfr.networks.card import Localization
 from mldfr.web.pictures import WORKING_PIXELS, read_picture
@@ -75,7 +74,8 @@ def test_classes_are_named_and_equal_names_have_their_number(client):
 
 def test_the_limits_that_the_page_must_know_are_told(client):
     model = client.get("/api/model").json()
-    assert model["min_region"] == MIN_REGION == signature(annotate).parameters["min_region"].default
+    assert model["min_region"] == model["localization"]["min_region"] == MIN_REGION
+    assert model["thresholds"] == list(THRESHOLDS.names())
     assert (model["limits"]["max_pictures"], model["limits"]["max_boxes"]) == (MAX_PICTURES, MAX_BOXES)
 
 

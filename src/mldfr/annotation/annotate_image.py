@@ -13,7 +13,6 @@ from mldfr.annotation.uncertainty import doubt
 from mldfr.boxes.drawing import fit_boxes
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.refinement import AS_DRAWN
-from mldfr.boxes.rules import MIN_REGION
 from mldfr.core.types import Boxes
 from mldfr.exports import MAP_FORMATS
 from mldfr.images import ImageError
@@ -37,7 +36,6 @@ class Work:
     Attributes:
         localization: From pictures to boxes.
         boxes: All boxes of a class, or only that around the most pixels.
-        min_region: The least share of the pixels of a class's largest region that another region needs for a box.
         maps: Formats of `MAP_FORMATS` in which score maps are kept.
         out: The folder for them.
         batch_size: Pictures to look at together.
@@ -45,7 +43,6 @@ class Work:
 
     localization: Localization
     boxes: Literal["all", "largest"] = "all"
-    min_region: float = MIN_REGION
     maps: tuple[str, ...] = ()
     out: Path = Path()
     batch_size: int = 1
@@ -108,13 +105,9 @@ def _boxes(located: Located, position: int, work: Work) -> Boxes:
 
 
 def _taken(boxes: Boxes, work: Work) -> Boxes:
-    if not len(boxes):
+    if work.boxes == "all" or not len(boxes):
         return boxes
-    if work.boxes == "largest":
-        kept = np.arange(len(boxes)) == boxes.pixels.argmax()
-    else:
-        kept = boxes.pixels >= work.min_region * boxes.pixels.max()
-    return boxes.only(kept)
+    return boxes.only(np.array([boxes.pixels.argmax()]))
 
 
 def has_maps(row: Row, work: Work) -> bool:

@@ -36,7 +36,6 @@ class Request:
         labels: Whether the labels of the data say which classes to look for, or the model; None is where known.
         rules: From maps to boxes; what is left out is the model's own.
         boxes: All boxes of a class, or only that around the most pixels.
-        min_region: The least share of the pixels of a class's largest region that another region needs for a box.
         shard: Which part of the work.
         device: auto, cpu, cuda, ...
         runtime: What runs an ONNX model; None where there is none, or for the usual one.
@@ -52,7 +51,6 @@ class Request:
     labels: Labels | None
     rules: Rules
     boxes: Literal["all", "largest"]
-    min_region: float
     shard: Shard
     device: str
     runtime: str | None
@@ -85,8 +83,6 @@ def make_plan(request: Request) -> Plan:
         SettingError: A model, data, formats or rules that are not so, or do not belong together.
     """
     formats, maps = split_formats(request.formats)
-    if not 0 <= request.min_region <= 1:
-        raise SettingError(f"--min-region is a share from 0 to 1; got {request.min_region:g}")
     localizer = load(request.model, device=request.device, runtime=request.runtime)
     classes = check_classes(told_apart(localizer.card.class_names))
     localization = localizer.card.localization.changed(**request.rules)
@@ -113,15 +109,15 @@ def make_plan(request: Request) -> Plan:
         "sha256": localizer.source.fingerprint(),
         "classes": list(classes),
         "multi_label": localizer.card.multi_label,
-        "localization": localization.model_dump(mode="json"),
+        "localization": localization.model_dump(mode="json", exclude={"min_region"}),
         "labels": "given" if any(item.labels for item in listing.items) else "predicted",
         "boxes": request.boxes,
-        "min_region": request.min_region,
+        "min_region": localization.min_region,  # it was no part of the localization in 0.1.0
         "versions": installed_versions(OF_BOXES),
     }
     if localizer.source.computed is not None:
         setting["computed"] = localizer.source.computed
-    work = Work(localization, request.boxes, request.min_region, maps, request.out, request.batch_size)
+    work = Work(localization, request.boxes, maps, request.out, request.batch_size)
     return Plan(localizer, listing, work, setting, formats)
 
 

@@ -68,9 +68,9 @@ def annotate(
     normalizer: str | None = None,
     box_rule: str | None = None,
     instances: str | None = None,
-    refine: str | None = "grabcut",
+    refine: str | None = None,
+    min_region: float | None = None,
     boxes: Literal["all", "largest"] = "all",
-    min_region: float = 0.1,
     shard: str = "1/1",
     engine: Engine = "local",
     workers: int | None = None,
@@ -93,9 +93,9 @@ def annotate(
         labels: Who says what is in a picture: the data, or the model; the data where it knows when left out.
         split: Splits of a data set; all when empty.
         images: Where the pictures of wsol data are, if not beside it.
-        scales, map, threshold, normalizer, box_rule, instances, refine: From maps to boxes; None is the model's own.
+        scales, map, threshold, normalizer, box_rule, instances, refine, min_region: To boxes; the model's own when left
+            out.
         boxes: All boxes of a class, or the one around the most pixels.
-        min_region: Regions with fewer pixels than this share of the largest are left out.
         shard: "I/N", only the I-th of N parts; `merge` joins them.
         engine: This process, or Ray on one or many machines.
         workers: Ray: how many hold the model.
@@ -125,6 +125,7 @@ def annotate(
         box_rule=box_rule,
         instances=instances,
         refine=refine,
+        min_region=min_region,
     )
     Localization().changed(**rules)
     request = Request(
@@ -137,7 +138,6 @@ def annotate(
         labels=labels,
         rules=rules,
         boxes=boxes,
-        min_region=min_region,
         shard=Shard.parse(shard),
         device=device,
         runtime=runtime,

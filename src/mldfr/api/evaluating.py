@@ -55,8 +55,8 @@ class Evaluated:
         setting = self.content["setting"]
         told = ("scales", "map", "normalizer", "threshold")
         rules = [f"{key} {setting[key]}" for key in told if setting.get(key) is not None]
-        used = setting.get("as_used") or {}
-        rules += [f"{key.replace('_', ' ')} {used[key]}" for key in ("box_rule", "instances", "refine") if key in used]
+        used, drawn = setting.get("as_used") or {}, ("box_rule", "instances", "refine", "min_region")
+        rules += [f"{key.replace('_', ' ')} {used[key]}" for key in drawn if key in used]
         source = setting.get("model") or setting.get("score_maps") or setting["predictions"]
         return ", ".join([f"{source} on {setting['data']} {setting['split']}", *rules])
 
@@ -92,6 +92,7 @@ def evaluate(
     box_rule: str | None = None,
     instances: str | None = None,
     refine: str | None = None,
+    min_region: float | None = None,
     class_agnostic: bool = False,
     score_maps: str | Path | None = None,
     predictions: str | Path | None = None,
@@ -116,7 +117,7 @@ def evaluate(
         map: What is summed over the pyramid, of `mldfr list maps`.
         threshold: Of the protocols with a fixed one; a number, or a name of `mldfr list thresholds`.
         normalizer: See `mldfr list normalizers`; the protocol authors has its own.
-        box_rule, instances, refine: Of the protocol as_used; the model's own when left out.
+        box_rule, instances, refine, min_region: Of the protocol as_used; the model's own when left out.
         class_agnostic: The most probable class stands for every object.
         score_maps: A folder of stored maps of any tool, `<image id>.npy`.
         predictions: A file of boxes, as `locate` writes them or COCO results; only as_used is measured.
@@ -148,10 +149,18 @@ def evaluate(
         raise SettingError("--shard needs a folder for the parts, --out, and keeps no maps: --save-maps does not fit")
     every = PROTOCOLS.names() if predictions is None else ("as_used",)
     protocols = every if protocol == "all" else tuple(PROTOCOLS.check(name) for name in names(protocol))
-    boxes = {"box_rule": box_rule, "instances": instances, "refine": refine}
-    asked = Localization().changed(scales=scales, map=map, threshold=threshold, normalizer=normalizer, **boxes)
-    if any(boxes.values()) and "as_used" not in protocols:
-        raise SettingError("--box-rule, --instances and --refine are of the protocol as_used; name it too")
+    asked = Localization().changed(
+        scales=scales,
+        map=map,
+        threshold=threshold,
+        normalizer=normalizer,
+        box_rule=box_rule,
+        instances=instances,
+        refine=refine,
+        min_region=min_region,
+    )
+    if (box_rule, instances, refine, min_region) != (None,) * 4 and "as_used" not in protocols:
+        raise SettingError("--box-rule, --instances, --refine, --min-region are of the protocol as_used; name it too")
     from mldfr.evaluation.plan import Request, plan_maps, plan_model, plan_predictions
     from mldfr.evaluation.run import evaluation_job, report
     from mldfr.evaluation.summary import Summary
@@ -166,7 +175,10 @@ def evaluate(
         normalizer=normalizer,
         threshold=None if threshold is None else asked.threshold,
         class_agnostic=class_agnostic,
-        **boxes,
+        box_rule=box_rule,
+        instances=instances,
+        refine=refine,
+        min_region=min_region,
     )
     if score_maps is not None:
         plan = plan_maps(request, Path(score_maps))

@@ -71,6 +71,7 @@ def locate(
     box_rule: str | None = None,
     instances: str | None = None,
     refine: str | None = None,
+    min_region: float | None = None,
     classes: "Wanted" = 1,
     device: str = "auto",
     runtime: str | None = None,
@@ -89,7 +90,8 @@ def locate(
         paths: Pictures, folders (searched recursively) and globs.
         out: Where overlays and predictions go.
         model: A name of `mldfr list models`, or a model file.
-        scales, map, threshold, normalizer, box_rule, instances, refine: To boxes; the model's own when left out.
+        scales, map, threshold, normalizer, box_rule, instances, refine, min_region: To boxes; the model's own when left
+            out.
         classes: The k most probable classes, "all", or names or indices of classes.
         device: auto, cpu, cuda, ...
         runtime: What runs an ONNX model, a name of `mldfr list runtimes`.
@@ -117,6 +119,7 @@ def locate(
         box_rule=box_rule,
         instances=instances,
         refine=refine,
+        min_region=min_region,
     )
     Localization().changed(**rules)  # what is wrong in itself is said before anything is searched or loaded
     out, mine = Path(out), Shard.parse(shard)

@@ -30,6 +30,9 @@ def setting_of(model: str, localizer: "Localizer", wanted: "Wanted", rules: "Rul
     from mldfr.localizer.wanted_classes import class_indices
 
     card = localizer.card
+    localization = card.localization.changed(**rules).model_dump(mode="json")
+    if localization["min_region"] == 0:
+        del localization["min_region"]  # predictions of 0.1.0, which drew all regions, can be gone on with
     return {
         "model": model,
         "sha256": localizer.source.fingerprint(),
@@ -38,7 +41,7 @@ def setting_of(model: str, localizer: "Localizer", wanted: "Wanted", rules: "Rul
         "class_names": list(card.class_names),
         "multi_label": card.multi_label,
         "classes": class_indices(card, wanted),
-        "localization": card.localization.changed(**rules).model_dump(mode="json"),
+        "localization": localization,
         "versions": installed_versions(OF_BOXES),
     }
 

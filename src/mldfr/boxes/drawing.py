@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from mldfr.boxes.instances import INSTANCES
 from mldfr.boxes.normalizers import NORMALIZERS
@@ -13,6 +13,9 @@ from mldfr.boxes.thresholds import checked, of_map
 from mldfr.core.errors import InputError
 from mldfr.core.registry import Registry
 from mldfr.core.types import Boxes, Float32Array, UInt8Array
+
+MIN_REGION = 0.1
+"""Regions with less than this share of the pixels of the largest get no box where nothing else is said."""
 
 
 class BoxSettings(BaseModel):
@@ -34,6 +37,8 @@ class BoxSettings(BaseModel):
     """Whether regions of several peaks are split."""
     refine: str = AS_DRAWN
     """What fits boxes to the picture."""
+    min_region: float = Field(default=MIN_REGION, ge=0, le=1)
+    """The least share of the pixels of the largest region that another region needs for a box."""
 
     @property
     def looks_at_picture(self) -> bool:
@@ -71,8 +76,9 @@ def draw_boxes(score_map: Float32Array, pixels: UInt8Array | None, settings: Box
         settings: How.
 
     Returns:
-        One box for each instance, or one around everything, each scored with the mean activation of what it was drawn
-        around, the best first; then fitted to the picture where the settings say so. None for a constant map.
+        One box for each instance that is no speck (`min_region`), or one around everything, each scored with the mean
+        activation of what it was drawn around, the best first; then fitted to the picture where the settings say so.
+        None for a constant map.
 
     Raises:
         InputError: No picture where one is needed, or one of another size.
@@ -91,7 +97,7 @@ def draw_boxes(score_map: Float32Array, pixels: UInt8Array | None, settings: Box
         pixels=_picture(pixels, score_map, needed=settings.instances != JOINED),
         instances=INSTANCES[settings.instances],
     )
-    return fit_boxes(boxes, score_map, pixels, settings)
+    return fit_boxes(_without_specks(boxes, settings.min_region), score_map, pixels, settings)
 
 
 def threshold_of(score_map: Float32Array, settings: BoxSettings) -> float:
@@ -111,6 +117,10 @@ def threshold_of(score_map: Float32Array, settings: BoxSettings) -> float:
     if not isinstance(settings.threshold, str):
         return settings.threshold
     return of_map(settings.threshold, NORMALIZERS[settings.normalizer](score_map))
+
+
+def _without_specks(boxes: Boxes, share: float) -> Boxes:
+    return boxes.only(boxes.pixels >= share * boxes.pixels.max()) if len(boxes) else boxes
 
 
 def fit_boxes(boxes: Boxes, score_map: Float32Array, pixels: UInt8Array | None, settings: BoxSettings) -> Boxes:

@@ -14,8 +14,6 @@ from mldfr.core.types import BoolArray, Boxes, Float32Array, UInt8Array
 
 JOINED = "joined"
 """The way to find instances that every box rule can be combined with."""
-MIN_REGION = 0.1
-"""Where specks are left out: the least share of the pixels of a class's largest region that another needs for a box."""
 
 Keep = Callable[[Float32Array, Normalizer, float], tuple[Float32Array, BoolArray]]
 """(summed score map (H, W), normalizer, threshold) to activations in [0, 1] and which of them belong to an object."""

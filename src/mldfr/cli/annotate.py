@@ -15,7 +15,9 @@ from mldfr.cli.options import (
     Device,
     Instances,
     Map,
+    MinRegion,
     Normalizer,
+    Refine,
     Runtime,
     Scales,
     Shard,
@@ -66,13 +68,9 @@ def annotate(
     normalizer: Normalizer = None,
     box_rule: BoxRule = None,
     instances: Instances = None,
-    refine: Annotated[
-        str, typer.Option(help="grabcut or superpixels fit boxes to the picture; none leaves them as the map has them.")
-    ] = "grabcut",
+    refine: Refine = None,
+    min_region: MinRegion = None,
     boxes: Annotated[Taken, typer.Option(help="All boxes of a class, or the one around the most pixels.")] = Taken.all,
-    min_region: Annotated[
-        float, typer.Option(metavar="SHARE", help="Leave out regions with fewer pixels than this share of the largest.")
-    ] = 0.1,
     shard: Shard = "1/1",
     engine: Annotated[Engine, typer.Option(help="This process, or Ray on one or many machines.")] = Engine.local,
     workers: Annotated[
@@ -103,9 +101,8 @@ def annotate(
             labels=None if labels is None else labels.value,
             split=split,
             images=images,
-            **rules_of(scales, map, threshold, normalizer, box_rule, instances, refine),
+            **rules_of(scales, map, threshold, normalizer, box_rule, instances, refine, min_region),
             boxes=boxes.value,
-            min_region=min_region,
             shard=shard,
             engine=engine.value,
             workers=workers,

@@ -8,7 +8,7 @@ import typer
 
 from mldfr.cli.entry import says_how_far
 from mldfr.cli.merge import say_part
-from mldfr.cli.options import OF_MODEL, BoxRule, Instances, Map, Refine, Runtime, Shard, scale_factors
+from mldfr.cli.options import OF_MODEL, BoxRule, Instances, Map, MinRegion, Refine, Runtime, Shard, scale_factors
 
 if TYPE_CHECKING:
     from mldfr.api import Evaluated
@@ -47,6 +47,7 @@ def evaluate(
     box_rule: BoxRule = None,
     instances: Instances = None,
     refine: Refine = None,
+    min_region: MinRegion = None,
     class_agnostic: Annotated[
         bool, typer.Option("--class-agnostic", help="The most probable class stands for every object.")
     ] = False,
@@ -90,6 +91,7 @@ def evaluate(
             box_rule=box_rule,
             instances=instances,
             refine=refine,
+            min_region=min_region,
             class_agnostic=class_agnostic,
             score_maps=score_maps,
             predictions=predictions,

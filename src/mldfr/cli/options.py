@@ -32,6 +32,14 @@ Refine = Annotated[
     str | None,
     typer.Option(help="none, or grabcut or superpixels to fit boxes to the picture.", show_default=OF_MODEL),
 ]
+MinRegion = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="No box for regions with fewer pixels than this share of the largest.",
+        show_default=OF_MODEL,
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, ...")]
 Runtime = Annotated[
     str | None,
@@ -51,6 +59,7 @@ def rules_of(
     box_rule: str | None,
     instances: str | None,
     refine: str | None,
+    min_region: float | None,
 ) -> "Rules":
     """What the user said of the way from pictures to boxes, as keywords of the verbs in Python.
 
@@ -65,6 +74,7 @@ def rules_of(
         "box_rule": box_rule,
         "instances": instances,
         "refine": refine,
+        "min_region": min_region,
     }
 
 

@@ -27,7 +27,8 @@ Boxes
   mldfr brings a score map into [0, 1] by the normalizer {normalizer}, and draws boxes by the rule {box_rule} at the
   threshold {threshold}. The normalizer min_max is (x - min) / (max - min); the rule regions draws a tight box around
   each 8-connected region of what is greater than the threshold. A threshold that is no number looks at the map: mean is
-  the mean of the values in [0, 1] over all pixels, otsu parts them as Otsu does, otsu_0.7 is 0.7 times that.
+  the mean of the values in [0, 1] over all pixels, otsu parts them as Otsu does, otsu_0.7 is 0.7 times that. Regions
+  with less than {min_region:g} of the pixels of the largest have no box.
 
 Metadata
   mldfr, JSON: class_names, in the order of the indices; localization, the settings of boxes; what the network is.
@@ -62,4 +63,5 @@ def describe(card: Card, *, precision: str = "f32") -> str:
         normalizer=settings.normalizer,
         box_rule=settings.box_rule,
         threshold=threshold_text(settings.threshold),
+        min_region=settings.min_region,
     )

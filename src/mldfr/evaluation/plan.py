@@ -43,7 +43,7 @@ class Request:
         protocols: Names.
         scales, map, normalizer, threshold: Of the localization.
         class_agnostic: Whether the most probable class stands for every object.
-        box_rule, instances, refine: Of the protocol `as_used`.
+        box_rule, instances, refine, min_region: Of the protocol `as_used`.
     """
 
     data: str
@@ -58,6 +58,7 @@ class Request:
     box_rule: str | None = None
     instances: str | None = None
     refine: str | None = None
+    min_region: float | None = None
 
     @property
     def box_settings(self) -> dict[str, Any]:

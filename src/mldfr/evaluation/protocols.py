@@ -72,14 +72,14 @@ class Protocol:
 
 PAPER = Protocol(
     name="paper",
-    boxes=BoxSettings(box_rule="regions"),
-    multi_label_boxes=BoxSettings(box_rule="regions"),
+    boxes=BoxSettings(box_rule="regions", min_region=0),
+    multi_label_boxes=BoxSettings(box_rule="regions", min_region=0),
     detection=True,
 )
 AUTHORS = Protocol(
     name="authors",
-    boxes=BoxSettings(box_rule="union"),
-    multi_label_boxes=BoxSettings(box_rule="union_regions"),
+    boxes=BoxSettings(box_rule="union", min_region=0),
+    multi_label_boxes=BoxSettings(box_rule="union_regions", min_region=0),
     convention=IouConvention(edge=1, last_pixel=True, inclusive=True),
     own_normalizer=True,
     averaging="classes",

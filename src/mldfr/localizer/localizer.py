@@ -85,8 +85,8 @@ class Localizer:
         Args:
             image: A file, a Pillow image, or an RGB array (H, W, 3) uint8.
             classes: The k most probable classes, "all", or names or indices of classes.
-            **rules: `scales`, `map`, `threshold`, `normalizer`, `box_rule`, `instances`, `refine`; what the model's
-                card says when left out.
+            **rules: `scales`, `map`, `threshold`, `normalizer`, `box_rule`, `instances`, `refine`, `min_region`; what
+                the model's card says when left out.
 
         Raises:
             ImageError: The picture could not be read.

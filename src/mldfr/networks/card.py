@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from mldfr.boxes.drawing import BoxSettings
+from mldfr.boxes.drawing import MIN_REGION, BoxSettings
 from mldfr.core.errors import SettingError
 from mldfr.core.registry import Registry
 from mldfr.core.text import plain
@@ -148,6 +148,7 @@ class Rules(TypedDict, total=False):
     box_rule: str | None
     instances: str | None
     refine: str | None
+    min_region: float | None
 
 
 class FittedOn(Strict):
@@ -195,8 +196,10 @@ class Card(Strict):
 
     @model_serializer(mode="wrap")
     def _without_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Plain CAM is not said, so that its cards can be read by versions that knew nothing else."""
+        """Plain CAM and the usual share of specks are not said: versions that know nothing else can read the card."""
         values: dict[str, Any] = handler(self)
+        if self.localization.min_region == MIN_REGION and "localization" in values:
+            values["localization"] = {k: v for k, v in values["localization"].items() if k != "min_region"}
         unsaid = ("method", "method_options") if self.method == CAM else ()
         unsaid = unsaid if self.fitted_maps else (*unsaid, "fitted_maps")
         return {key: value for key, value in values.items() if key not in unsaid}

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mldfr.boxes.drawing import MIN_REGION
 from mldfr.boxes.normalizers import NORMALIZERS
-from mldfr.boxes.refinement import AS_DRAWN
-from mldfr.boxes.rules import BOX_RULES, JOINED, MIN_REGION
+from mldfr.boxes.rules import BOX_RULES
 from mldfr.boxes.thresholds import THRESHOLDS
 from mldfr.core.types import Float32Array, Label
 from mldfr.data.class_names import told_apart
@@ -40,7 +40,7 @@ def model_answer(card: Card, settings: Settings) -> ModelAnswer:
         classes=list(told_apart(card.class_names)),
         multi_label=card.multi_label,
         localization=_settings(card.localization),
-        min_region=MIN_REGION,
+        min_region=card.localization.min_region or MIN_REGION,
         thresholds=list(THRESHOLDS.names()),
         normalizers=list(NORMALIZERS.names()),
         box_rules=list(BOX_RULES.names()),
@@ -78,8 +78,7 @@ def locate(localizer: Localizer, content: bytes, wanted: int | list[int], max_pi
         WebError: What is wrong with the picture.
     """
     picture = read_picture(content, max_pixels=max_pixels)
-    # The page finds boxes in the maps alone: what else a card may ask for needs the picture, and is left out here too.
-    located = localizer.locate(picture.pixels, classes=wanted, instances=JOINED, refine=AS_DRAWN)
+    located = localizer.locate(picture.pixels, classes=wanted)
     factors = picture.width / located.width, picture.height / located.height
     repeated = Counter(localizer.card.localization.scales)  # a scale named twice counts twice in the sum
     names = told_apart(localizer.card.class_names)

@@ -15,14 +15,15 @@ from mldfr.web.schemas import DrawAnswer, DrawnBox, DrawRequest, HeatMap, Mapped
 
 def redraw(asked: DrawRequest) -> DrawAnswer:
     """Draw the boxes of all labels, and the heat map that is asked for."""
-    settings = BoxSettings(threshold=asked.threshold, normalizer=asked.normalizer, box_rule=asked.box_rule)
+    settings = BoxSettings(
+        threshold=asked.threshold, normalizer=asked.normalizer, box_rule=asked.box_rule, min_region=asked.min_region
+    )
     factors = asked.width / asked.map_width, asked.height / asked.map_height
     hottest = np.zeros(_heat_size(asked), np.float32)
     drawn: list[DrawnBox] = []
     for label in asked.labels:
         score_map = _summed(label, asked.map_height, asked.map_width)
-        boxes = _without_specks(draw_boxes(score_map, None, settings), asked.min_region)
-        drawn += _in_picture(boxes, label, factors)
+        drawn += _in_picture(draw_boxes(score_map, None, settings), label, factors)
         if asked.heat:
             activation = NORMALIZERS[asked.normalizer](score_map)
             small = cv2.resize(activation, hottest.shape[::-1], interpolation=cv2.INTER_AREA)
@@ -37,10 +38,6 @@ def _summed(label: MappedLabel, height: int, width: int) -> Float32Array:
         total += upsampled(torch.from_numpy(each.array())[None], (height, width))
     summed: Float32Array = total[0].numpy()
     return summed
-
-
-def _without_specks(boxes: Boxes, share: float) -> Boxes:
-    return boxes.only(boxes.pixels >= share * boxes.pixels.max()) if len(boxes) else boxes
 
 
 def _in_picture(boxes: Boxes, label: MappedLabel, factors: tuple[float, float]) -> list[DrawnBox]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, model_validator
 
+from mldfr.boxes.drawing import MIN_REGION
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.rules import BOX_RULES
 from mldfr.boxes.thresholds import THRESHOLDS
@@ -105,6 +106,12 @@ class LocalizationSettings(BaseModel):
     )
     normalizer: str = Field(examples=["min_max"])
     box_rule: str = Field(examples=["regions"])
+    instances: str = Field(description="Whether regions of several peaks are split.", examples=["joined"])
+    refine: str = Field(description="What fits boxes to the picture.", examples=["none"])
+    min_region: float = Field(
+        description="The least share of the pixels of a class's largest region that another region needs for a box.",
+        examples=[0.1],
+    )
 
 
 class Limits(BaseModel):
@@ -126,8 +133,7 @@ class ModelAnswer(BaseModel):
     multi_label: bool = Field(description="Whether a picture may have several classes.")
     localization: LocalizationSettings = Field(description="The model's own settings.")
     min_region: float = Field(
-        description="Without specks: the least share of the pixels of a class's largest region that another region "
-        "needs for a box. `/api/locate` leaves nothing out.",
+        description="`min_region` where specks are left out: the model's own, or 0.1 where its own is 0.",
         examples=[0.1],
     )
     thresholds: list[str] = Field(description="Those that look at the map.", examples=[["mean", "otsu", "otsu_0.7"]])
@@ -165,9 +171,7 @@ class LocatedLabel(BaseModel):
     class_name: str = Field(examples=["Egyptian cat"])
     probability: float = Field(examples=[0.44])
     maps: list[ScaleMap] = Field(description="Their sum, at map_height x map_width, is the score map.")
-    boxes: list[LocatedBox] = Field(
-        description="All that the model finds at its own settings, however small their regions; the best first."
-    )
+    boxes: list[LocatedBox] = Field(description="What the model finds at its own settings; the best first.")
 
 
 class LocateAnswer(BaseModel):
@@ -253,7 +257,7 @@ class DrawRequest(BaseModel):
     )
     normalizer: Annotated[str, AfterValidator(NORMALIZERS.check), _names(NORMALIZERS.names())]
     box_rule: Annotated[str, AfterValidator(BOX_RULES.check), _names(BOX_RULES.names())]
-    min_region: float = Field(default=0, ge=0, le=1, allow_inf_nan=False, description="See `/api/model`.")
+    min_region: float = Field(default=MIN_REGION, ge=0, le=1, allow_inf_nan=False, description="See `/api/locate`.")
     labels: Annotated[list[MappedLabel], FailFast()] = Field(max_length=MAX_CLASSES)
     heat: int = Field(default=0, ge=0, le=MAX_HEAT, description="The long side of the heat map; 0 for none.")
 

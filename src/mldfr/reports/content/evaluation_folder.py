@@ -142,7 +142,7 @@ def _plan(stored: Stored, places: Places, device: str) -> Plan:
         setting.normalizer,
         setting.threshold,
         setting.class_agnostic,
-        **{name: (setting.as_used or {}).get(name) for name in ("box_rule", "instances", "refine")},
+        **{name: (setting.as_used or {}).get(name) for name in ("box_rule", "instances", "refine", "min_region")},
     )
     if setting.score_maps is not None:
         plan = plan_maps(request, Path(_again(setting.score_maps)))

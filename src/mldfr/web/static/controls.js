@@ -145,7 +145,7 @@ export class Controls {
     byId("rule").value = settings.rule;
     byId("normalizer").value = settings.normalizer;
     byId("specks").checked = settings.minRegion > 0;
-    byId("rule-note").textContent = RULES[settings.rule] ?? "";
+    byId("rule-note").textContent = (RULES[settings.rule] ?? "") + this.#seenNote();
     for (const box of byId("scales").querySelectorAll("input")) {
       box.checked = settings.scales.includes(Number(box.value));
     }
@@ -154,6 +154,14 @@ export class Controls {
       const size = `${answer.map_width} × ${answer.map_height}`;
       byId("rule-note").textContent += ` This large picture is looked at in ${size} pixels.`;
     }
+  }
+
+  /** What boxes at other settings lack, if the model's own look at the picture. */
+  #seenNote() {
+    const { instances, refine } = this.session.model.localization;
+    const seen = [instances, refine].filter((name) => !["joined", "none"].includes(name));
+    if (!seen.length) return "";
+    return ` At the model's settings boxes follow the picture too (${seen.join(", ")}); at others they follow the map.`;
   }
 
   // ---- boxes

@@ -8,8 +8,8 @@ import { freeName, renamed } from "./names.js";
 const LONGEST_HEAT = 640;
 
 /** The settings that a model comes with. */
-export const settingsOf = ({ localization, min_region: minRegion }) => (
-  { ...localization, rule: localization.box_rule, minRegion }
+export const settingsOf = ({ localization }) => (
+  { ...localization, rule: localization.box_rule, minRegion: localization.min_region }
 );
 
 export class Session {

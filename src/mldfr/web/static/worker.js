@@ -12,9 +12,23 @@ function add({ key, answer }) {
   pictures.set(key, { ...answer, labels: known });
 }
 
+/** Whether settings are those at which the boxes of an answer were found. */
+function areThoseOf(answer, settings) {
+  const own = answer.settings;
+  return settings.threshold === own.threshold && settings.normalizer === own.normalizer
+    && settings.rule === own.box_rule && settings.minRegion === own.min_region
+    && own.scales.every((scale) => settings.scales.includes(scale));
+}
+
+/** Boxes as the answer to a picture has them, which may be fitted to it. */
+function boxesOf(label) {
+  return label.boxes.map(({ xyxy, score }) => ({ classIndex: label.class_index, xyxy, score }));
+}
+
 /** Boxes of a picture, and its heat map where that is not the one that the page has. */
 async function look({ key, settings, classes, longest, known }) {
-  const { height, width, map_height: mapHeight, map_width: mapWidth, labels } = pictures.get(key);
+  const picture = pictures.get(key);
+  const { height, width, map_height: mapHeight, map_width: mapWidth, labels } = picture;
   const name = JSON.stringify([key, settings.scales, settings.normalizer, classes]);
   const wanted = name === known ? 0 : longest;
   const answer = await drawBoxes({
@@ -32,7 +46,9 @@ async function look({ key, settings, classes, longest, known }) {
       return { class_index: index, probability, maps: maps.filter((map) => settings.scales.includes(map.scale)) };
     }),
   });
-  const boxes = answer.boxes.map(({ class_index: classIndex, xyxy, score }) => ({ classIndex, xyxy, score }));
+  const boxes = areThoseOf(picture, settings)
+    ? classes.flatMap((index) => boxesOf(labels.get(index)))
+    : answer.boxes.map(({ class_index: classIndex, xyxy, score }) => ({ classIndex, xyxy, score }));
   if (!answer.heat) return { boxes, heat: null };
   return { boxes, heat: { name, height: answer.heat.height, width: answer.heat.width, pixels: colored(answer.heat) } };
 }
