@@ -42,8 +42,8 @@ class Slow(NetworkSource):
 
     on_cores = False
 
-    def activator(self, scales):
-        activate = super().activator(scales)
+    def activator(self, scales, map_name="cam"):
+        activate = super().activator(scales, map_name)
 
         def wait(pixels, chosen):
             self.begun.append(pixels[0].shape)
