@@ -16,6 +16,7 @@ from mldfr.boxes.refinement import AS_DRAWN
 from mldfr.core.types import Boxes
 from mldfr.exports import MAP_FORMATS
 from mldfr.images import ImageError
+from mldfr.localizer.labelled_source import LabelledSource
 from mldfr.localizer.localizer import Localizer
 from mldfr.localizer.results import Located
 from mldfr.localizer.wanted_classes import Chosen
@@ -39,6 +40,7 @@ class Work:
         maps: Formats of `MAP_FORMATS` in which score maps are kept.
         out: The folder for them.
         batch_size: Pictures to look at together.
+        own_classes: Those of the labels, where the model does not know them.
     """
 
     localization: Localization
@@ -46,6 +48,11 @@ class Work:
     maps: tuple[str, ...] = ()
     out: Path = Path()
     batch_size: int = 1
+    own_classes: tuple[str, ...] = ()
+
+    def localizer(self, model: Localizer) -> Localizer:
+        """What looks at the pictures: the model, under the classes of the labels where those are others."""
+        return Localizer(LabelledSource(model.source, self.own_classes)) if self.own_classes else model
 
 
 def annotate(localizer: Localizer, items: Iterable[Item], work: Work) -> Iterator[Row]:

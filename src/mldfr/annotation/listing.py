@@ -13,7 +13,7 @@ from zlib import crc32
 from mldfr.core.text import escaped, is_escape_of
 from mldfr.core.types import Sample
 from mldfr.data import READERS, DataError, DataSet, open_data, parse_source
-from mldfr.data.class_names import match_classes
+from mldfr.data.class_names import ClassNames, is_numbered, match_classes
 from mldfr.exports import AnnotatedImage, ExportError
 from mldfr.images import ImageError, PassedOver, find_images
 from mldfr.jobs.shard import PARTS
@@ -21,7 +21,8 @@ from mldfr.jobs.shard import PARTS
 MAPS = "score-maps"
 """The folder of score maps, in the folder that annotating writes to."""
 
-Labels = Literal["given", "predicted"]
+Labels = Literal["given", "predicted", "own"]
+"""Who says what is in a picture: labels of the model's classes, the model, or labels whatever the model's classes."""
 _Found = tuple[str, Path, tuple[int, ...]]
 
 
@@ -61,6 +62,8 @@ class Listing:
     failed: dict[str, str]
     passed_over: tuple[PassedOver, ...] = ()
     note: str = ""
+    own_classes: tuple[str, ...] = ()
+    """The classes that labels count, where they are not the model's."""
 
     @property
     def unlabeled(self) -> int:
@@ -97,7 +100,7 @@ def list_pictures(
         images: Where the pictures of wsol data are, if not beside it.
         splits: Which splits of a data set; all when empty.
         labels: Whether the labels of a data set say which classes to look for, or the model. None is `given` where
-            labels are known.
+            labels are known, and `own` where the model has none of their classes.
 
     Returns:
         The pictures; score maps that annotating has written are none.
@@ -119,12 +122,37 @@ def list_pictures(
     _, path = parse_source(source)
     root = images or (path if path.is_dir() else path.parent)
     data, known = open_data(source, images=images), labels != "predicted"
-    samples = list(_samples(data, splits, classes if known else None))
-    if labels == "given" and not any(sample.labels for sample in samples):
+    own = labels == "own" or (labels is None and _unknown(data.classes, classes))
+    samples = list(_samples(data, splits, classes if known and not own else None))
+    labelled = any(sample.labels for sample in samples)
+    if labels in ("given", "own") and not labelled:
         raise DataError(f"{source}: no picture has a label, so none can be given")
-    note = match_classes(data.classes, classes).note if known and any(sample.labels for sample in samples) else ""
+    if own and labelled:
+        return _under_own_classes(samples, root, data)
+    note = match_classes(data.classes, classes).note if known and labelled else ""
     found = ((_name(sample, root), sample.path, sample.labels if known else ()) for sample in samples)
     return replace(_listing(found), passed_over=data.passed_over, note=note)
+
+
+def _unknown(own: Sequence[str], classes: Sequence[str]) -> bool:
+    """Whether a model has none of the classes, nor any that might be meant, such as one in other capitals."""
+    names = ClassNames(classes)
+    return not is_numbered(own) and not any(names.find(name) or names.near(name) for name in own)
+
+
+def _under_own_classes(samples: Sequence[Sample], root: Path, data: DataSet) -> Listing:
+    """The pictures with labels; nobody says what is in the others."""
+    found = ((_name(sample, root), sample.path, sample.labels) for sample in samples if sample.labels)
+    without = {escaped(_name(sample, root)): "has no label" for sample in samples if not sample.labels}
+    some = f"the model has none of the classes, such as {data.classes[0]!r}"
+    listing = _listing(found)
+    return replace(
+        listing,
+        failed={**listing.failed, **without},
+        passed_over=data.passed_over,
+        note=f"{some}: labels say what is in a picture, and the model where",
+        own_classes=tuple(data.classes),
+    )
 
 
 def _in_folder(source: str, passed_over: list[PassedOver]) -> Iterator[_Found | ImageError]:

@@ -1,11 +1,12 @@
 """From what a user asks for to what is done; everything that can be wrong is said before the first picture is read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from mldfr.annotation.annotate_image import Work
+from mldfr.annotation.fitted_model import fitted_localizer, needs_fit, suggested, wanted_map
 from mldfr.annotation.listing import Item, Labels, Listing, list_pictures
 from mldfr.core.errors import SettingError
 from mldfr.core.versions import OF_BOXES, installed_versions
@@ -14,9 +15,12 @@ from mldfr.data.class_names import told_apart
 from mldfr.deployment.loading import load
 from mldfr.exports import FORMATS, MAP_FORMATS, ExportError
 from mldfr.exports.checks import Places, check_classes
+from mldfr.images import ImageError
 from mldfr.jobs.shard import Shard
+from mldfr.localizer.fitting import Follow
 from mldfr.localizer.localizer import Localizer
 from mldfr.networks.card import Rules
+from mldfr.networks.model_file import MODEL_FILE
 
 LONGEST_NAME = 240
 """Bytes: file systems take 255, of which a class's number and a suffix need some."""
@@ -67,6 +71,7 @@ class Plan:
         work: What is done with each.
         setting: All that the annotations depend on, as plain values.
         formats: Of annotation files.
+        model: What `mldfr.load` takes, for other processes.
     """
 
     localizer: Localizer
@@ -74,19 +79,26 @@ class Plan:
     work: Work
     setting: dict[str, Any]
     formats: tuple[str, ...]
+    model: str
 
 
-def make_plan(request: Request) -> Plan:
-    """Open model and data.
+def make_plan(
+    request: Request,
+    *,
+    follow: Follow = lambda seen, total: seen,
+    report: Callable[[ImageError], None] = lambda error: None,
+) -> Plan:
+    """Open model and data, and fit the map on the pictures where it has to be.
+
+    Args:
+        request: What is asked for.
+        follow, report: Of fitting, as `mldfr.localizer.fitting.fit_map` has them.
 
     Raises:
         SettingError: A model, data, formats or rules that are not so, or do not belong together.
     """
     formats, maps = split_formats(request.formats)
     localizer = load(request.model, device=request.device, runtime=request.runtime)
-    classes = check_classes(told_apart(localizer.card.class_names))
-    localization = localizer.card.localization.changed(**request.rules)
-    localizer.source.activator(localization.scales, localization.map)  # refuses what it cannot have
     listing = list_pictures(
         request.data,
         localizer.card.class_names,
@@ -94,6 +106,11 @@ def make_plan(request: Request) -> Plan:
         splits=request.splits,
         labels=request.labels,
     )
+    classes = check_classes(told_apart(listing.own_classes or localizer.card.class_names))
+    map_name = wanted_map(localizer, request.rules, listing)
+    to_fit = needs_fit(localizer, map_name)
+    own = localizer.card.localization
+    localization = (suggested(own, map_name) if to_fit else own).changed(**request.rules).changed(map=map_name)
     _check_outside(request)
     if not listing.items:
         why = "; ".join(f"{name}: {reason}" for name, reason in list(listing.failed.items())[:3])
@@ -103,12 +120,17 @@ def make_plan(request: Request) -> Plan:
             _check_stems(listing.items, name)
     if maps:
         _check_lengths(listing.items)
+    if to_fit:
+        localizer = fitted_localizer(
+            localizer, map_name, listing, request.out, device=request.device, follow=follow, report=report
+        )
+    localizer.source.activator(localization.scales, localization.map)  # refuses what it cannot have
     setting = {
         "data": request.data,
         "model": request.model,
         "sha256": localizer.source.fingerprint(),
         "classes": list(classes),
-        "multi_label": localizer.card.multi_label,
+        "multi_label": localizer.card.multi_label or bool(listing.own_classes),
         "localization": localization.model_dump(mode="json", exclude={"min_region"}),
         "labels": "given" if any(item.labels for item in listing.items) else "predicted",
         "boxes": request.boxes,
@@ -117,8 +139,9 @@ def make_plan(request: Request) -> Plan:
     }
     if localizer.source.computed is not None:
         setting["computed"] = localizer.source.computed
-    work = Work(localization, request.boxes, maps, request.out, request.batch_size)
-    return Plan(localizer, listing, work, setting, formats)
+    work = Work(localization, request.boxes, maps, request.out, request.batch_size, listing.own_classes)
+    model = str(request.out / MODEL_FILE) if to_fit else request.model
+    return Plan(work.localizer(localizer), listing, work, setting, formats, model)
 
 
 def split_formats(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

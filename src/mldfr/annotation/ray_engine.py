@@ -27,7 +27,7 @@ class Annotator:
     """
 
     def __init__(self, model: str, device: str, runtime: str | None, work: Work) -> None:
-        self._localizer = load(model, device=device, runtime=runtime)
+        self._localizer = work.localizer(load(model, device=device, runtime=runtime))
         self._work = work
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:

@@ -59,7 +59,7 @@ def annotate(
     *,
     format: str | Sequence[str],
     out: str | Path,
-    labels: Literal["given", "predicted"] | None = None,
+    labels: Literal["given", "predicted", "own"] | None = None,
     split: str | Sequence[str] = (),
     images: str | Path | None = None,
     scales: Sequence[float] | None = None,
@@ -90,7 +90,9 @@ def annotate(
         data: A folder of pictures, or `KIND:PATH`, a data set with labels.
         format: Names of `mldfr list annotation-formats`, several in a list or with commas.
         out: Where annotations go, and the journal to go on from.
-        labels: Who says what is in a picture: the data, or the model; the data where it knows when left out.
+        labels: Who says what is in a picture: the data, or the model; the data where it knows when left out. "own"
+            takes labels whatever the model's classes, of which what stands out in a picture is taken for the thing;
+            so it is by itself where the model has none of the classes.
         split: Splits of a data set; all when empty.
         images: Where the pictures of wsol data are, if not beside it.
         scales, map, threshold, normalizer, box_rule, instances, refine, min_region: To boxes; the model's own when left
@@ -143,7 +145,11 @@ def annotate(
         runtime=runtime,
         batch_size=batch_size,
     )
-    plan = make_plan(request)
+    plan = make_plan(
+        request,
+        follow=lambda seen, total: progress.follow(seen, "fitted on", total=total),
+        report=lambda error: progress.warn(f"{error}"),
+    )
     _tell_of(plan, progress)
     from mldfr.annotation.annotate_image import has_maps
     from mldfr.annotation.journal import annotation_job
@@ -209,7 +215,7 @@ def _rows(
     return annotate_on_ray(
         pending,
         plan.work,
-        model=request.model,
+        model=plan.model,
         device=request.device,
         runtime=request.runtime,
         workers=workers,

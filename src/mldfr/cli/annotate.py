@@ -35,6 +35,7 @@ class Labels(StrEnum):
 
     given = "given"
     predicted = "predicted"
+    own = "own"
 
 
 class Taken(StrEnum):
@@ -58,7 +59,10 @@ def annotate(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where annotations go, and the journal to go on from.")],
     labels: Annotated[
         Labels | None,
-        typer.Option(help="Who says what is in a picture: the data, or the model.", show_default="given where known"),
+        typer.Option(
+            help="Who says what is in a picture: labels of the model's classes, the model, or labels of your own.",
+            show_default="given, or own where the model has none of the classes",
+        ),
     ] = None,
     split: Annotated[str, typer.Option(metavar="NAME,...", help="Splits of a data set.", show_default="all")] = "",
     images: Annotated[Path | None, typer.Option(metavar="DIR", help="The pictures of wsol data, elsewhere.")] = None,

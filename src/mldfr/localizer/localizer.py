@@ -64,6 +64,11 @@ class Localizer:
             raise WeightsError(f"{self.source}: an exported model, which has no PyTorch network; take the one it is of")
         return self.source.network
 
+    @property
+    def has_network(self) -> bool:
+        """Whether there is one: maps of an exported model, or under other classes, come without."""
+        return isinstance(self.source, NetworkSource)
+
     def to(self, device: str | torch.device) -> Self:
         """Move the network to a device; the localizer itself is returned."""
         self.network.to(device)

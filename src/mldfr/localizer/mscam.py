@@ -130,8 +130,16 @@ def scale_maps(
 
 def scaled_features(network: LocalizationNetwork, image: Tensor, scale: float) -> Tensor:
     """The features (C, h, w) of one image, uint8 (3, H, W), at one scale."""
-    ((_, (features,)),) = _features(network, [image.to(network.device)], scale)
+    (features,) = stage_features(network, image, scale)
     return features
+
+
+def stage_features(
+    network: LocalizationNetwork, image: Tensor, scale: float, earlier: Sequence[int] = ()
+) -> Sequence[Tensor]:
+    """Features (C, h, w) of one image, uint8 (3, H, W), at one scale, of the `earlier` stages and the last."""
+    ((_, stages),) = _features(network, [image.to(network.device)], scale, earlier)
+    return stages
 
 
 def short_side(preprocessing: Preprocessing, scale: float) -> int:

@@ -17,6 +17,8 @@ MAPS: Registry[type["ActivationMap"]] = Registry(
         "nwc": "mldfr.maps.nwc:NonNegativeWeights",
         "feature_norm": "mldfr.maps.feature_norm:FeatureNorm",
         "colocalization": "mldfr.maps.colocalization:Colocalization",
+        "foreground": "mldfr.maps.foreground:Foreground",
+        "foreground_cam": "mldfr.maps.foreground_cam:ForegroundCAM",
         "normalized_cut": "mldfr.maps.normalized_cut:NormalizedCut",
     },
     entry_points="mldfr.maps",

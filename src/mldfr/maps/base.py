@@ -7,14 +7,14 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self
 
-import torch
 from torch import Tensor, nn
 
 from mldfr.core.errors import SettingError
 from mldfr.maps import MAPS
+from mldfr.maps.seen import SeenPicture
 from mldfr.methods.heads import Head
 
 
@@ -58,24 +58,35 @@ class FittedMap(ActivationMap):
     """A map that learns from pictures without boxes where foreground is, and keeps it as buffers in the model file.
 
     Args:
-        channels: C of the features.
+        channels: Behind each stage of the trunk, C of the features last.
         groups: How many kinds of pictures it tells apart: 1 for all together, or the number of classes.
+
+    Attributes:
+        fit_scales: At which scales it wants to see pictures.
+        most_pictures: So many are enough.
+        suggested: How it is best used: scales, and how boxes are drawn, as fields of `Localization`.
     """
 
-    def __init__(self, channels: int, groups: int) -> None:
+    fit_scales: tuple[float, ...] = (1.5, 2.5)
+    most_pictures: int = 300
+    suggested: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, channels: Sequence[int], groups: int) -> None:
         super().__init__()
-        self.channels, self.groups = channels, groups
+        self.channels, self.groups = tuple(channels), groups
 
     @classmethod
     @abstractmethod
-    def fitted(cls, moments: "Sequence[Moments]") -> Self:
-        """What was learned from the cells of pictures.
+    def fitted(cls, pictures: Iterable[SeenPicture], *, channels: Sequence[int], groups: int, head: Head) -> Self:
+        """What was learned from pictures, which are taken one by one and not kept.
 
         Args:
-            moments: Of all pictures together, or of each class's.
+            pictures: In an order by chance.
+            channels, groups: Of the map.
+            head: The model's.
 
         Raises:
-            InputError: Cells that say nothing, such as those of no picture.
+            InputError: Pictures that say nothing, such as none.
         """
 
 
@@ -90,49 +101,3 @@ def fitted_map(name: str) -> type[FittedMap]:
     if not issubclass(kind, FittedMap):
         raise SettingError(f"map {name} is not fitted on anything, and cannot be kept in a model file")
     return kind
-
-
-class Moments:
-    """Sums over cells of pictures, by which directions among them are found; no cell has to be kept.
-
-    Args:
-        channels: C.
-
-    Examples:
-        >>> moments = Moments(2)
-        >>> moments.add(torch.tensor([[[1.0, 3.0]], [[0.0, 0.0]]]))
-        >>> moments.mean.tolist(), moments.covariance.tolist()
-        ([2.0, 0.0], [[1.0, 0.0], [0.0, 0.0]])
-    """
-
-    def __init__(self, channels: int) -> None:
-        self.count = 0
-        self._sum = torch.zeros(channels, dtype=torch.float64)
-        self._squares = torch.zeros(channels, channels, dtype=torch.float64)
-        self._by_norm = torch.zeros(channels, dtype=torch.float64)
-        self._norms = 0.0
-
-    def add(self, features: Tensor) -> None:
-        """Count the cells of a picture in: (C, h, w)."""
-        cells = features.flatten(1).T.float().cpu()  # (n, C)
-        norms = cells.norm(dim=1)
-        self.count += len(cells)
-        self._sum += cells.sum(dim=0).double()
-        self._squares += (cells.T @ cells).double()
-        self._by_norm += (norms @ cells).double()
-        self._norms += float(norms.sum())
-
-    @property
-    def mean(self) -> Tensor:
-        """(C,), of all cells."""
-        return self._sum / self.count
-
-    @property
-    def covariance(self) -> Tensor:
-        """(C, C), of all cells."""
-        return self._squares / self.count - torch.outer(self.mean, self.mean)
-
-    @property
-    def covariance_with_norm(self) -> Tensor:
-        """(C,), of each channel with the length of the cells' feature vectors."""
-        return self._by_norm / self.count - self.mean * (self._norms / self.count)

@@ -5,14 +5,16 @@ all pictures are projected on their first principal component; where the picture
 parts the thing from everything else.
 """
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from mldfr.core.errors import InputError
-from mldfr.maps.base import FittedMap, Moments
+from mldfr.maps.base import FittedMap
+from mldfr.maps.moments import Moments
+from mldfr.maps.seen import SeenPicture
 from mldfr.methods.heads import Head
 
 
@@ -23,23 +25,34 @@ class Colocalization(FittedMap):
         >>> moments = Moments(2)
         >>> moments.add(torch.tensor([[[0.0, 0.0, 9.0]], [[1.0, 1.0, 1.0]]]))  # two cells of ground, one of a thing
         >>> from mldfr.methods.heads import ConvCls
-        >>> fitted = Colocalization.fitted([moments])
+        >>> fitted = Colocalization.of([moments], channels=(2,))
         >>> fitted(torch.tensor([[[0.0, 9.0]], [[1.0, 1.0]]]), [0], ConvCls(2, 1, bias=False)).tolist()
         [[[-3.0, 6.0]]]
     """
 
     mean: Tensor
     direction: Tensor
+    suggested: ClassVar[Mapping[str, Any]] = {"scales": (1.5, 2.5), "threshold": "mean"}
 
-    def __init__(self, channels: int, groups: int) -> None:
+    def __init__(self, channels: Sequence[int], groups: int) -> None:
         super().__init__(channels, groups)
-        self.register_buffer("mean", torch.zeros(groups, channels))
-        self.register_buffer("direction", torch.zeros(groups, channels))
+        self.register_buffer("mean", torch.zeros(groups, self.channels[-1]))
+        self.register_buffer("direction", torch.zeros(groups, self.channels[-1]))
 
     @classmethod
-    def fitted(cls, moments: Sequence[Moments]) -> Self:
-        """Means and components, one of each for all pictures or for each class's (see `FittedMap.fitted`)."""
-        made = cls(len(moments[0].mean), len(moments))
+    def fitted(cls, pictures: Iterable[SeenPicture], *, channels: Sequence[int], groups: int, head: Head) -> Self:
+        """Means and components, of all pictures or of each class's (see `FittedMap.fitted`)."""
+        moments = [Moments(channels[-1]) for _ in range(groups)]
+        for picture in pictures:
+            for group in {0} if groups == 1 else set(picture.labels):
+                for scale in picture.at:
+                    moments[group].add(picture.last(scale))
+        return cls.of(moments, channels=channels)
+
+    @classmethod
+    def of(cls, moments: Sequence[Moments], *, channels: Sequence[int]) -> Self:
+        """The components of cells whose sums are known, one group of them for all pictures or one for each class."""
+        made = cls(channels, len(moments))
         for group, each in enumerate(moments):
             if each.count < 2:
                 raise InputError(f"a principal component needs cells of pictures; group {group} has {each.count}")

@@ -75,7 +75,7 @@ class LocalizationNetwork(nn.Module):
         self.recalibration = nn.ModuleList(recalibration)
         self.head = head
         self.behind_stages = nn.ModuleDict({str(index): part for index, part in (behind_stages or {}).items()})
-        channels = self.backbone.channels[-1]
+        channels = self.backbone.channels
         self.fitted_maps = nn.ModuleDict(
             {name: fitted_map(name)(channels, facts.groups) for name, facts in card.fitted_maps.items()}
         )

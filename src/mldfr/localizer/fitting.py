@@ -1,0 +1,96 @@
+"""Fitting a map on pictures: they are looked at once, in an order by chance, and none is kept."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from mldfr.core.errors import DataError
+from mldfr.core.parallel import spread
+from mldfr.images import ImageError, read_image
+from mldfr.localizer.mscam import evaluating, inference_precision, stage_features
+from mldfr.maps.base import FittedMap, fitted_map
+from mldfr.maps.seen import SeenPicture
+from mldfr.networks.card import FittedOn
+from mldfr.networks.network import LocalizationNetwork
+
+T = TypeVar("T")
+
+Labelled = tuple[Path, tuple[int, ...]]
+"""A picture, and its classes in the model's numbers, if they are known."""
+Follow = Callable[[Iterator[SeenPicture], int], Iterable[SeenPicture]]
+"""Passes on pictures as they are looked at, and is told how many there are."""
+
+
+def fit_map(
+    network: LocalizationNetwork,
+    name: str,
+    pictures: Sequence[Labelled],
+    *,
+    per_class: bool = False,
+    most: int | None = None,
+    follow: Follow = lambda seen, total: seen,
+    report: Callable[[ImageError], None] = lambda error: None,
+) -> FittedOn:
+    """Fit a map on pictures without boxes, and keep it in the network, whose card says so.
+
+    The same pictures in the same order give the same map.
+
+    Args:
+        network: Takes the map, in place of one of its name.
+        name: A map of `mldfr list maps` that is fitted.
+        pictures: What it is fitted on.
+        per_class: Whether each class has a map of its own, where the map can be had so.
+        most: So many pictures are taken by chance; as many as the map wants when left out.
+        follow: Handed the pictures as they come.
+        report: Told of each picture that cannot be read.
+
+    Returns:
+        On what it was fitted.
+
+    Raises:
+        SettingError: No such map, or one that is not fitted.
+        DataError: No picture can be read.
+        InputError: The pictures say nothing.
+    """
+    kind = fitted_map(name)
+    order = np.random.default_rng(0).permutation(len(pictures))[: most or kind.most_pictures]
+    chosen = [pictures[index] for index in order]
+    count = 0
+
+    def readable() -> Iterator[SeenPicture]:
+        nonlocal count
+        for seen in spread(lambda each: _look(fast, kind, *each), chosen):
+            if isinstance(seen, ImageError):
+                report(seen)
+            else:
+                count += 1
+                yield seen
+
+    groups = network.card.architecture.num_classes if per_class else 1
+    with torch.inference_mode(), evaluating(network):
+        fast = network.fused()
+        fitted = kind.fitted(
+            follow(readable(), len(chosen)), channels=network.backbone.channels, groups=groups, head=network.head
+        )
+    if count == 0:
+        raise DataError(f"map {name}: none of the {len(chosen)} pictures to fit it on can be read")
+    facts = FittedOn(groups=groups, pictures=count, scales=kind.fit_scales)
+    network.take_map(name, fitted, facts)
+    return facts
+
+
+@torch.inference_mode()
+def _look(
+    network: LocalizationNetwork, kind: type[FittedMap], path: Path, labels: tuple[int, ...]
+) -> SeenPicture | ImageError:
+    try:
+        pixels = read_image(path)
+    except ImageError as error:
+        return error
+    image = torch.from_numpy(pixels).permute(2, 0, 1).to(network.device)
+    with inference_precision(network.device):
+        at = {scale: stage_features(network, image, scale, kind.earlier) for scale in kind.fit_scales}
+    return SeenPicture(labels, {scale: tuple(each.float().cpu() for each in stages) for scale, stages in at.items()})
