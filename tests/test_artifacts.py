@@ -1,16 +1,37 @@
 """The schemas of the files that the verbs write, held to files that were written."""
 
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from mldfr.artifacts import AnnotationRow, Metrics, PredictionLine, Selection, read_predictions
+from mldfr.annotation.collect import Collection
+from mldfr.annotation.output_files import Written
+from mldfr.artifacts import (
+    AnnotationRow,
+    EvaluationSetting,
+    ImageRecord,
+    MapsFacts,
+    Metrics,
+    PredictionLine,
+    RunFacts,
+    RunSplit,
+    Selection,
+    WrittenFiles,
+    as_artifact,
+    read_artifact,
+    read_predictions,
+)
 from mldfr.cli.main import app
-from mldfr.core.errors import FileError
-from mldfr.core.types import Boxes, Label, Prediction
+from mldfr.core.errors import DataError, FileError
+from mldfr.core.types import Boxes, Label, Prediction, Sample
+from mldfr.evaluation.record import Record, Rules
+from mldfr.evaluation.run import Sources, evaluate, evaluation_job
+from mldfr.evaluation.store import MapStore
+from mldfr.training.run_folder import RunError, read_run
 
 ARCHIVE = Path(__file__).parent / "files" / "written-by-0.1.0.tar.xz"
 
@@ -28,13 +49,33 @@ def run(*arguments):
     return CliRunner().invoke(app, list(map(str, arguments)))
 
 
-@pytest.mark.parametrize(("model", "name"), [(Metrics, "metrics.json"), (Selection, "selection.json")])
+WHOLE_FILES = [
+    (Metrics, "metrics.json"),
+    (Selection, "selection.json"),
+    (RunFacts, "run.json"),
+    (RunSplit, "split.json"),
+    (EvaluationSetting, "setting.json"),
+    (WrittenFiles, "written.json"),
+]
+
+
+@pytest.mark.parametrize(("model", "name"), WHOLE_FILES)
 def test_nothing_is_lost_of_what_0_1_0_wrote(old, model, name):
     files = [*old.rglob(name)]
     assert files
     for file in files:
         content = json.loads(file.read_text())
-        assert model.model_validate(content).model_dump(mode="json", exclude_unset=True) == content
+        written = read_artifact(file, model).model_dump(mode="json", exclude_unset=True)
+        assert written == content
+        if model is not Metrics:  # which is written from plain values
+            assert json.dumps(written) == json.dumps(content), "the order"
+
+
+def test_records_of_0_1_0_are_written_as_they_were(old):
+    for line in (old / "measured" / "images.jsonl").read_text().splitlines():
+        content = json.loads(line)
+        assert json.dumps(as_artifact(ImageRecord, content, "a line").to_json()) == line
+        assert json.dumps(Record.from_json(content).to_json()) == line
 
 
 def test_lines_of_0_1_0_are_read_in_their_order(old):
@@ -96,3 +137,70 @@ def test_damaged_numbers_are_not_compared_but_named(old, tmp_path, damage, says)
     assert f"{tmp_path / 'metrics.json'}: damaged, " in result.output
     assert says in result.output
     assert len(result.output.splitlines()) == 1
+
+
+def damaged(file, **changes):
+    """Change a file of JSON; a key of None is taken away."""
+    content = json.loads(file.read_text())
+    content.update(changes)
+    file.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "says"),
+    [
+        ("run.json", {"data": None}, "data: Field required"),
+        ("run.json", {"threads": "many"}, "threads: Input should be a valid integer"),
+        ("split.json", {"held_out": "1.png"}, "held_out: Input should be a valid tuple; got '1.png'"),
+    ],
+)
+def test_damaged_files_of_a_run_are_named(old, tmp_path, name, changes, says):
+    shutil.copytree(old / "stopped", tmp_path / "run")
+    damaged(tmp_path / "run" / name, **changes)
+    with pytest.raises(RunError) as error:
+        read_run(tmp_path / "run")
+    assert f"{tmp_path / 'run' / name}: damaged, {says}" in str(error.value)
+
+
+def test_damaged_files_of_an_evaluation_are_named(old, tmp_path):
+    shutil.copytree(old / "measured", tmp_path, dirs_exist_ok=True)
+    setting, records = tmp_path / "setting.json", tmp_path / "images.jsonl"
+    told, (first, *lines) = json.loads(setting.read_text()), records.read_text().splitlines()
+    samples = [Sample(json.loads(line)["id"], Path("nowhere.png"), (0,)) for line in (first, *lines)]
+    ids = [sample.id for sample in samples]
+    rules = Rules(("paper",), None, 0.2, multi_label=False)
+
+    def read():
+        with evaluation_job(tmp_path, told, ids) as job:
+            return [record.id for _, record in evaluate(samples, Sources(None), rules, job)]
+
+    assert read() == ids
+    records.write_text("\n".join([json.dumps(json.loads(first) | {"top": "cat"}), *lines, ""]))
+    with pytest.raises(DataError) as error:
+        read()
+    assert f"{records}: {ids[0]}: damaged, top: Input should be a valid tuple; got 'cat'" in str(error.value)
+    damaged(setting, multi_label="perhaps")
+    with pytest.raises(DataError, match=r"setting\.json: damaged, multi_label: .* got 'perhaps'"):
+        read()
+
+
+def test_damaged_notes_of_annotation_files_are_named_and_empty_ones_are_none(old, tmp_path):
+    shutil.copytree(old / "boxes", tmp_path, dirs_exist_ok=True)
+    damaged(tmp_path / "written.json", coco={})
+    assert "coco" not in read_artifact(tmp_path / "written.json", WrittenFiles).root
+    damaged(tmp_path / "written.json", coco={"rows": 1, "sha256": None})
+    with pytest.raises(DataError, match=r"written\.json: damaged, coco\.rows: .* got 1"):
+        Written(Collection([tmp_path]), tmp_path)
+
+
+def test_damaged_facts_of_stored_maps_are_named(tmp_path):
+    facts = MapsFacts(model="m", classes=("cat",), rules={"threshold": 0.5})
+    MapStore.create(tmp_path, facts)
+    assert json.loads((tmp_path / "maps.json").read_text()) == facts.to_json()
+    assert MapStore(tmp_path).facts == facts
+    (tmp_path / "predictions.jsonl").write_text('{"id": "a", "height": 3}\n')
+    with pytest.raises(DataError, match=r"predictions\.jsonl:1: damaged, width: Field required"):
+        MapStore(tmp_path)
+    damaged(tmp_path / "maps.json", classes=[3])
+    with pytest.raises(DataError, match=r"maps\.json: damaged, classes\.0: .* got 3"):
+        MapStore(tmp_path)

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import mldfr
 from mldfr.annotation.listing import list_pictures
+from mldfr.artifacts import MapsFacts
 from mldfr.cli.main import app
 from mldfr.core.json_files import read_whole_lines
 from mldfr.core.text import ESCAPED, class_name, escaped, is_escape_of, one_line, original, plain, short_enough
@@ -290,7 +291,7 @@ def test_stored_maps_of_such_pictures_are_found_again(tmp_path):
         assert sample in foreign
         evidence = foreign.read(sample)
         np.testing.assert_array_equal(evidence.maps[0].values, values)
-        own = MapStore.create(tmp_path / "own", {}, {})
+        own = MapStore.create(tmp_path / "own", MapsFacts())
         own.write(sample, evidence)
         np.testing.assert_array_equal(MapStore(tmp_path / "own").read(sample).maps[0].values, values)
 

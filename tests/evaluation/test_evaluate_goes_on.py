@@ -23,6 +23,7 @@ from helpers import (
     run,
     same,
 )
+from mldfr.artifacts import MapsFacts
 from mldfr.core.types import Sample
 from mldfr.evaluation import maps_and_ranking
 from mldfr.evaluation.store import MapStore, read_map
@@ -185,7 +186,7 @@ def test_nothing_is_written_outside_the_folder(tmp_path, model, no_plots, name):
 def test_a_store_gives_back_what_it_was_given(tmp_path):
     """Values of any range, to the last bit."""
     rng = np.random.default_rng(0)
-    store = MapStore.create(tmp_path, {"model": "x"}, {})
+    store = MapStore.create(tmp_path, MapsFacts(model="x"))
     for index, (low, high) in enumerate([(-3.7, 11.2), (0, 0), (1e-20, 3e-20), (-1e6, 1e6), (0.1, 0.1)]):
         values = rng.uniform(low, high, (9, 7)).astype(np.float32)
         maps = {0: maps_and_ranking.ScoreMap.of(values), 4: maps_and_ranking.ScoreMap.of(-values)}

@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mldfr.annotation.listing import list_pictures
+from mldfr.artifacts import MapsFacts
 from mldfr.cli.main import app
 from mldfr.data import READERS, DataError
 from mldfr.evaluation.store import MapStore
@@ -211,7 +212,7 @@ def test_annotations_are_read_back_without_junk(tmp_path):
 
 def test_junk_is_no_score_map(tmp_path):
     (tmp_path / "._a.jpg.npy").write_bytes(b"\0\5\x16\7")
-    assert MapStore.create(tmp_path, {"model": "m"}, {}).folder == tmp_path
+    assert MapStore.create(tmp_path, MapsFacts(model="m")).folder == tmp_path
 
 
 # ---- what is read, by ending and by first bytes

@@ -3,15 +3,13 @@
 import hashlib
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from mldfr.annotation.collect import Collection, write_annotations
+from mldfr.artifacts import WRITTEN, WrittenFile, WrittenFiles, read_artifact
 from mldfr.core.errors import DataError
 from mldfr.core.files import WriteError
-from mldfr.core.json_files import read_json, write_json
+from mldfr.core.json_files import write_json
 from mldfr.exports import FORMATS, ExportError
-
-WRITTEN = "written.json"
 
 
 class Written:
@@ -28,7 +26,7 @@ class Written:
     def __init__(self, collection: Collection, out: Path) -> None:
         self._collection, self._out = collection, out
         self._rows = collection.digest()
-        self._notes: dict[str, Any] = read_json(out / WRITTEN) if (out / WRITTEN).is_file() else {}
+        self._notes = dict(read_artifact(out / WRITTEN, WrittenFiles).root) if (out / WRITTEN).is_file() else {}
 
     def write(self, name: str) -> Path | None:
         """Write the annotations in a format.
@@ -40,41 +38,44 @@ class Written:
             ExportError: What the format cannot hold.
             DataError: What is there has other rows, and may have been corrected: a folder, or a file that has changed.
         """
-        place, note = self.place(name), self._notes.get(name, {})
+        place, note = self.place(name), self._notes.get(name)
         if place.exists():
-            if note.get("rows") == self._rows and (FORMATS[name].folder or note["sha256"]):
+            if note and note.rows == self._rows and (FORMATS[name].folder or note.sha256):
                 return None
             self._refuse_corrected(name, note)
         # A process that is killed between the file and its note leaves a note without a digest: then the file is ours.
-        self._note(name, {"rows": self._rows, "sha256": None})
+        self._note(name, WrittenFile(rows=self._rows, sha256=None))
         try:
             written = write_annotations(self._collection, self._out, name)
         except (ExportError, WriteError):
             with suppress(WriteError):  # without room for this either, the file is taken for ours
                 self._note(name, note)  # what was there still is
             raise
-        self._note(name, {"rows": self._rows, "sha256": _sha256(place) if place.is_file() else None})
+        self._note(name, WrittenFile(rows=self._rows, sha256=_sha256(place) if place.is_file() else None))
         return written
 
     def place(self, name: str) -> Path:
         """The file or folder of a format."""
         return self._out / (FORMATS[name].folder or FORMATS[name].file)
 
-    def _refuse_corrected(self, name: str, note: dict[str, Any]) -> None:
+    def _refuse_corrected(self, name: str, note: WrittenFile | None) -> None:
         place = self.place(name)
-        if not note:
+        if note is None:
             why = "was not made here"
         elif FORMATS[name].folder:
             why = "lacks what was found since it was made"
-        elif note["sha256"] not in (None, _sha256(place)):
+        elif note.sha256 not in (None, _sha256(place)):
             why = "was changed, and lacks what was found since it was made"
         else:
             return
         raise DataError(f"{place} {why}; move it away and run this again")
 
-    def _note(self, name: str, note: dict[str, Any]) -> None:
-        self._notes[name] = note
-        write_json(self._out / WRITTEN, self._notes)
+    def _note(self, name: str, note: WrittenFile | None) -> None:
+        if note is None:
+            self._notes.pop(name, None)
+        else:
+            self._notes[name] = note
+        write_json(self._out / WRITTEN, WrittenFiles(self._notes).model_dump(mode="json"))
 
 
 def _sha256(file: Path) -> str:

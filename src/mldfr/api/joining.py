@@ -74,14 +74,15 @@ def _join_predictions(folders: Sequence[Path], out: Path) -> Joined:
 
 
 def _join_records(folders: Sequence[Path], out: Path) -> Joined:
-    from mldfr.evaluation.run import JOURNAL, evaluation_job
+    from mldfr.artifacts import RECORDS
+    from mldfr.evaluation.run import evaluation_job
     from mldfr.jobs.parts import Kind, Parts
 
     parts = Parts(folders, Kind("evaluate", "id", ("id",), ("pictures",), lambda row, place: None))
     with evaluation_job(out, parts.setting, list(parts.states())) as job:
         for name in filter(parts.__contains__, job.pending()):
             job.add(parts.row(name))
-    return Joined("evaluate", out / JOURNAL, len(parts), parts.without())
+    return Joined("evaluate", out / RECORDS, len(parts), parts.without())
 
 
 def _check_prediction(row: Mapping[str, Any], place: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mldfr.api.notebook import names
 from mldfr.api.progress import SILENT, Progress
-from mldfr.artifacts import SELECTION
+from mldfr.artifacts import RUN, SELECTION
 from mldfr.core.errors import FileError, SettingError
 
 if TYPE_CHECKING:
@@ -172,7 +172,6 @@ def _pictures(folder: Path, file: Path, data: str | None, split: str | None, pro
     from mldfr.data.class_names import match_classes
     from mldfr.networks.model_file import read_card
     from mldfr.training.prepare import USUAL, held_out_samples
-    from mldfr.training.run_folder import RUN
 
     names = read_card(file).class_names
     if data is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldfr.api.notebook import html_table
 from mldfr.api.progress import SILENT, Progress
+from mldfr.artifacts import RUN
 
 if TYPE_CHECKING:
     from mldfr.training.plan import Plan
@@ -69,7 +70,7 @@ def train(
     Example:
         `mldfr.train("folder:sorted", "runs/mine", settings={"training.epochs": 5}).model`
     """
-    from mldfr.training.run_folder import RUN, RunError
+    from mldfr.training.run_folder import RunError
 
     out = Path(out)
     if (out / RUN).exists() and not resume:
@@ -121,14 +122,14 @@ def _asked(
 ) -> "tuple[Recipe, Material, str]":
     """Recipe, material and source of a run; of the one in the folder where nothing else is said."""
     from mldfr.training.recipe import DEFAULT, load_recipe
-    from mldfr.training.run_folder import RECIPE, RUN, RunError, read_run
+    from mldfr.training.run_folder import RECIPE, RunError, read_run
 
     going_on = resume and (out / RUN).exists()
     if data is None and not going_on:
         raise RunError("--data KIND:PATH says what to learn from, such as --data folder:photos")
     usual = out / RECIPE if going_on else DEFAULT
     chosen = load_recipe(usual if recipe is None else recipe, _as_told(settings), weights=weights)
-    source = data or str(read_run(out)[1]["data"])
+    source = data or read_run(out)[1].data
     from mldfr.data import open_data, parse_source
 
     kind, path = parse_source(source)  # before PyTorch is loaded

@@ -1,8 +1,28 @@
 """The files that the verbs write, one schema each: what writes a file and what reads it both go through it."""
 
-from mldfr.artifacts.annotations import AnnotationLabel, AnnotationRow, FailedRow, check_annotation_row
-from mldfr.artifacts.base import Artifact, Finite, Fraction
-from mldfr.artifacts.evaluations import METRICS, Column, Denominator, EvaluationSetting, Kind, Metrics, Share, Unit
+from mldfr.artifacts.annotations import (
+    WRITTEN,
+    AnnotationLabel,
+    AnnotationRow,
+    FailedRow,
+    WrittenFile,
+    WrittenFiles,
+    check_annotation_row,
+)
+from mldfr.artifacts.base import Artifact, Finite, Fraction, as_artifact, read_artifact
+from mldfr.artifacts.evaluations import (
+    METRICS,
+    RECORDS,
+    SETTING,
+    Column,
+    Denominator,
+    EvaluationSetting,
+    ImageRecord,
+    Kind,
+    Metrics,
+    Share,
+    Unit,
+)
 from mldfr.artifacts.predictions import (
     PREDICTIONS,
     LabelLine,
@@ -12,12 +32,20 @@ from mldfr.artifacts.predictions import (
     PredictionLine,
     read_predictions,
 )
-from mldfr.artifacts.training_runs import SELECTION, Selection
+from mldfr.artifacts.score_maps import MAP_LINES, MAPS, MapFile, MapsFacts, MapsLine
+from mldfr.artifacts.training_runs import RUN, SELECTION, SPLIT, RunFacts, RunSplit, Selection
 
 __all__ = [
+    "MAPS",
+    "MAP_LINES",
     "METRICS",
     "PREDICTIONS",
+    "RECORDS",
+    "RUN",
     "SELECTION",
+    "SETTING",
+    "SPLIT",
+    "WRITTEN",
     "AnnotationLabel",
     "AnnotationRow",
     "Artifact",
@@ -27,16 +55,26 @@ __all__ = [
     "FailedRow",
     "Finite",
     "Fraction",
+    "ImageRecord",
     "Kind",
     "LabelLine",
+    "MapFile",
+    "MapsFacts",
+    "MapsLine",
     "Metrics",
     "PredictedBox",
     "PredictedImage",
     "PredictedLabel",
     "PredictionLine",
+    "RunFacts",
+    "RunSplit",
     "Selection",
     "Share",
     "Unit",
+    "WrittenFile",
+    "WrittenFiles",
+    "as_artifact",
     "check_annotation_row",
+    "read_artifact",
     "read_predictions",
 ]

@@ -1,12 +1,14 @@
-"""What `annotate` writes for itself: the rows of its parts."""
+"""What `annotate` writes for itself: the rows of its parts, and `written.json`."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, RootModel, ValidationError, model_validator
 
 from mldfr.artifacts.base import Artifact, first_fault
 from mldfr.core.errors import DataError
+
+WRITTEN = "written.json"
 
 
 class AnnotationLabel(Artifact):
@@ -60,3 +62,22 @@ def check_annotation_row(row: Mapping[str, Any], place: object) -> None:
         kind.model_validate(row)
     except ValidationError as error:
         raise DataError(f"{place}: not the row of a picture, {first_fault(error)}") from error
+
+
+class WrittenFile(Artifact):
+    """Of what an annotation file was made, and what it was then."""
+
+    rows: str
+    """SHA-256 of the rows that it has."""
+    sha256: str | None
+    """Of the file; None for a folder, and for a file that was not finished."""
+
+
+class WrittenFiles(RootModel[dict[str, WrittenFile]]):
+    """`written.json`: the annotation files of a folder, by format."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, notes: Any) -> Any:
+        """0.1.0 left `{}` where a format could not be written."""
+        return {name: note for name, note in notes.items() if note != {}} if isinstance(notes, dict) else notes

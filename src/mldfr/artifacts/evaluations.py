@@ -1,4 +1,4 @@
-"""What `evaluate` writes: `metrics.json`."""
+"""What `evaluate` writes: `setting.json`, `images.jsonl`, and `metrics.json` in the end."""
 
 from typing import Any, Literal, Self
 
@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from mldfr.artifacts.base import Artifact
 
-METRICS = "metrics.json"
+SETTING, RECORDS, METRICS = "setting.json", "images.jsonl", "metrics.json"
 
 Unit = Literal["images", "cases", "classes", "objects"]
 """What is counted; a case is a picture and one of its labels, of which boxes are annotated."""
@@ -15,9 +15,77 @@ Kind = Literal["right", "wrong_class", "several_merged", "part_only", "too_much"
 
 
 class EvaluationSetting(Artifact):
-    """What the numbers of an evaluation depend on; all of it is kept, also what this version does not know."""
+    """`setting.json`, and a part of `metrics.json`: what the numbers of an evaluation depend on.
+
+    All of it is kept, also what this version does not know.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
+
+    data: str | None = None
+    """`KIND:PATH`."""
+    split: str | None = None
+    images: str | None = None
+    """The folder of the pictures of wsol data, if that was named."""
+    annotations: str | None = None
+    """SHA-256 of what the data says of its pictures."""
+    protocols: tuple[str, ...] = ()
+    normalizer: str | None = None
+    threshold: float | str | None = None
+    multi_label: bool = False
+    as_used: dict[str, Any] | None = None
+    """How boxes are drawn under the protocol of this name."""
+    class_match: str | None = None
+    """How the classes of model and data met, if not name by name."""
+    model: str | None = None
+    predictions: str | None = None
+    predictions_sha256: str | None = None
+    sha256: str | None = None
+    """Of the model's weights."""
+    computed: str | None = None
+    """By what, and in which precision, where that was not PyTorch."""
+    architecture: dict[str, Any] | None = None
+    preprocessing: dict[str, Any] | None = None
+    scales: tuple[float, ...] | None = None
+    map: str | None = None
+    """What was summed over them, where that is not plain CAM."""
+    score_maps: str | None = None
+    """The folder of stored maps, if those were evaluated."""
+    class_agnostic: bool = False
+    versions: dict[str, str] = Field(default_factory=dict)
+    maps: str | None = None
+    """SHA-256 that tells whether stored maps of another tool are the same."""
+
+
+BoxRow = tuple[float, float, float, float, float, int]
+"""x0, y0, x1, y1, the score, and around how many pixels it was drawn."""
+Runs = tuple[int, ...]
+"""How long a row of booleans stays what it is, beginning with False."""
+Histogram = tuple[tuple[int, ...], tuple[int, ...], tuple[int]]
+"""The bins that are not empty, the counts in them, and how many bins there are."""
+
+
+class ImageRecord(Artifact):
+    """A line of `images.jsonl`: what the metrics need to know of one picture."""
+
+    id: str
+    height: int
+    width: int
+    top: tuple[int, ...]
+    """The most probable classes, the best first."""
+    probabilities: dict[int, float]
+    """By class."""
+    predicted: tuple[int, ...]
+    constant: tuple[int, ...]
+    """Classes whose map says nothing."""
+    boxes: dict[str, dict[int, tuple[BoxRow, ...]]]
+    """By protocol and class."""
+    sweeps: dict[int, tuple[tuple[Runs, ...], tuple[Runs, ...]]]
+    """By class: at which thresholds the largest contour and any contour hit, for each IoU."""
+    pixels: tuple[Histogram, Histogram] | None
+    """Of the scores at pixels of the object and of the background."""
+    mask_iou: float | None
+    """In percent."""
 
 
 class Denominator(Artifact):

@@ -1,8 +1,32 @@
-"""What `train` and `select` write into a run's folder beside the model: `selection.json`."""
+"""What `train` and `select` write into a run's folder: `run.json`, `split.json`, `selection.json`."""
+
+from pydantic import Field
 
 from mldfr.artifacts.base import Artifact
 
-SELECTION = "selection.json"
+RUN, SPLIT, SELECTION = "run.json", "split.json", "selection.json"
+
+
+class RunFacts(Artifact):
+    """`run.json`: what a training run learns from, where and with what."""
+
+    data: str
+    """`KIND:PATH`."""
+    splits: tuple[str, ...] = ()
+    """Those that the data has."""
+    classes: tuple[str, ...] | None = None
+    """In the order of the model's numbers."""
+    device: str | None = None
+    processes: int = 1
+    threads: int | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class RunSplit(Artifact):
+    """`split.json`: which pictures a run learns from, and which it leaves for `select`, by id."""
+
+    train: tuple[str, ...]
+    held_out: tuple[str, ...]
 
 
 class Selection(Artifact):

@@ -84,17 +84,6 @@ def append_line(file: Path, line: Mapping[str, Any]) -> None:
     add_text(file, json.dumps(line) + "\n")
 
 
-def id_of(line: Mapping[str, Any], file: Path) -> str:
-    """The id of a line.
-
-    Raises:
-        DataError: It has none; the message names the file.
-    """
-    if not isinstance(line.get("id"), str):
-        raise DataError(f"{file}: a line without the id of a picture: {str(line)[:40]}")
-    return str(line["id"])
-
-
 PLACES = ("data", "images", "model", "score_maps", "predictions")
 """Where something lies; what it is, digests say."""
 

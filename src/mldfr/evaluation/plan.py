@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mldfr.artifacts import MapsFacts
 from mldfr.boxes.drawing import BoxSettings
 from mldfr.core.errors import SettingError
 from mldfr.core.types import Sample
@@ -153,8 +154,8 @@ def plan_model(
     if save_maps is None:
         return plan
     about = {**facts, **{key: plan.setting[key] for key in ("data", "split", "annotations", "versions")}}
-    about["classes"] = list(localizer.card.class_names)
-    store = MapStore.create(save_maps, about, used.model_dump())
+    about |= {"classes": localizer.card.class_names, "rules": used.model_dump()}
+    store = MapStore.create(save_maps, MapsFacts.model_validate(about))
     return replace(plan, sources=replace(sources, store=store))
 
 
@@ -171,10 +172,10 @@ def plan_maps(request: Request, folder: Path) -> Plan:
     """
     store = MapStore(folder)
     data = _open_without_pictures(request)
-    about = store.about or {}
-    if about.get("class_agnostic", request.class_agnostic) != request.class_agnostic:
+    about = store.facts or MapsFacts()
+    if about.class_agnostic not in (None, request.class_agnostic):
         raise DataError(f"{folder}: its maps are class-agnostic, or --class-agnostic is, and the other is not")
-    judged = about.get("rules", {"normalizer": None, "threshold": THRESHOLD})
+    judged = {"normalizer": None, "threshold": THRESHOLD, **(about.rules or {})}
     rules = Rules(
         request.protocols,
         request.normalizer or judged["normalizer"],
@@ -182,11 +183,12 @@ def plan_maps(request: Request, folder: Path) -> Plan:
         data.multi_label and not request.class_agnostic,
         Localization().changed(**{**judged, **request.box_settings}).boxes,
     )
-    facts = {key: about.get(key) for key in ("model", "sha256", "architecture", "preprocessing", "scales")}
+    known = about.to_json()
+    facts = {key: known.get(key) for key in ("model", "sha256", "architecture", "preprocessing", "scales")}
     facts |= {"score_maps": str(folder), "class_agnostic": request.class_agnostic}
     sources = Sources(None, store=store, class_agnostic=request.class_agnostic)
-    plan = _plan(request, data, tuple(about.get("classes", data.classes)), sources, rules, facts)
-    if store.about is None:
+    plan = _plan(request, data, about.classes or data.classes, sources, rules, facts)
+    if store.facts is None:
         plan.setting["maps"] = store.digest(plan.samples)
     return plan
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mldfr.artifacts import ImageRecord, as_artifact
 from mldfr.boxes.drawing import BoxSettings, draw_boxes
 from mldfr.boxes.normalizers import NORMALIZERS, check
 from mldfr.boxes.thresholds import of_map
@@ -98,38 +99,46 @@ class Record:
     mask_iou: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The record as plain JSON values."""
-        return {
+        """The record as plain JSON values, by the schema `ImageRecord`."""
+        content = {
             "id": self.id,
             "height": self.height,
             "width": self.width,
-            "top": list(self.ranking.top),
-            "probabilities": {str(k): p for k, p in self.ranking.probabilities.items()},
-            "predicted": list(self.ranking.predicted),
-            "constant": list(self.constant),
-            "boxes": {name: {str(k): _rows(boxes) for k, boxes in found.items()} for name, found in self.boxes.items()},
-            "sweeps": {str(k): [[runs(row) for row in rows] for rows in hits] for k, hits in self.sweeps.items()},
+            "top": self.ranking.top,
+            "probabilities": self.ranking.probabilities,
+            "predicted": self.ranking.predicted,
+            "constant": self.constant,
+            "boxes": {name: {k: _rows(boxes) for k, boxes in found.items()} for name, found in self.boxes.items()},
+            "sweeps": {k: [[runs(row) for row in rows] for rows in hits] for k, hits in self.sweeps.items()},
             "pixels": None if self.pixels is None else [_sparse(row) for row in self.pixels],
             "mask_iou": self.mask_iou,
         }
+        return as_artifact(ImageRecord, content, self.id).to_json()
 
     @classmethod
-    def from_json(cls, line: Mapping[str, Any]) -> "Record":
-        """The record from what `to_json` gave."""
-        probabilities = {int(k): p for k, p in line["probabilities"].items()}
+    def from_json(cls, content: Mapping[str, Any], place: object = "a record") -> "Record":
+        """The record from what `to_json` gave.
+
+        Args:
+            content: The values.
+            place: Where they stand, for the message.
+
+        Raises:
+            DataError: They are something else.
+        """
+        line = as_artifact(ImageRecord, content, place)
         return cls(
-            id=line["id"],
-            height=line["height"],
-            width=line["width"],
-            ranking=Ranking(tuple(line["top"]), probabilities, tuple(line["predicted"])),
-            constant=tuple(line["constant"]),
-            boxes={name: {int(k): _boxes(rows) for k, rows in found.items()} for name, found in line["boxes"].items()},
+            id=line.id,
+            height=line.height,
+            width=line.width,
+            ranking=Ranking(line.top, line.probabilities, line.predicted),
+            constant=line.constant,
+            boxes={name: {k: _boxes(rows) for k, rows in found.items()} for name, found in line.boxes.items()},
             sweeps={
-                int(k): np.array([[from_runs(row) for row in rows] for rows in both])
-                for k, both in line["sweeps"].items()
+                k: np.array([[from_runs(row) for row in rows] for rows in both]) for k, both in line.sweeps.items()
             },
-            pixels=None if line["pixels"] is None else np.array([_dense(row) for row in line["pixels"]]),
-            mask_iou=line["mask_iou"],
+            pixels=None if line.pixels is None else np.array([_dense(row) for row in line.pixels]),
+            mask_iou=line.mask_iou,
         )
 
 
@@ -229,5 +238,5 @@ def _sparse(counts: Int64Array) -> list[list[int]]:
 def _dense(sparse: Sequence[Sequence[int]]) -> Int64Array:
     where, counts, (size,) = sparse
     row = np.zeros(size, dtype=np.int64)
-    row[where] = counts
+    row[np.asarray(where, dtype=np.int64)] = counts
     return row

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mldfr.artifacts import RECORDS, SETTING, EvaluationSetting, as_artifact, read_artifact
 from mldfr.core.errors import DataError
 from mldfr.core.parallel import ahead
 from mldfr.core.text import plain
@@ -29,7 +30,7 @@ from mldfr.jobs.shard import WHOLE, JobFiles, Shard
 from mldfr.localizer.sources import Source
 from mldfr.maps import DEFAULT
 
-SETTING, JOURNAL, LOCK = "setting.json", "images.jsonl", ".lock"
+LOCK = ".lock"
 JUDGES = min(8, os.cpu_count() or 1)
 SHOWN = 5
 """So many are named where many have the same fault."""
@@ -69,11 +70,13 @@ def evaluation_job(
         ids: Of all pictures.
         shard: Which part of them.
     """
-    ids = tuple(ids)
+    ids, setting = tuple(ids), as_artifact(EvaluationSetting, setting, "the setting").to_json()
     if folder is None:
         return Unkept(each for each in ids if each in shard)
     if shard.count == 1:
-        return Job(JobFiles(folder / JOURNAL, folder / SETTING, folder / LOCK), setting, Items(ids, "id"))
+        if (folder / SETTING).is_file():
+            read_artifact(folder / SETTING, EvaluationSetting)  # says what is wrong with it
+        return Job(JobFiles(folder / RECORDS, folder / SETTING, folder / LOCK), setting, Items(ids, "id"))
     states = Items.table(dict.fromkeys(ids), key="id")
     return Job(JobFiles.of_part(folder, shard), {**setting, WORK: "evaluate"}, states, shard=shard)
 
@@ -120,7 +123,8 @@ def evaluate(
         made = _made(judges, pending, sources, rules)
         for sample in samples:
             if sample.id not in ids:
-                yield sample, Record.from_json(job.read(sample.id))
+                assert isinstance(job, Job)
+                yield sample, Record.from_json(job.read(sample.id), f"{job.files.rows}: {sample.id}")
                 continue
             record = next(made)
             if not isinstance(record, Record):

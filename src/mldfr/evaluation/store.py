@@ -11,22 +11,19 @@ What is read back is what was written, to the last bit. Of ours a name that is t
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from mldfr.artifacts import MAP_LINES, MAPS, MapFile, MapsFacts, MapsLine, as_artifact, read_artifact
 from mldfr.core.errors import DataError
 from mldfr.core.files import remove_leftovers, replacing
 from mldfr.core.json_files import (
     append_line,
     cut_unfinished,
     differences,
-    id_of,
-    read_json,
     read_whole_lines,
     write_json,
 )
@@ -38,7 +35,7 @@ from mldfr.evaluation.protocols import WSOLEVALUATION
 from mldfr.images import SUFFIXES, ImageError, image_size
 from mldfr.images.junk import without_junk
 
-ABOUT, PREDICTIONS, OTHERS = "maps.json", "predictions.jsonl", "by-class"
+OTHERS = "by-class"
 SIDE = WSOLEVALUATION.side
 
 
@@ -47,7 +44,7 @@ class MapStore:
 
     Attributes:
         folder: Where.
-        about: What `maps.json` says; None for maps of another tool.
+        facts: What `maps.json` says; None for maps of another tool.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,39 +56,40 @@ class MapStore:
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder of score maps")
         self.folder = folder
-        self.about: dict[str, Any] | None = None
-        self._lines: dict[str, dict[str, Any]] = {}
-        if (folder / ABOUT).is_file():
-            self.about = read_json(folder / ABOUT)
-            self._lines = {id_of(line, folder / PREDICTIONS): line for line in read_whole_lines(folder / PREDICTIONS)}
+        self.facts: MapsFacts | None = None
+        self._lines: dict[str, MapsLine] = {}
+        if (folder / MAPS).is_file():
+            self.facts = read_artifact(folder / MAPS, MapsFacts)
+            for number, line in enumerate(read_whole_lines(folder / MAP_LINES), start=1):
+                found = as_artifact(MapsLine, line, f"{folder / MAP_LINES}:{number}")
+                self._lines[found.id] = found
 
     @classmethod
-    def create(cls, folder: Path, about: dict[str, Any], rules: dict[str, Any]) -> "MapStore":
-        """Begin a folder, or go on with one that was begun with the same words.
+    def create(cls, folder: Path, facts: MapsFacts) -> "MapStore":
+        """Begin a folder, or go on with one of which the same is said, but for how boxes are drawn.
 
         Args:
             folder: Where.
-            about: What the maps depend on.
-            rules: How they are judged, where whoever reads them says nothing else.
+            facts: What `maps.json` is to say.
 
         Raises:
             DataError: It holds maps that were made otherwise, or those of another tool.
             WriteError: It cannot be written to.
         """
-        if (folder / ABOUT).exists():
-            there = {**(cls(folder).about or {}), "rules": None}
-            if different := differences(there, {**json.loads(json.dumps(about)), "rules": None}):
+        if (folder / MAPS).exists():
+            there = {**read_artifact(folder / MAPS, MapsFacts).to_json(), "rules": None}
+            if different := differences(there, {**facts.to_json(), "rules": None}):
                 raise DataError(f"{folder}: holds maps that were made otherwise ({different}); name another folder")
-            cut_unfinished(folder / PREDICTIONS)
+            cut_unfinished(folder / MAP_LINES)
             remove_leftovers(folder, deep=True)
         elif next(without_junk(folder.rglob("*.npy"), folder), None) is not None:
-            raise DataError(f"{folder}: holds maps of another tool (no {ABOUT}); name another folder")
-        write_json(folder / ABOUT, {**about, "rules": rules})
+            raise DataError(f"{folder}: holds maps of another tool (no {MAPS}); name another folder")
+        write_json(folder / MAPS, facts.to_json())
         return cls(folder)
 
     def __contains__(self, sample: Sample) -> bool:
         """Whether there is something of the picture."""
-        if self.about is not None:
+        if self.facts is not None:
             return sample.id in self._lines
         return self._foreign_file(sample, next(iter(sample.labels), None)) is not None
 
@@ -121,43 +119,38 @@ class MapStore:
                 picture's size nor 224 x 224.
             ImageError: The size of the picture is not known.
         """
-        return self._own(sample) if self.about is not None else self._foreign(sample)
+        return self._own(sample) if self.facts is not None else self._foreign(sample)
 
     def write(self, sample: Sample, evidence: Evidence) -> None:
         """Add a picture."""
-        maps: dict[str, dict[str, Any]] = {}
+        maps: dict[int, MapFile] = {}
         for k, score_map in evidence.maps.items():
             name = short_enough(f"{sample.id}.npy" if sample.labels[:1] == (k,) else f"{OTHERS}/{k}/{sample.id}.npy")
             with replacing(self._inside(name)) as temporary:
                 np.save(temporary, score_map.values)
-            maps[str(k)] = {"file": name, "range": [score_map.lowest, score_map.highest]}
+            maps[k] = MapFile(file=name, range=(score_map.lowest, score_map.highest))
         ranking = evidence.ranking
-        line = {
-            "id": sample.id,
-            "height": evidence.height,
-            "width": evidence.width,
-            "top": list(ranking.top),
-            "probabilities": {str(k): value for k, value in ranking.probabilities.items()},
-            "predicted": list(ranking.predicted),
-            "maps": maps,
-        }
-        append_line(self.folder / PREDICTIONS, line)
+        line = MapsLine(
+            id=sample.id,
+            height=evidence.height,
+            width=evidence.width,
+            top=ranking.top,
+            probabilities=dict(ranking.probabilities),
+            predicted=ranking.predicted,
+            maps=maps,
+        )
+        append_line(self.folder / MAP_LINES, line.to_json())
         self._lines[sample.id] = line
 
     def _own(self, sample: Sample) -> Evidence:
         if sample.id not in self._lines:
-            raise DataError(f"{self.folder / PREDICTIONS}: no line for {sample.id}")
+            raise DataError(f"{self.folder / MAP_LINES}: no line for {sample.id}")
         line = self._lines[sample.id]
-        ranking = Ranking(
-            tuple(line["top"]), {int(k): p for k, p in line["probabilities"].items()}, tuple(line["predicted"])
-        )
-        shape = line["height"], line["width"]
-        maps = {
-            int(k): ScoreMap(read_map(self._inside(item["file"]), shape), *item["range"])
-            for k, item in line["maps"].items()
-        }
+        ranking = Ranking(line.top, line.probabilities, line.predicted)
+        shape = line.height, line.width
+        maps = {k: ScoreMap(read_map(self._inside(item.file), shape), *item.range) for k, item in line.maps.items()}
         if missing := [label for label in sample.labels if label not in maps]:
-            raise DataError(f"{self.folder / PREDICTIONS}: {sample.id} has no map of its label {missing[0]}")
+            raise DataError(f"{self.folder / MAP_LINES}: {sample.id} has no map of its label {missing[0]}")
         return Evidence(*shape, ranking, maps)
 
     def _foreign(self, sample: Sample) -> Evidence:

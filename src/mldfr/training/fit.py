@@ -4,13 +4,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from torch import nn
 
+from mldfr.artifacts import RUN, RunFacts, RunSplit
 from mldfr.core.files import remove_leftovers
 from mldfr.core.text import one_line, plain
 from mldfr.core.versions import installed_versions
@@ -171,7 +171,7 @@ def begin(
     """
     run_folder.check_place(folder)
     fabric = make_fabric(recipe.training, device)
-    going_on = resume and (folder / run_folder.RUN).exists()
+    going_on = resume and (folder / RUN).exists()
     if going_on and fabric.is_global_zero:
         remove_leftovers(folder)
     state = checkpoint.load(folder) if going_on else None
@@ -259,32 +259,32 @@ def warnings_of(training: Training, material: Material, network: nn.Module, orde
         )
 
 
-def _facts(source: str, fabric: Fabric, material: Material) -> dict[str, Any]:
+def _facts(source: str, fabric: Fabric, material: Material) -> RunFacts:
     packages = ("mldfr", "torch", "torchvision", "timm", "lightning-fabric", "numpy", "pillow")
-    return {
-        "data": source,
-        "splits": list(material.splits),
-        "classes": list(material.classes),
-        "device": fabric.device.type,
-        "processes": fabric.world_size,
-        "threads": torch.get_num_threads(),
-        "versions": installed_versions(packages),
-    }
+    return RunFacts(
+        data=source,
+        splits=tuple(material.splits),
+        classes=material.classes,
+        device=fabric.device.type,
+        processes=fabric.world_size,
+        threads=torch.get_num_threads(),
+        versions=installed_versions(packages),
+    )
 
 
-def _enter(folder: Path, recipe: Recipe, material: Material, facts: dict[str, Any], *, resume: bool) -> None:
+def _enter(folder: Path, recipe: Recipe, material: Material, facts: RunFacts, *, resume: bool) -> None:
     """Begin a run folder, or make sure that the run in it is this one."""
-    split = {
-        "train": [example.id for example in material.train],
-        "held_out": [sample.id for sample in material.held_out],
-    }
-    if not resume or not (folder / run_folder.RUN).exists():
+    split = RunSplit(
+        train=tuple(example.id for example in material.train),
+        held_out=tuple(sample.id for sample in material.held_out),
+    )
+    if not resume or not (folder / RUN).exists():
         run_folder.begin(folder, recipe, facts, split)
         return
     known_recipe, known, known_split = run_folder.read_run(folder)
     if differing := differences(known_recipe, recipe):
         raise RunError(f"{folder}: was begun with another recipe; then and now differ in {', '.join(differing)}")
-    if known.get("classes", facts["classes"]) != facts["classes"]:
-        raise RunError(f"{folder}: was begun with other classes, or in another order: {some(known['classes'], 5)}")
+    if known.classes is not None and known.classes != facts.classes:
+        raise RunError(f"{folder}: was begun with other classes, or in another order: {some(known.classes, 5)}")
     if known_split != split:
         raise RunError(f"{folder}: was begun with other pictures or another split of them")

@@ -128,13 +128,13 @@ def held_out_samples(run: Path, classes: Sequence[str] | None = None) -> list[Sa
         ValueError: No run, data that is not there any more, a class that is none of these, or nothing held out.
     """
     recipe, facts, split = read_run(run)
-    if not split["held_out"]:
+    if not split.held_out:
         raise RunError(f"{run}: the run held nothing out")
-    data, members, _ = _chosen(open_data(facts["data"]), recipe)
+    data, members, _ = _chosen(open_data(facts.data), recipe)
     known = {sample.id: sample for sample in members}
-    if lost := [name for name in split["held_out"] if name not in known]:
-        raise DataError(f"{facts['data']}: {len(lost)} held-out pictures are not there any more, such as {lost[0]}")
-    samples = [known[name] for name in split["held_out"]]
+    if lost := [name for name in split.held_out if name not in known]:
+        raise DataError(f"{facts.data}: {len(lost)} held-out pictures are not there any more, such as {lost[0]}")
+    samples = [known[name] for name in split.held_out]
     if classes is None:
         return samples
     used = sorted({label for sample in samples for label in sample.labels})

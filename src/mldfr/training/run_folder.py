@@ -16,18 +16,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from mldfr.artifacts import RUN, SPLIT, RunFacts, RunSplit, as_artifact, read_artifact
 from mldfr.core.errors import FileError
 from mldfr.core.files import add_text, replacing
+from mldfr.core.json_files import read_json
 from mldfr.core.text import escaped, one_line, plain
 from mldfr.training.recipe import Recipe, parse
 
 RECIPE = "recipe.yaml"
-RUN = "run.json"
-SPLIT = "split.json"
 METRICS = "metrics.csv"
 UNREADABLE = "unreadable.txt"
 
@@ -69,7 +68,7 @@ def check_place(folder: Path) -> None:
         raise RunError(f"{one_line(str(folder))}: expected a path in UTF-8, without which no model can be read again")
 
 
-def begin(folder: Path, recipe: Recipe, run: dict[str, Any], split: dict[str, list[str]]) -> None:
+def begin(folder: Path, recipe: Recipe, run: RunFacts, split: RunSplit) -> None:
     """Write what a run starts from.
 
     Raises:
@@ -78,11 +77,11 @@ def begin(folder: Path, recipe: Recipe, run: dict[str, Any], split: dict[str, li
     if (folder / RUN).exists():
         raise RunError(f"{folder}: already holds a run; go on with --resume, or name another folder")
     _write(folder / RECIPE, recipe.to_yaml())
-    _write(folder / SPLIT, json.dumps(split, indent=0))
-    _write(folder / RUN, json.dumps(run, indent=2) + "\n")
+    _write(folder / SPLIT, json.dumps(split.to_json(), indent=0))
+    _write(folder / RUN, json.dumps(run.to_json(), indent=2) + "\n")
 
 
-def read_run(folder: Path) -> tuple[Recipe, dict[str, Any], dict[str, list[str]]]:
+def read_run(folder: Path) -> tuple[Recipe, RunFacts, RunSplit]:
     """What `begin` wrote: recipe, run and split.
 
     Raises:
@@ -92,8 +91,8 @@ def read_run(folder: Path) -> tuple[Recipe, dict[str, Any], dict[str, list[str]]
         raise RunError(f"{folder}: holds no run (no {RUN})")
     try:
         values = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
-        run: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        split: dict[str, list[str]] = plain(json.loads((folder / SPLIT).read_text(encoding="utf-8")))
+        run = read_artifact(folder / RUN, RunFacts)
+        split = as_artifact(RunSplit, plain(read_json(folder / SPLIT)), folder / SPLIT)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise RunError(f"{folder}: not a whole run ({error})") from error
     return parse(values, str(folder / RECIPE)), run, split

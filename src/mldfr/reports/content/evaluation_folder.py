@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mldfr.artifacts import RECORDS
 from mldfr.core.devices import choose_device
 from mldfr.core.errors import DataError, MldfrError
 from mldfr.core.json_files import differences, read_whole_lines
@@ -14,7 +15,6 @@ from mldfr.core.text import original
 from mldfr.evaluation.plan import Plan, Request, plan_maps, plan_model
 from mldfr.evaluation.protocols import PROTOCOLS, Protocol
 from mldfr.evaluation.record import Record
-from mldfr.evaluation.run import JOURNAL
 from mldfr.evaluation.summary import Summary
 from mldfr.reports.content.metrics_file import Stored, read_stored
 
@@ -106,16 +106,15 @@ def read_evaluation(folder: Path, places: Places, *, device: str = "auto") -> Ev
     """
     choose_device(device)
     stored = read_stored(folder)
+    lines = enumerate(read_whole_lines(folder / RECORDS), start=1)
+    records = [Record.from_json(line, f"{folder / RECORDS}:{number}") for number, line in lines]
+    by_id = {record.id: record for record in records}
     try:
-        records = {line["id"]: Record.from_json(line) for line in read_whole_lines(folder / JOURNAL)}
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{folder / JOURNAL}: a line that is no record of `mldfr evaluate` ({error!r})") from error
-    try:
-        return Evaluation(folder, stored, records, _plan(stored, places, device), "")
+        return Evaluation(folder, stored, by_id, _plan(stored, places, device), "")
     except MldfrError as error:  # data, model or maps; anything else is a fault of the program's own
         if places.named():
             raise
-        return Evaluation(folder, stored, records, None, str(error))
+        return Evaluation(folder, stored, by_id, None, str(error))
 
 
 def _again(place: str) -> str:

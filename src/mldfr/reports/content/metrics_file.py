@@ -1,10 +1,10 @@
 """`metrics.json` of an evaluation, checked, and how sure its numbers are."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from mldfr.artifacts import METRICS as METRICS
 from mldfr.artifacts import Denominator, EvaluationSetting, Metrics
@@ -20,27 +20,12 @@ SHOWN = 3
 
 
 class Setting(EvaluationSetting):
-    """What the numbers depend on, as far as a page tells it."""
+    """What the numbers depend on, of which a page has to know more than a comparison."""
 
     data: str
     split: str
-    images: str | None = None
     protocols: tuple[str, ...]
-    threshold: float | str | None = None
-    normalizer: str | None = None
-    multi_label: bool = False
-    class_agnostic: bool = False
-    class_match: str | None = None
-    as_used: dict[str, Any] | None = None
-    model: str | None = None
-    score_maps: str | None = None
-    predictions: str | None = None
-    scales: tuple[float, ...] | None = None
     map: str = DEFAULT
-    sha256: str | None = None
-    architecture: dict[str, Any] | None = None
-    preprocessing: dict[str, Any] | None = None
-    versions: dict[str, str] = Field(default_factory=dict)
 
 
 class Stored(Metrics):

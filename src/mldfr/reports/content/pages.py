@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mldfr.artifacts import RECORDS, RUN, SETTING
 from mldfr.core.errors import DataError
-from mldfr.evaluation.run import JOURNAL, SETTING
 from mldfr.reports.content import curves, error_analysis, picture_sections, setup, training
 from mldfr.reports.content.display_names import counted, percent
 from mldfr.reports.content.evaluation_folder import Evaluation, Places, read_evaluation
@@ -14,7 +14,7 @@ from mldfr.reports.content.paper import backbone_name
 from mldfr.reports.content.picture_sections import Watch
 from mldfr.reports.content.runs import Run, read_training
 from mldfr.reports.page.blocks import Facts, Gallery, Page, Section
-from mldfr.training.run_folder import RUN, RunError
+from mldfr.training.run_folder import RunError
 
 STRIP = 6
 """So many pictures stand at the head of a page."""
@@ -55,7 +55,7 @@ def make_page(folder: Path, out: Path, options: ReportOptions, *, watch: Watch =
         return evaluation_page(read_evaluation(folder, options.places, device=options.device), options, watch)
     if (folder / RUN).is_file():
         return run_page(read_training(folder), out)
-    if (folder / JOURNAL).is_file() and (folder / SETTING).is_file():
+    if (folder / RECORDS).is_file() and (folder / SETTING).is_file():
         raise DataError(
             f"{folder}: an evaluation that is not finished; the same `mldfr evaluate --out {folder}` goes on"
         )
@@ -121,7 +121,7 @@ def run_page(run: Run, out: Path) -> Page:
             "setup",
             "Setup",
             "",
-            [*training.recipe(run.recipe), training.run_facts(run), Facts("Software", run.facts.get("versions", {}))],
+            [*training.recipe(run.recipe), training.run_facts(run), Facts("Software", run.facts.versions)],
         ),
     ]
     done = "finished" if len(run.epochs) >= run.recipe.training.epochs else "not finished yet"
@@ -136,7 +136,7 @@ def run_page(run: Run, out: Path) -> Page:
             "Network": backbone_name(network.backbone),
             "Recalibration": network.recalibration.replace("_", " "),
             "Starts from": str(network.weights or "random weights"),
-            "Data": str(run.facts.get("data", "not known")),
+            "Data": run.facts.data,
             "Pictures": f"{run.trained_on:,}, {run.held_out:,} held out",
         },
         strip=(),

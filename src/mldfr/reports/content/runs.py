@@ -4,14 +4,9 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
-from mldfr.artifacts import SELECTION, Selection
+from mldfr.artifacts import SELECTION, RunFacts, Selection, read_artifact
 from mldfr.core.errors import DataError
-from mldfr.core.json_files import read_json
-from mldfr.networks.card import explain
 from mldfr.networks.model_file import MODEL_FILE
 from mldfr.networks.weights import fingerprint
 from mldfr.networks.weights import read as read_weights
@@ -37,7 +32,7 @@ class Run:
 
     folder: Path
     recipe: Recipe
-    facts: Mapping[str, Any]
+    facts: RunFacts
     trained_on: int
     held_out: int
     epochs: Sequence[Epoch]
@@ -56,8 +51,8 @@ def read_training(folder: Path) -> Run:
         folder,
         recipe,
         facts,
-        len(split.get("train", ())),
-        len(split.get("held_out", ())),
+        len(split.train),
+        len(split.held_out),
         _epochs(folder / EPOCHS),
         _selection(folder / SELECTION),
         _evaluations(folder),
@@ -80,10 +75,7 @@ def _epochs(file: Path) -> list[Epoch]:
 def _selection(file: Path) -> Selection | None:
     if not file.is_file():
         return None
-    try:
-        return Selection.model_validate(read_json(file))
-    except ValidationError as error:
-        raise DataError(f"{file}: damaged, {explain(error)}") from error
+    return read_artifact(file, Selection)
 
 
 def _evaluations(folder: Path) -> dict[Path, Stored]:

@@ -166,7 +166,7 @@ def further(run: Run) -> str:
         )
     if len(run.epochs) < run.recipe.training.epochs:
         return "Pictures and numbers come when the training is finished and evaluated."
-    data, split = run.facts.get("data", "KIND:PATH"), _to_evaluate(run.facts.get("splits", ["test"]))
+    data, split = run.facts.data, _to_evaluate(run.facts.splits or ("test",))
     out = run.folder / split
     named = "" if split == "test" else f" --split {shlex.quote(split)}"
     return (
@@ -184,9 +184,9 @@ def run_facts(run: Run) -> Facts:
     """Where and on what it ran."""
     facts = {
         "Run": str(run.folder),
-        "Data": str(run.facts.get("data", "not known")),
-        "Device": str(run.facts.get("device", "not known")),
-        "Processes": str(run.facts.get("processes", 1)),
-        "Threads": str(run.facts.get("threads", "not known")),
+        "Data": run.facts.data,
+        "Device": run.facts.device or "not known",
+        "Processes": str(run.facts.processes),
+        "Threads": str(run.facts.threads or "not known"),
     }
     return Facts("Run", facts)
