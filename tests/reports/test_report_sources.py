@@ -21,9 +21,11 @@ from mldfr.reports.content.galleries import Case, choose
 from mldfr.reports.content.picture_maps import look
 from mldfr.reports.content.picture_sections import sections
 from mldfr.reports.content.pyramids import Effects, pyramids_of
+from mldfr.reports.content.training import recipe as recipe_blocks
 from mldfr.reports.page.blocks import Column, Page, Section, Table
 from mldfr.reports.page.charts import Part
 from mldfr.reports.page.page import render
+from mldfr.training.recipe import load_recipe
 
 
 def test_several_labels_maps_and_few_protocols_have_their_pages(root, wsol, model, evaluation):
@@ -266,6 +268,13 @@ def test_selection_and_evaluations_of_a_run_are_told(trained, root, model):
     (whole / "selection.json").unlink()
     (whole / "metrics.csv").write_text("epoch,loss\n1,x\n")
     assert "not a table of epochs" in report(whole, root / "x.html", code=2)
+
+
+def test_a_recipe_with_another_method_is_set_apart_from_the_nearest_one():
+    table, code = recipe_blocks(load_recipe("finetune", ["method=cutmix", "method_options.beta=0.5"]))
+    assert ["method", "cutmix", "cam"] in table.rows
+    assert ["method_options", "beta 0.5", "none"] in table.rows
+    assert [line for line, changed in code.lines if changed] == ["method: cutmix", "method_options:", "  beta: 0.5"]
 
 
 def test_a_run_that_has_only_begun_has_a_page(trained, root):

@@ -71,7 +71,8 @@ def _nearest(given: Recipe) -> tuple[str, Recipe, list[str]]:
 
 def _value(given: Recipe, key: str) -> str:
     part, _, name = key.partition(".")
-    return told(given.model_dump(mode="json")[part][name])
+    value = given.model_dump(mode="json")[part]
+    return told(value[name] if name else value)
 
 
 def _lines(given: Recipe, changed: set[str]) -> Sequence[tuple[str, bool]]:
@@ -82,7 +83,7 @@ def _lines(given: Recipe, changed: set[str]) -> Sequence[tuple[str, bool]]:
             part, key = line.partition(":")[0], ""
         elif line[2] not in " -":
             key = line.strip().partition(":")[0]
-        lines.append((line, f"{part}.{key}" in changed))
+        lines.append((line, bool({part, f"{part}.{key}"} & changed)))
     return lines
 
 
