@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,10 @@ from PIL import Image
 
 from mldfr.core import registry
 from mldfr.core.registry import PluginError, Registry, UnknownNameError
+from mldfr.core.types import Sample
+from mldfr.evaluation import summary
+from mldfr.evaluation.maps_and_ranking import Ranking
+from mldfr.evaluation.record import Record, Rules
 from mldfr.methods.cam import CAM
 
 MODULE = '''
@@ -23,6 +28,8 @@ import torch
 from torch import nn
 
 from mldfr.data.folder import read as read_folder
+from mldfr.evaluation.metrics.base import Metric
+from mldfr.evaluation.metrics.scores import mean_score
 from mldfr.exports import Format
 from mldfr.methods.base import Method
 from mldfr.methods.heads import ConvCls
@@ -125,6 +132,23 @@ def half(score_map):
 
 def quarter(activation):
     return 0.25
+
+
+class Sure(Metric):
+    def __init__(self, classes, rules):
+        super().__init__(classes, rules)
+        self.values = []
+
+    def update(self, sample, record):
+        self.values.append(record.ranking.probabilities[record.ranking.top[0]])
+
+    def compute(self):
+        return {"mean": mean_score(self.values, "images")}
+
+
+class Short(Sure):
+    def compute(self):
+        return {"mean": mean_score(self.values[1:], "images")}
 '''
 
 ENTRY_POINTS = """
@@ -147,6 +171,11 @@ half = acme_wsol:half
 
 [mldfr.thresholds]
 quarter = acme_wsol:quarter
+
+[mldfr.metrics]
+sureness = acme_wsol:Sure
+paper = acme_wsol:Sure
+gone = acme_wsol.missing:Sure
 
 [another.tool]
 cam = acme_wsol:Acme
@@ -217,11 +246,43 @@ def test_its_formats_and_maps_are_those_of_every_verb(site, run, pictures, tmp_p
     )
 
 
+def test_its_metric_is_measured_printed_compared_and_shown(site, run, pictures, tmp_path):
+    told = ["evaluate", run, "--data", f"acme:{pictures}", "--device", "cpu"]
+    one = mldfr(site, *told, "--out", tmp_path / "one")
+    mldfr(site, *told, "--scales", "1", "--out", tmp_path / "two")
+    records = [json.loads(line) for line in (tmp_path / "one" / "images.jsonl").read_text().splitlines()]
+    sure = 100 * np.mean([record["probabilities"][str(record["top"][0])] for record in records])
+    content = json.loads((tmp_path / "one" / "metrics.json").read_text())
+    assert content["metrics"]["sureness"]["mean"] == pytest.approx(sure)
+    assert content["denominators"]["sureness"]["mean"] == {"count": 8, "unit": "images"}
+    assert any(line.split() == ["sureness", "mean", f"{sure:.2f}", "8", "images"] for line in one.stdout.splitlines())
+    assert "metric paper is not used: mldfr itself measures what is called so" in one.stderr
+    assert "metric gone of the package acme-wsol cannot be used (ModuleNotFoundError" in one.stderr
+    compared = mldfr(site, "compare", tmp_path / "one" / "metrics.json", tmp_path / "two" / "metrics.json").stdout
+    assert any(line.split()[:2] == ["sureness.mean", f"{sure:.2f}"] for line in compared.splitlines())
+    mldfr(site, "report", tmp_path / "one", "--out", tmp_path / "page.html")
+    assert "sureness" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_metric_with_values_of_too_few_pictures_is_named(seen_here, monkeypatch):
+    from acme_wsol import Short
+
+    rules = Rules(("paper",), None, 0.2, multi_label=False)
+    monkeypatch.setattr(summary, "set_metrics", lambda: [("short", Short)])
+    measured = summary.Summary(["cup", "pan"], rules)
+    ranking = Ranking((1, 0), {0: 0.25, 1: 0.75}, (1,))
+    for name in ("1.png", "2.png"):
+        measured.update(Sample(name, Path(name), (0,)), Record(name, 8, 8, ranking, (), {"paper": {}}, {}))
+    with pytest.raises(PluginError, match="metric short: mean has 1 values, of images; there are 2 images and 0 cases"):
+        measured.scores()
+
+
 def test_its_names_are_listed_and_what_is_wrong_with_it_is_said(site):
     listed = mldfr(site, "list", "methods")
     names = listed.stdout.split()
     assert names.count("cam") == 1
     assert {"acme", "broken", "cutmix"} <= set(names)
+    assert mldfr(site, "list", "metrics").stdout.split() == ["classification", "sureness", "paper", "gone"]
     assert "method cam of the package acme-wsol is not used: mldfr itself has one" in listed.stderr
 
 

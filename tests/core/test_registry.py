@@ -8,6 +8,7 @@ from mldfr.core.registry import Registry, UnknownNameError
 from mldfr.data import READERS
 from mldfr.deployment import DEPLOYMENT_FORMATS
 from mldfr.deployment.runtimes import RUNTIMES
+from mldfr.evaluation.metrics import SET_METRICS
 from mldfr.evaluation.protocols import PROTOCOLS
 from mldfr.evaluation.selection import CRITERIA
 from mldfr.exports import FORMATS, MAP_FORMATS
@@ -19,7 +20,7 @@ from mldfr.networks.zoo import MODELS
 REGISTRIES = [
     *(BACKBONES, POOLING, CONVOLUTION, METHODS, MODELS),
     *(NORMALIZERS, BOX_RULES, INSTANCES, REFINEMENTS),
-    *(READERS, FORMATS, MAP_FORMATS, PROTOCOLS, CRITERIA, DEPLOYMENT_FORMATS, RUNTIMES),
+    *(READERS, FORMATS, MAP_FORMATS, PROTOCOLS, CRITERIA, SET_METRICS, DEPLOYMENT_FORMATS, RUNTIMES),
 ]
 
 

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     recipes = "recipes"
     data = "data"
     criteria = "criteria"
+    metrics = "metrics"
     protocols = "protocols"
     deployment_formats = "deployment-formats"
     runtimes = "runtimes"
@@ -41,6 +42,7 @@ REGISTRIES = {
     Kind.models: "mldfr.networks.zoo:MODELS",
     Kind.data: "mldfr.data:READERS",
     Kind.criteria: "mldfr.evaluation.selection:CRITERIA",
+    Kind.metrics: "mldfr.evaluation.metrics:SET_METRICS",
     Kind.protocols: "mldfr.evaluation.protocols:PROTOCOLS",
     Kind.deployment_formats: "mldfr.deployment:DEPLOYMENT_FORMATS",
     Kind.runtimes: "mldfr.deployment.runtimes:RUNTIMES",
@@ -50,9 +52,9 @@ REGISTRIES = {
 def list_names(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
     """Print the names that exist, one a line.
 
-    `backbones` leaves out `timm:NAME`, which any network of timm may be. `recalibrations` prints two columns: the name
-    and where it stands, behind poolings or behind convolutions; `annotation-formats` the name and whether it holds
-    annotations or score maps.
+    `backbones` leaves out `timm:NAME`, which any network of timm may be; `metrics` has those beside the protocols'
+    own. `recalibrations` prints two columns: the name and where it stands, behind poolings or behind convolutions;
+    `annotation-formats` the name and whether it holds annotations or score maps.
     """
     for line in _lines(kind):
         typer.echo(line)

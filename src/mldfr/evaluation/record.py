@@ -36,6 +36,11 @@ class Rules:
         ranks: Of how many of the most probable classes the order is known.
         used: How boxes are drawn under the protocol `as_used`; None to draw them as a card does that says no more than
             normalizer and threshold.
+
+    Examples:
+        >>> rules = Rules(("paper", "as_used"), "max", threshold=0.3, multi_label=False)
+        >>> rules.settings(PROTOCOLS["paper"]).normalizer, rules.look_at_picture
+        ('max', False)
     """
 
     protocols: tuple[str, ...]
@@ -86,6 +91,12 @@ class Record:
             each IoU of `IOUS` and each threshold of wsolevaluation, (2, 3, T).
         pixels: Histograms of the scores at object and background pixels (2, bins), and how many pixels are ignored.
         mask_iou: IoU of what is over the threshold with the mask, in percent; None where that has no object.
+
+    Examples:
+        >>> boxes = {"paper": {0: Boxes.make([[5, 5, 50, 40]], [0.5], [1200])}}
+        >>> record = Record("cat/1.jpg", 64, 96, Ranking((0,), {0: 0.9}, (0,)), (), boxes, {})
+        >>> Record.from_json(record.to_json()).boxes["paper"][0]
+        Boxes([5.0, 5.0, 50.0, 40.0] 0.50)
     """
 
     id: str
@@ -170,7 +181,15 @@ def judge(sample: Sample, evidence: Evidence, rules: Rules) -> Record:
 
 
 def annotated(sample: Sample, label: int) -> Float64Array:
-    """The boxes (n, 4) of a class that are not difficult."""
+    """The boxes (n, 4) of a class that are not difficult.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from mldfr.core.types import GroundTruth
+        >>> objects = (GroundTruth(0, (5, 5, 50, 40)), GroundTruth(1, (0, 0, 9, 9)))
+        >>> annotated(Sample("1.jpg", Path("1.jpg"), (0, 1), objects), 0).tolist()
+        [[5.0, 5.0, 50.0, 40.0]]
+    """
     boxes = [item.xyxy for item in sample.objects if item.label == label and not item.difficult]
     return np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
 

@@ -1,23 +1,25 @@
 """From the records of all pictures to every metric that the set allows."""
 
+import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mldfr.core.registry import PluginError
 from mldfr.core.types import Boxes, Float32Array, Float64Array, Sample
 from mldfr.evaluation.diagnosis import Breakdown, Diagnosis, diagnose
 from mldfr.evaluation.maps_and_ranking import TOP
-from mldfr.evaluation.metrics.classification import ClassificationErrors
+from mldfr.evaluation.metrics import SET_METRICS
+from mldfr.evaluation.metrics.base import Metric
 from mldfr.evaluation.metrics.coco import coco_average_precision
 from mldfr.evaluation.metrics.detection import DetectionAP, DetectionRecords, Points, PrecisionRecall
 from mldfr.evaluation.metrics.localization import FixedThreshold
 from mldfr.evaluation.metrics.max_box_acc import MaxBoxAcc
 from mldfr.evaluation.metrics.pixels import PixelMetrics
-from mldfr.evaluation.metrics.ranking import AveragePrecisions, RankingAP
 from mldfr.evaluation.metrics.scores import Score, mean_score
 from mldfr.evaluation.metrics.sweep import THRESHOLDS
 from mldfr.evaluation.protocols import IOUS, PROTOCOLS, at_iou
@@ -28,6 +30,8 @@ POINTS: tuple[Points, ...] = ("11", "all")
 COCO_SIZES = {"small": (0, 32), "medium": (32, 96), "large": (96, 1e5)}
 """Sides of squares between whose areas those of the objects lie."""
 CLASSIFICATION, PIXELS = "classification", "pixels"
+
+_log = logging.getLogger(__name__)
 
 
 class Summary:
@@ -56,8 +60,7 @@ class Summary:
         self._sweeping = next((each.name for each in protocols if each.sweeps), None)
         detecting = [each.name for each in protocols if each.detection]
         self._diagnoses = {name: Diagnosis() for name in self._fixed}
-        self._errors = ClassificationErrors()
-        self._ranking = RankingAP(len(classes))
+        self._metrics = {name: make(classes, rules) for name, make in set_metrics()}
         self._swept = MaxBoxAcc()
         self._pixels = PixelMetrics(rules.threshold)
         self._mask_ious: list[float] = []
@@ -72,11 +75,8 @@ class Summary:
         self._count(sample, record)
         self.images.append(sample.id)
         self.seen.update(sample.labels)
-        ranked = record.ranking.top
-        if not self.rules.multi_label:
-            self._errors.update(sample.labels, ranked)
-        elif ranked:
-            self._rank(sample, record)
+        for metric in self._metrics.values():
+            metric.update(sample, record)
         for label in sample.labels:
             if len(truth := annotated(sample, label)):
                 self._case(sample, record, label, truth)
@@ -95,9 +95,7 @@ class Summary:
         return self._scores
 
     def _compute(self) -> dict[str, dict[str, Score]]:
-        found: dict[str, dict[str, Score]] = {}
-        if self.counts["ranked"]:
-            found[CLASSIFICATION] = self._classification()
+        found = {name: self._checked(name, metric.compute()) for name, metric in self._metrics.items()}
         for name, fixed in self._fixed.items():
             found[name] = fixed.compute(multi_label=self.rules.multi_label) if self.cases else {}
         if self.counts["objects"]:
@@ -108,12 +106,27 @@ class Summary:
             if self.counts["images_with_masked_object"]:
                 found[self._sweeping]["px_ap"] = Score(self._pixels.compute().px_ap, len(self._pixels), "images")
                 found[PIXELS] = self._masks()
-        order = (CLASSIFICATION, *self.rules.protocols, PIXELS)
-        return {name: self._known(found[name]) for name in order if found.get(name)}
+        own = (CLASSIFICATION, *self.rules.protocols, PIXELS)
+        known = {name: self._known(found[name]) for name in own if found.get(name)}
+        return known | {name: scores for name, scores in found.items() if scores and name not in own}
 
     def _known(self, scores: dict[str, Score]) -> dict[str, Score]:
         """Without what needs the order of more classes than is known."""
         return {name: score for name, score in scores.items() if self.rules.ranks >= TOP or "top5" not in name}
+
+    def _checked(self, name: str, scores: Mapping[str, Score]) -> dict[str, Score]:
+        """The scores of a metric, if each has as many values as there are pictures, or cases.
+
+        Raises:
+            PluginError: It has not.
+        """
+        counts = {"images": len(self.images), "cases": len(self.cases)}
+        for key, score in scores.items():
+            over = score.unit if score.groups is None else "cases"
+            if score.values is not None and len(score.values) != counts.get(over):
+                told = " and ".join(f"{count} {unit}" for unit, count in counts.items())
+                raise PluginError(f"metric {name}: {key} has {len(score.values)} values, of {over}; there are {told}")
+        return dict(scores)
 
     def details(self) -> dict[str, Any]:
         """What explains the numbers: best thresholds, shares of the kinds of error, parts of the set."""
@@ -177,11 +190,6 @@ class Summary:
             self.counts[f"{size}_objects"] += sum(least**2 <= area <= most**2 for area in areas)
         self.counts["cases"] += sum(len(annotated(sample, label)) > 0 for label in sample.labels)
 
-    def _rank(self, sample: Sample, record: Record) -> None:
-        difficult = {item.label for item in sample.objects if item.difficult} - set(sample.labels)
-        values = np.array([record.ranking.probabilities[k] for k in range(len(self.classes))])
-        self._ranking.update(values, sample.labels, ignore=difficult)
-
     def _case(self, sample: Sample, record: Record, label: int, truth: Float64Array) -> None:
         self.cases.append((sample.id, label))
         self._breakdown.update(label, truth, record.height, record.width)
@@ -204,17 +212,12 @@ class Summary:
             self._detection[name].update(*_detections(boxes, factors), sample.objects)
         self._pseudo[name].update(*_detections(boxes, dict.fromkeys(sample.labels, 1.0)), sample.objects)
 
-    def _classification(self) -> dict[str, Score]:
-        if not self.rules.multi_label:
-            return self._errors.compute()
-        return {"cls_map": _mean(self._ranking.compute())}
-
     def _detections(self, name: str) -> Iterator[tuple[str, Score]]:
         if self._detects:
             for points in POINTS:
                 for limit in DETECTION_IOUS:
                     result = self._detection[name].compute(limit, points=points)
-                    yield at_iou(f"voc_map_{points}_point", limit), _mean(result)
+                    yield at_iou(f"voc_map_{points}_point", limit), result.score
             yield from self._coco("", self._detection[name].records)
         if not self.rules.scored:  # else the scores are no activations
             yield from self._coco("pseudo_", self._pseudo[name])
@@ -245,5 +248,13 @@ def _detections(
     )
 
 
-def _mean(result: AveragePrecisions) -> Score:
-    return Score(100 * result.mean, len(result.values) - result.left_out, "classes")
+def set_metrics() -> Iterator[tuple[str, Callable[[Sequence[str], Rules], Metric]]]:
+    """The metrics beside those of the protocols, by name; what is wrong with one of another package is said."""
+    for name in SET_METRICS:
+        if name in PROTOCOLS or name == PIXELS:
+            _log.warning("metric %s is not used: mldfr itself measures what is called so", name)
+            continue
+        try:
+            yield name, SET_METRICS[name]
+        except PluginError as error:
+            _log.warning("%s; it is not measured", error)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from mldfr.core.errors import InputError
 from mldfr.core.types import Float64Array
+from mldfr.evaluation.metrics.scores import Score
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,11 @@ class AveragePrecisions:
     def left_out(self) -> int:
         """How many classes have no positives and are not in the mean."""
         return int((self.positives == 0).sum())
+
+    @property
+    def score(self) -> Score:
+        """The mean in percent, of so many classes."""
+        return Score(100 * self.mean, len(self.values) - self.left_out, "classes")
 
 
 def ranking_average_precision(scores: npt.NDArray[np.floating], positive: npt.NDArray[np.bool_]) -> float:

@@ -46,7 +46,8 @@ NAMES: Mapping[str, str] = {
 
 def group_name(group: str) -> str:
     """Where a metric comes from, in two words: numbers of ours under the rules of `paper` are not the paper's."""
-    return {"classification": "scale 1", "pixels": "masks"}.get(group, f"protocol {group}")
+    other = {"classification": "scale 1", "pixels": "masks"}
+    return other.get(group, f"protocol {group}" if group in PROTOCOLS else group)
 
 
 def metric_name(name: str) -> str:
