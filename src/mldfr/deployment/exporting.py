@@ -36,6 +36,11 @@ class Agreement:
         pictures: On how many pictures they were compared.
         difference: The largest absolute difference between two values of the score maps.
         largest: The largest absolute value of the score maps.
+
+    Examples:
+        >>> agreement = Agreement(pictures=2, difference=2e-6, largest=4.0)
+        >>> agreement.difference <= TOLERANCES["f32"] * agreement.largest
+        True
     """
 
     pictures: int
@@ -77,6 +82,13 @@ def export(
         DeploymentError: A package is missing, the weights are too large for the format, or the file computes something
             else.
         WriteError: The file cannot be written.
+
+    Examples:
+        >>> import mldfr
+        >>> network = mldfr.Localizer.create("vgg16", num_classes=2, recalibration="none").network.eval()
+        >>> agreement = export(network, "small.pt2", format="torch-export", scales=(1,))
+        >>> agreement.pictures, agreement.difference < 1e-4 * agreement.largest
+        (2, True)
     """
     chosen, path = DEPLOYMENT_FORMATS[format], Path(path)
     if path.suffix != chosen.suffix:

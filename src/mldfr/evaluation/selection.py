@@ -42,6 +42,10 @@ class Criterion:
         worth: A trial to the worth of each rule, (P, M, T), at most 1, higher is better.
         needs_boxes: Whether it compares with annotated boxes.
         needs_views: Whether it looks at views and features.
+
+    Examples:
+        >>> CRITERIA["corloc"].needs_boxes, CRITERIA["repeated_contrast"].needs_boxes
+        (True, False)
     """
 
     worth: Callable[[Trial], Float64Array]
@@ -58,6 +62,10 @@ class Choice:
         scales, normalizer, threshold, instances, refine: The rule.
         value: Its worth.
         pictures: How many pictures it was tried on.
+
+    Examples:
+        >>> Choice("corloc", scales=(1.0, 1.5), normalizer="max", threshold=0.3, value=0.8, pictures=50).refine
+        'none'
     """
 
     criterion: str
@@ -137,6 +145,19 @@ def choose(trial: Trial, criterion: str) -> Choice:
     """The best rule; among equals the smaller pyramid, the earlier way and the threshold next to the paper's.
 
     A fixed threshold is preferred to an equal one that looks at the map.
+
+    Examples:
+        >>> from mldfr.evaluation.selection_trial import Rules, try_rules
+        >>> import mldfr
+        >>> from pathlib import Path
+        >>> from mldfr.core.types import GroundTruth
+        >>> network = mldfr.load("imagenet", device="cpu").network
+        >>> cat = Sample("photo.jpg", Path("photo.jpg"), labels=(281,), objects=(GroundTruth(281, (115, 0, 451, 300)),))
+        >>> rules = Rules(pyramids=((1.0,), (1.0, 2.0)), normalizers=("min_max",), thresholds=(0.2, 0.4, 0.6))
+        >>> trial = try_rules(network, [cat], rules, views=False)
+        >>> choice = choose(trial, "corloc")
+        >>> choice.scales, choice.threshold, choice.value
+        ((1.0,), 0.2, 1.0)
     """
     values, rules = CRITERIA[criterion].worth(trial), trial.rules
     best = np.argwhere(values >= values.max() - 1e-9)

@@ -136,6 +136,17 @@ def try_rules(
 
     Raises:
         InputError: No picture could be read, or a scale is too small.
+
+    Examples:
+        >>> import mldfr
+        >>> from pathlib import Path
+        >>> from mldfr.core.types import GroundTruth
+        >>> network = mldfr.load("imagenet", device="cpu").network
+        >>> cat = Sample("photo.jpg", Path("photo.jpg"), labels=(281,), objects=(GroundTruth(281, (115, 0, 451, 300)),))
+        >>> rules = Rules(pyramids=((1.0,), (1.0, 2.0)), normalizers=("min_max",), thresholds=(0.2, 0.4, 0.6))
+        >>> trial = try_rules(network, [cat], rules, views=False)
+        >>> trial.pictures, trial.boxes.shape  # two pyramids, one normaliser, three thresholds, one class
+        (1, (2, 1, 3, 1, 4))
     """
 
     def look(numbered: tuple[int, Sample]) -> tuple[ImageError | None, list[_Finding]]:

@@ -204,7 +204,19 @@ def begin(
 def fit(
     recipe: Recipe, material: Material, folder: Path, *, source: str = "", device: str = "auto", resume: bool = False
 ) -> LocalizationNetwork:
-    """`begin` and `Run.train` in one: takes, returns and raises what they do."""
+    """`begin` and `Run.train` in one: takes, returns and raises what they do.
+
+    Examples:
+        >>> from mldfr.data import open_data
+        >>> from mldfr.training.prepare import prepare
+        >>> from mldfr.training.recipe import load_recipe
+        >>> small = ["model.backbone=mobilenet_v2", "model.weights=null", "augmentation.input_size=64"]
+        >>> short = ["training.epochs=1", "training.accumulate=1", "data.held_out=0", "data.workers=0"]
+        >>> recipe = load_recipe("finetune", [*small, *short])
+        >>> network = fit(recipe, prepare(open_data("folder:sorted"), recipe), Path("runs/small"), device="cpu")
+        >>> network.card.class_names, Path("runs/small/model.safetensors").exists()
+        (('cat', 'cup'), True)
+    """
     return begin(recipe, material, folder, source=source, device=device, resume=resume).train()
 
 

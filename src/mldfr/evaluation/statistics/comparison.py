@@ -90,6 +90,19 @@ def compare(one: Mapping[str, Any], other: Mapping[str, Any], *, samples: int = 
 
     Raises:
         DataError: They are not of the same pictures.
+
+    Examples:
+        >>> def measured(*hits):
+        ...     column = {"over": "cases", "mean_over_classes": False, "higher_is_better": True, "values": hits}
+        ...     return {
+        ...         "setting": {},
+        ...         "metrics": {"paper": {"corloc": 100 * sum(hits) / len(hits)}},
+        ...         "values": {"paper.corloc": column},
+        ...         "cases": [(f"{number}.jpg", 0) for number in range(len(hits))],
+        ...     }
+        >>> (row,) = compare(measured(*[0, 0, 1, 1] * 10), measured(*[0, 1, 1, 1] * 10))
+        >>> row.metric, row.one, row.other, row.verdict
+        ('paper.corloc', 50.0, 75.0, 'better')
     """
     for key in MUST_AGREE:
         if one["setting"].get(key) != other["setting"].get(key):
