@@ -9,10 +9,11 @@ import pytest
 from scipy import ndimage
 
 from mldfr.core.types import Boxes, GroundTruth, Sample
-from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence, Ranking, ScoreMap
+from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence, Ranking
 from mldfr.evaluation.protocols import PROTOCOLS
 from mldfr.evaluation.record import Record, Rules, judge
 from mldfr.evaluation.summary import Summary
+from mldfr.localizer.map_files import ScoreMap
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu")
 

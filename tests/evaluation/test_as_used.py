@@ -13,8 +13,9 @@ from mldfr.boxes.drawing import BoxSettings, draw_boxes
 from mldfr.cli.main import app
 from mldfr.core.types import GroundTruth, Sample
 from mldfr.data.synthetic.creatures import draw
-from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence, ScoreMap
+from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence
 from mldfr.evaluation.record import Rules, judge
+from mldfr.localizer.map_files import ScoreMap
 
 PICTURES = 12
 SCALES = ("--scales", "1")

@@ -23,11 +23,12 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from mldfr.core.types import Boxes, GroundTruth, Sample
-from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence, Ranking, ScoreMap
+from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence, Ranking
 from mldfr.evaluation.metrics.scores import class_mean_score, mean_score
 from mldfr.evaluation.protocols import PROTOCOLS
 from mldfr.evaluation.record import Record, annotated, judge
 from mldfr.evaluation.summary import Summary
+from mldfr.localizer.map_files import ScoreMap
 
 
 def record_of(number, boxes, *, ranking=UNRANKED, size=(100, 100), constant=()):

@@ -26,8 +26,9 @@ from helpers import (
 from mldfr.artifacts import MapsFacts
 from mldfr.core.types import Sample
 from mldfr.evaluation import maps_and_ranking
-from mldfr.evaluation.store import MapStore, read_map
+from mldfr.evaluation.store import MapStore
 from mldfr.localizer import sources
+from mldfr.localizer.map_files import ScoreMap, read_map
 
 
 @pytest.fixture
@@ -189,7 +190,7 @@ def test_a_store_gives_back_what_it_was_given(tmp_path):
     store = MapStore.create(tmp_path, MapsFacts(model="x"))
     for index, (low, high) in enumerate([(-3.7, 11.2), (0, 0), (1e-20, 3e-20), (-1e6, 1e6), (0.1, 0.1)]):
         values = rng.uniform(low, high, (9, 7)).astype(np.float32)
-        maps = {0: maps_and_ranking.ScoreMap.of(values), 4: maps_and_ranking.ScoreMap.of(-values)}
+        maps = {0: ScoreMap.of(values), 4: ScoreMap.of(-values)}
         ranking = maps_and_ranking.Ranking((4, 0), {4: 1 / 3, 0: float(np.float32(0.1))}, (4,))
         given = maps_and_ranking.Evidence(9, 7, ranking, maps)
         sample = Sample(f"s{index}.png", Path("nowhere"), (0,))

@@ -26,12 +26,13 @@ from judged_pictures import (
 from scipy import ndimage
 
 from mldfr.core.types import Boxes
-from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence, Ranking, ScoreMap
+from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence, Ranking
 from mldfr.evaluation.metrics.classification import ClassificationErrors
 from mldfr.evaluation.metrics.localization import FixedThreshold, best_overlaps
 from mldfr.evaluation.metrics.sweep import THRESHOLDS, sweep
 from mldfr.evaluation.protocols import AUTHORS, IOUS, PAPER, at_iou
 from mldfr.evaluation.record import judge
+from mldfr.localizer.map_files import ScoreMap
 
 
 def numbers(summary):

@@ -16,10 +16,11 @@ from judged_pictures import (
 )
 
 from helpers import tensor
-from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence, ScoreMap, observe, rank
+from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence, observe, rank
 from mldfr.evaluation.protocols import PAPER, WSOLEVALUATION
 from mldfr.evaluation.record import judge
 from mldfr.images import ImageError
+from mldfr.localizer.map_files import ScoreMap
 from mldfr.localizer.mscam import mscam
 from mldfr.localizer.sources import NetworkSource
 from mldfr.networks.network import LocalizationNetwork

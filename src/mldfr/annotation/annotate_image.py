@@ -93,7 +93,7 @@ def _label(located: Located, position: int, work: Work, *, multi_label: bool) ->
         boxes.largest(),
         {scale: maps[position] for scale, maps in located.scale_maps.items()},
         size=(located.height, located.width),
-        scales=settings.scales,
+        scales=[scale for scale in settings.scales if scale in located.scale_maps],  # of stored maps but one
         settings=settings,
         multi_label=multi_label,
     )

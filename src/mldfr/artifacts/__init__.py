@@ -32,11 +32,11 @@ from mldfr.artifacts.predictions import (
     PredictionLine,
     read_predictions,
 )
-from mldfr.artifacts.score_maps import MAP_LINES, MAPS, MapFile, MapsFacts, MapsLine
+from mldfr.artifacts.score_maps import MAP_LINES, MAPS_FACTS, MapFile, MapsFacts, MapsLine
 from mldfr.artifacts.training_runs import RUN, SELECTION, SPLIT, RunFacts, RunSplit, Selection
 
 __all__ = [
-    "MAPS",
+    "MAPS_FACTS",
     "MAP_LINES",
     "METRICS",
     "PREDICTIONS",

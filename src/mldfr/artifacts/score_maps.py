@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from mldfr.artifacts.base import Artifact, Fraction
 
-MAPS, MAP_LINES = "maps.json", "predictions.jsonl"
+MAPS_FACTS, MAP_LINES = "maps.json", "predictions.jsonl"
 
 
 class MapsFacts(Artifact):

@@ -49,7 +49,7 @@ class ExportedSource(Source):
         self._opened = opened
 
     def __str__(self) -> str:
-        return self.name
+        return f"{self.name}: an exported model"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, (self._opened, self.card)

@@ -8,7 +8,8 @@ from mldfr.deployment.exported_source import load_exported_program, load_onnx
 from mldfr.deployment.runtimes import DEFAULT, RUNTIMES
 from mldfr.localizer.localizer import Localizer
 from mldfr.localizer.sources import NetworkSource
-from mldfr.networks.zoo import load_network
+from mldfr.localizer.stored_maps import StoredMaps, is_map_folder
+from mldfr.networks.zoo import MODELS, load_network
 
 
 def load(name_or_path: str | Path, *, device: str = "auto", runtime: str | None = None) -> Localizer:
@@ -29,4 +30,7 @@ def load(name_or_path: str | Path, *, device: str = "auto", runtime: str | None 
         )
     if suffix == ".pt2":
         return load_exported_program(name_or_path, device=device)
+    if str(name_or_path) not in MODELS and is_map_folder(Path(name_or_path)):
+        choose_device(device)
+        return Localizer(StoredMaps(name_or_path))
     return Localizer(NetworkSource(load_network(name_or_path).to(choose_device(device))))

@@ -7,15 +7,13 @@ from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
-import cv2
-import numpy as np
 from torch import Tensor
 
-from mldfr.boxes.normalizers import check, min_max
 from mldfr.core.errors import DataError, InputError
 from mldfr.core.parallel import ahead, in_batches, spread
-from mldfr.core.types import Float32Array, Sample, UInt8Array
+from mldfr.core.types import Sample, UInt8Array
 from mldfr.images import ImageError, read_image
+from mldfr.localizer.map_files import ScoreMap
 from mldfr.localizer.mscam import Activation
 from mldfr.localizer.sources import Source
 from mldfr.localizer.wanted_classes import GivenAndPredicted
@@ -26,40 +24,6 @@ LIKELY = 0.1
 """From this probability on a class of a multi-label model counts as predicted."""
 READERS = 2
 READ_AHEAD = 4
-
-
-@dataclass(frozen=True, eq=False)
-class ScoreMap:
-    """A score map in [0, 1] and the range that it had before, from which it can be had back.
-
-    Attributes:
-        values: (h, w) float32 in [0, 1].
-        lowest, highest: What 0 and 1 stand for.
-    """
-
-    values: Float32Array
-    lowest: float = 0.0
-    highest: float = 1.0
-
-    @classmethod
-    def of(cls, score_map: Float32Array) -> "ScoreMap":
-        """The min-max normalised map (Eq. 9) of any map."""
-        check(score_map)
-        return cls(min_max(score_map), float(score_map.min()), float(score_map.max()))
-
-    @property
-    def constant(self) -> bool:
-        """Whether it says nothing about where."""
-        return bool(self.values.min() == self.values.max())
-
-    def at(self, height: int, width: int) -> Float32Array:
-        """The map in its own range at another size (bilinear, half-pixel centres)."""
-        values = self.values
-        if (self.lowest, self.highest) != (0.0, 1.0):
-            values = values * np.float32(self.highest - self.lowest) + np.float32(self.lowest)
-        if values.shape == (height, width):
-            return values
-        return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
 class Ranking(NamedTuple):

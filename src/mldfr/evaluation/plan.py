@@ -23,6 +23,7 @@ from mldfr.evaluation.record import Rules
 from mldfr.evaluation.run import Sources, check_truth, without_classes
 from mldfr.evaluation.store import MapStore
 from mldfr.images.junk import without_junk
+from mldfr.localizer.stored_maps import is_map_folder
 from mldfr.maps import DEFAULT
 from mldfr.networks.card import Localization
 
@@ -120,7 +121,9 @@ def plan_model(
     Raises:
         ValueError: Data, model or rules that are not so, or do not belong together.
     """
-    if Path(model).is_dir() and next(without_junk(Path(model).glob("*.npy"), Path(model)), None) is not None:
+    folder = Path(model)
+    maps = without_junk(folder.glob("*.npy"), folder) if folder.is_dir() else iter(())
+    if is_map_folder(folder) or next(maps, None) is not None:
         raise DataError(f"{model}: holds score maps and no model; they are evaluated with --score-maps {model}")
     data = open_data(request.data, images=request.images)
     data.choose_split(request.split, USUAL)

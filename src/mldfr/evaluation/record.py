@@ -13,10 +13,11 @@ from mldfr.boxes.drawing import BoxSettings, draw_boxes
 from mldfr.boxes.normalizers import NORMALIZERS, check
 from mldfr.boxes.thresholds import of_map
 from mldfr.core.types import BoolArray, Boxes, Float32Array, Float64Array, Sample
-from mldfr.evaluation.maps_and_ranking import TOP, Evidence, Ranking, ScoreMap
+from mldfr.evaluation.maps_and_ranking import TOP, Evidence, Ranking
 from mldfr.evaluation.metrics.pixels import pixel_iou, read_mask, score_histograms
 from mldfr.evaluation.metrics.sweep import sweep
 from mldfr.evaluation.protocols import IOUS, PROTOCOLS, Protocol
+from mldfr.localizer.map_files import ScoreMap
 
 Int64Array = npt.NDArray[np.int64]
 NO_BOXES = Boxes.make([], [], [])

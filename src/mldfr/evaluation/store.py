@@ -17,23 +17,23 @@ from pathlib import Path
 
 import numpy as np
 
-from mldfr.artifacts import MAP_LINES, MAPS, MapFile, MapsFacts, MapsLine, as_artifact, read_artifact
+from mldfr.artifacts import MAP_LINES, MAPS_FACTS, MapFile, MapsFacts, MapsLine, read_artifact
 from mldfr.core.errors import DataError
 from mldfr.core.files import remove_leftovers, replacing
 from mldfr.core.json_files import (
     append_line,
     cut_unfinished,
     differences,
-    read_whole_lines,
     write_json,
 )
 from mldfr.core.text import original, short_enough
 from mldfr.core.types import Float32Array, Sample
 from mldfr.data.sizes import is_resize
-from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence, Ranking, ScoreMap
+from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence, Ranking
 from mldfr.evaluation.protocols import WSOLEVALUATION
 from mldfr.images import SUFFIXES, ImageError, image_size
 from mldfr.images.junk import without_junk
+from mldfr.localizer.map_files import ScoreMap, inside, read_map, read_map_folder, stored_map
 
 OTHERS = "by-class"
 SIDE = WSOLEVALUATION.side
@@ -58,11 +58,8 @@ class MapStore:
         self.folder = folder
         self.facts: MapsFacts | None = None
         self._lines: dict[str, MapsLine] = {}
-        if (folder / MAPS).is_file():
-            self.facts = read_artifact(folder / MAPS, MapsFacts)
-            for number, line in enumerate(read_whole_lines(folder / MAP_LINES), start=1):
-                found = as_artifact(MapsLine, line, f"{folder / MAP_LINES}:{number}")
-                self._lines[found.id] = found
+        if (folder / MAPS_FACTS).is_file():
+            self.facts, self._lines = read_map_folder(folder)
 
     @classmethod
     def create(cls, folder: Path, facts: MapsFacts) -> "MapStore":
@@ -76,15 +73,15 @@ class MapStore:
             DataError: It holds maps that were made otherwise, or those of another tool.
             WriteError: It cannot be written to.
         """
-        if (folder / MAPS).exists():
-            there = {**read_artifact(folder / MAPS, MapsFacts).to_json(), "rules": None}
+        if (folder / MAPS_FACTS).exists():
+            there = {**read_artifact(folder / MAPS_FACTS, MapsFacts).to_json(), "rules": None}
             if different := differences(there, {**facts.to_json(), "rules": None}):
                 raise DataError(f"{folder}: holds maps that were made otherwise ({different}); name another folder")
             cut_unfinished(folder / MAP_LINES)
             remove_leftovers(folder, deep=True)
         elif next(without_junk(folder.rglob("*.npy"), folder), None) is not None:
-            raise DataError(f"{folder}: holds maps of another tool (no {MAPS}); name another folder")
-        write_json(folder / MAPS, facts.to_json())
+            raise DataError(f"{folder}: holds maps of another tool (no {MAPS_FACTS}); name another folder")
+        write_json(folder / MAPS_FACTS, facts.to_json())
         return cls(folder)
 
     def __contains__(self, sample: Sample) -> bool:
@@ -126,7 +123,7 @@ class MapStore:
         maps: dict[int, MapFile] = {}
         for k, score_map in evidence.maps.items():
             name = short_enough(f"{sample.id}.npy" if sample.labels[:1] == (k,) else f"{OTHERS}/{k}/{sample.id}.npy")
-            with replacing(self._inside(name)) as temporary:
+            with replacing(inside(self.folder, name)) as temporary:
                 np.save(temporary, score_map.values)
             maps[k] = MapFile(file=name, range=(score_map.lowest, score_map.highest))
         ranking = evidence.ranking
@@ -148,7 +145,7 @@ class MapStore:
         line = self._lines[sample.id]
         ranking = Ranking(line.top, line.probabilities, line.predicted)
         shape = line.height, line.width
-        maps = {k: ScoreMap(read_map(self._inside(item.file), shape), *item.range) for k, item in line.maps.items()}
+        maps = {k: stored_map(self.folder, line, k) for k in line.maps}
         if missing := [label for label in sample.labels if label not in maps]:
             raise DataError(f"{self.folder / MAP_LINES}: {sample.id} has no map of its label {missing[0]}")
         return Evidence(*shape, ranking, maps)
@@ -179,17 +176,7 @@ class MapStore:
         names = self._foreign_names(sample, label)
         names += tuple(map(original, names))  # of another tool, which knows the picture by the bytes of its name
         # os.path answers no where pathlib raises: names too long.
-        return next((file for file in map(self._inside, names) if os.path.isfile(file)), None)  # noqa: PTH113
-
-    def _inside(self, name: str) -> Path:
-        """A file of the store.
-
-        Raises:
-            DataError: The name leads out of it.
-        """
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise DataError(f"{self.folder}: the map {name} would lie outside of it")
-        return self.folder / name
+        return next((file for file in (inside(self.folder, name) for name in names) if os.path.isfile(file)), None)  # noqa: PTH113
 
 
 def _size_of(sample: Sample, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -211,34 +198,3 @@ def _size_of(sample: Sample, shape: tuple[int, ...]) -> tuple[int, int]:
         height, width = shape
         return height, width
     return annotated if annotated is not None and shape == (SIDE, SIDE) and is_resize(annotated, size) else size
-
-
-def read_map(file: Path, shape: tuple[int, int] | None) -> Float32Array:
-    """Read a score map; float64 stays what it is, as its levels may differ.
-
-    Args:
-        file: A `.npy` file.
-        shape: What it must have, if that is known.
-
-    Raises:
-        DataError: It is no map, or one of another shape; the message names file, value and what was expected.
-    """
-    try:
-        values = np.load(file, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise DataError(f"{file}: no such file") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{file}: not an .npy file ({error})") from error
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.size == 0 or values.dtype.kind not in "fbui":
-        found = f"{values.shape} {values.dtype}" if isinstance(values, np.ndarray) else type(values).__name__
-        raise DataError(f"{file}: expected a score map (H, W) of numbers; got {found}")
-    double = values.dtype.kind == "f" and values.dtype.itemsize == 8  # of either byte order
-    values = values.astype(np.float64 if double else np.float32, copy=False)
-    if shape is not None and values.shape != shape:
-        raise DataError(f"{file}: a map of shape {values.shape}; expected {shape}")
-    if not np.isfinite(values).all():
-        raise DataError(f"{file}: {int((~np.isfinite(values)).sum())} of {values.size} values are not finite")
-    if values.min() < 0 or values.max() > 1:
-        raise DataError(f"{file}: values from {values.min():g} to {values.max():g}; expected [0, 1]")
-    score_map: Float32Array = values
-    return score_map

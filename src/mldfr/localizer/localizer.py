@@ -58,10 +58,10 @@ class Localizer:
         """The network: an ordinary PyTorch module, from normalised images to logits and score maps.
 
         Raises:
-            WeightsError: The maps come from an exported model, which has none.
+            WeightsError: The maps come from an exported model or from files, which have none.
         """
         if not isinstance(self.source, NetworkSource):
-            raise WeightsError(f"{self.source}: an exported model, which has no PyTorch network; take the one it is of")
+            raise WeightsError(f"{self.source}, which has no PyTorch network; take the model that it is of")
         return self.source.network
 
     @property
@@ -138,11 +138,12 @@ class Localizer:
         if batch_size < 1:
             raise SettingError(f"batch_size must be at least 1; got {batch_size}")
         pictures = ((image, self._checked(chosen)) for image, chosen in pictures)
-        activate = self.source.activator(settings.scales, settings.map)
+        activate = self.source.named_activator(settings.scales, settings.map)
 
         def locate(batch: Sequence[Query | ImageError]) -> list[Located | ImageError]:
             readable = [picture for picture in batch if isinstance(picture, Query)]
-            activations = activate([picture.pixels for picture in readable], [picture.classes for picture in readable])
+            names, pixels = [picture.name for picture in readable], [picture.pixels for picture in readable]
+            activations = activate(names, pixels, [picture.classes for picture in readable])
             maps = iter(activations)
             return [
                 picture if isinstance(picture, ImageError) else _locate(self.card, picture, next(maps), settings)

@@ -16,6 +16,9 @@ from mldfr.networks.weights import fingerprint
 Activator = Callable[[Sequence[UInt8Array], Sequence[Chosen | GivenAndPredicted]], list[Activation]]
 """Pixels of pictures (H, W, 3), and the classes to map in each, to their maps."""
 
+NamedActivator = Callable[[Sequence[str], Sequence[UInt8Array], Sequence[Chosen | GivenAndPredicted]], list[Activation]]
+"""The same, told the files of the pictures first, "" where there is none."""
+
 
 class Source(ABC):
     """A source of score maps; a `Localizer` has one, and draws boxes from what it gives.
@@ -68,6 +71,11 @@ class Source(ABC):
         Raises:
             SettingError: Scales or a map that cannot be had.
         """
+
+    def named_activator(self, scales: Sequence[float], map_name: str = DEFAULT) -> NamedActivator:
+        """As `activator`, for a source that knows pictures by their files; any other looks at the pixels alone."""
+        activate = self.activator(scales, map_name)
+        return lambda names, pixels, chosen: activate(pixels, chosen)
 
 
 class NetworkSource(Source):

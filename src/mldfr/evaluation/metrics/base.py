@@ -34,7 +34,8 @@ class Metric(ABC):
         ...         return {"any_box": mean_score(self.found, "images")}
         >>> import numpy as np
         >>> from pathlib import Path
-        >>> from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence, ScoreMap
+        >>> from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence
+        >>> from mldfr.localizer.map_files import ScoreMap
         >>> from mldfr.evaluation.record import judge
         >>> rules = Rules(("paper",), "min_max", threshold=0.2, multi_label=False)
         >>> metric = Found(["cat", "dog"], rules)
