@@ -81,6 +81,31 @@ def test_what_is_class_agnostic_finds_objects(kept, root):
         np.testing.assert_array_equal(label.boxes.xyxy, best.boxes.xyxy)
 
 
+@pytest.mark.parametrize("normalizer", ["min_max", "max"])
+def test_maps_of_annotations_give_the_boxes_of_the_network(kept, root, tmp_path, normalizer):
+    model, images, _ = kept
+    told = ["--format", "npy", "--normalizer", normalizer, "--threshold", "0.35", "--refine", "none", "--device", "cpu"]
+    for number in (1, 2):
+        result = run("annotate", model, images, "--out", tmp_path / "boxes", "--shard", f"{number}/2", *told)
+        assert result.exit_code == 0, result.output
+    stored, network = mldfr.load(tmp_path / "boxes"), mldfr.load(model, device="cpu")
+    settings = network.card.localization.changed(normalizer=normalizer, threshold=0.35, refine="none")
+    assert stored.card.localization == settings
+    for name in PICTURES:
+        for threshold in (0.35, 0.6):
+            made = network.locate(images / name, normalizer=normalizer, threshold=threshold, refine="none")
+            (one,), (other,) = stored.locate(images / name, threshold=threshold).labels, made.labels
+            assert (one.class_name, one.probability) == (other.class_name, pytest.approx(other.probability, abs=1e-6))
+            np.testing.assert_array_equal(one.boxes.xyxy, other.boxes.xyxy)
+    data = f"wsol:{root / 'metadata' / 'SET' / 'test'}"
+    refused(tmp_path / "boxes", "--data", data, "--images", images, says="evaluate the model that made them")
+    save_small(tmp_path / "other.safetensors", num_classes=3)
+    part = tmp_path / "boxes" / "parts" / "1-of-2.json"
+    part.write_text(json.dumps(json.loads(part.read_text()) | {"model": str(tmp_path / "other.safetensors")}))
+    with pytest.raises(DataError, match=r"boxes: its maps are not of what is .*other\.safetensors now"):
+        mldfr.load(tmp_path / "boxes")
+
+
 def test_the_command_line_takes_them_for_a_model(kept, tmp_path):
     model, images, maps = kept
     lines, tables = [], []
@@ -119,6 +144,8 @@ def test_what_they_do_not_have_is_named(kept, root, tmp_path):
     with pytest.raises(WeightsError, match="maps: a folder of score maps, which has no PyTorch network"):
         _ = stored.network
     refused(maps, "--data", f"wsol:{root / 'metadata' / 'SET' / 'test'}", says=f"--score-maps {maps}")
+    served = run("serve", "--model", maps, "--port", "0")
+    assert (served.exit_code, "serve needs a model" in served.output) == (2, True), served.output
     facts = json.loads((maps / "maps.json").read_text())
     (tmp_path / "maps.json").write_text(json.dumps({**facts, "architecture": {"backbone": "vgg16"}}))
     with pytest.raises(DataError, match=r"maps\.json: damaged, architecture"):

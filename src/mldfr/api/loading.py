@@ -12,8 +12,8 @@ def load(name_or_path: str | Path, *, device: str = "auto", runtime: str | None 
 
     Args:
         name_or_path: A name of `mldfr list models`, a file that `save` wrote, a folder with a `model.safetensors`, a
-            file of `mldfr export`, which ends in `.onnx` or `.pt2`, or a folder of `mldfr evaluate --save-maps`, which
-            stands in for the model that made its maps.
+            file of `mldfr export`, which ends in `.onnx` or `.pt2`, or a folder of `mldfr evaluate --save-maps` or
+            `mldfr annotate --format npy`, which stands in for the model that made its maps.
         device: `auto` takes a GPU if there is one; or a device of PyTorch. A `.pt2` file has `cpu` alone, an ONNX file
             those of its runtime.
         runtime: What runs an ONNX file, a name of `mldfr list runtimes`; None is onnxruntime.

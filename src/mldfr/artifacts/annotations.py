@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, RootModel, ValidationError, model_validator
+from pydantic import ConfigDict, Field, RootModel, ValidationError, model_validator
 
 from mldfr.artifacts.base import Artifact, first_fault
 from mldfr.core.errors import DataError
 
-WRITTEN = "written.json"
+WRITTEN, PARTS, SCORE_MAPS = "written.json", "parts", "score-maps"
 
 
 class AnnotationLabel(Artifact):
@@ -40,6 +40,22 @@ class AnnotationRow(Artifact):
     height: int
     width: int
     labels: tuple[AnnotationLabel, ...]
+
+
+class AnnotationSetting(Artifact):
+    """`parts/I-of-N.json`: what the rows of a part depend on; all of it is kept, also what is not named here."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    model: str
+    sha256: str
+    """Of its weights."""
+    computed: str | None = None
+    """By what, and in which precision, where that was not PyTorch."""
+    classes: tuple[str, ...]
+    multi_label: bool
+    localization: dict[str, Any]
+    """From pictures to boxes: the pyramid, and how boxes are drawn."""
 
 
 class FailedRow(Artifact):

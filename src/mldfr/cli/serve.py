@@ -31,11 +31,14 @@ def serve(
     listening = listen(host, port)
 
     from mldfr.deployment.loading import load
+    from mldfr.localizer.stored_maps import StoredMaps
     from mldfr.web.app import create_app
     from mldfr.web.server import make_server
     from mldfr.web.settings import Settings, host_names, is_loopback
 
     localizer = load(model, device=device, runtime=runtime)
+    if isinstance(localizer.source, StoredMaps):
+        raise SettingError(f"{model}: holds score maps, which know pictures by their files; serve needs a model")
     settings = Settings(
         model_name=Path(model).name,  # the page may be shown to others, who need not know where it lies
         max_pixels=max_pixels,

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from mldfr.core.devices import choose_device
-from mldfr.core.errors import SettingError
+from mldfr.core.errors import DataError, SettingError
 from mldfr.deployment.exported_source import load_exported_program, load_onnx
 from mldfr.deployment.runtimes import DEFAULT, RUNTIMES
 from mldfr.localizer.localizer import Localizer
+from mldfr.localizer.map_files import annotated_parts, read_annotated_maps
 from mldfr.localizer.sources import NetworkSource
 from mldfr.localizer.stored_maps import StoredMaps, is_map_folder
 from mldfr.networks.zoo import MODELS, load_network
@@ -30,7 +31,23 @@ def load(name_or_path: str | Path, *, device: str = "auto", runtime: str | None 
         )
     if suffix == ".pt2":
         return load_exported_program(name_or_path, device=device)
-    if str(name_or_path) not in MODELS and is_map_folder(Path(name_or_path)):
+    folder = Path(name_or_path)
+    if str(name_or_path) not in MODELS and is_map_folder(folder):
         choose_device(device)
-        return Localizer(StoredMaps(name_or_path))
+        return Localizer(StoredMaps(folder))
+    if str(name_or_path) not in MODELS and annotated_parts(folder):
+        return Localizer(_annotated_maps(folder, device))
     return Localizer(NetworkSource(load_network(name_or_path).to(choose_device(device))))
+
+
+def _annotated_maps(folder: Path, device: str) -> StoredMaps:
+    """The maps of annotations, whose model is opened for its card.
+
+    Raises:
+        DataError: It is another one than that which made them.
+    """
+    facts, _ = read_annotated_maps(folder)
+    model = load(facts.model or "", device=device)
+    if model.source.fingerprint() != facts.sha256:
+        raise DataError(f"{folder}: its maps are not of what is {facts.model} now; put the model that made them there")
+    return StoredMaps(folder, card=model.card)

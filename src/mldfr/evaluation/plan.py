@@ -23,7 +23,7 @@ from mldfr.evaluation.record import Rules
 from mldfr.evaluation.run import Sources, check_truth, without_classes
 from mldfr.evaluation.store import MapStore
 from mldfr.images.junk import without_junk
-from mldfr.localizer.stored_maps import is_map_folder
+from mldfr.localizer.stored_maps import StoredMaps, is_map_folder
 from mldfr.maps import DEFAULT
 from mldfr.networks.card import Localization
 
@@ -130,6 +130,8 @@ def plan_model(
     localizer = load(model, device=device, runtime=runtime)
     localization = localizer.card.localization.changed(scales=request.scales, map=request.map, **request.box_settings)
     source = localizer.source
+    if isinstance(source, StoredMaps):
+        raise DataError(f"{model}: holds the score maps of annotations; evaluate the model that made them")
     source.activator(localization.scales, localization.map)  # says what is wrong with them
     facts = {
         "model": model,

@@ -6,7 +6,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mldfr.artifacts import MAP_LINES, MAPS_FACTS, MapsFacts, MapsLine, as_artifact, read_artifact
+from mldfr.artifacts import (
+    MAP_LINES,
+    MAPS_FACTS,
+    PARTS,
+    SCORE_MAPS,
+    AnnotationRow,
+    AnnotationSetting,
+    MapFile,
+    MapsFacts,
+    MapsLine,
+    as_artifact,
+    read_artifact,
+)
 from mldfr.boxes.normalizers import check, min_max
 from mldfr.core.errors import DataError
 from mldfr.core.json_files import read_whole_lines
@@ -59,6 +71,54 @@ def read_map_folder(folder: Path) -> tuple[MapsFacts, dict[str, MapsLine]]:
         line = as_artifact(MapsLine, content, f"{folder / MAP_LINES}:{number}")
         lines[line.id] = line
     return facts, lines
+
+
+def read_annotated_maps(folder: Path) -> tuple[MapsFacts, dict[str, MapsLine]]:
+    """The same of a folder of `mldfr annotate --format npy`, whose maps are the activations that boxes are drawn from.
+
+    Raises:
+        DataError: It says something else; the message names file, line and what was expected.
+    """
+    parts = annotated_parts(folder)
+    setting = read_artifact(parts[0], AnnotationSetting)
+    rules = dict(setting.localization)
+    facts = MapsFacts(
+        model=setting.model,
+        sha256=setting.sha256,
+        computed=setting.computed,
+        scales=rules.pop("scales", None),
+        map=rules.pop("map", None),
+        classes=setting.classes,
+        rules=rules,
+    )
+    lines: dict[str, MapsLine] = {}
+    for file in (part.with_suffix(".jsonl") for part in parts):
+        for number, content in enumerate(read_whole_lines(file), start=1):
+            if "error" not in content:
+                row = as_artifact(AnnotationRow, content, f"{file}:{number}")
+                lines[row.name] = _line_of(row)
+    return facts, lines
+
+
+def annotated_parts(folder: Path) -> list[Path]:
+    """What the parts of annotations are made with, of which score maps were kept; none where it is no such folder."""
+    if not (folder / SCORE_MAPS).is_dir():
+        return []
+    return sorted(file for file in (folder / PARTS).glob("*-of-*.json") if not file.name.startswith("."))
+
+
+def _line_of(row: AnnotationRow) -> MapsLine:
+    labels = sorted(row.labels, key=lambda label: -label.probability)
+    classes = tuple(label.class_index for label in labels)
+    return MapsLine(
+        id=row.name,
+        height=row.height,
+        width=row.width,
+        top=classes,
+        probabilities={label.class_index: label.probability for label in labels},
+        predicted=classes,
+        maps={k: MapFile(file=f"{SCORE_MAPS}/{row.name}.{k}.npy", range=(0.0, 1.0)) for k in classes},
+    )
 
 
 def stored_map(folder: Path, line: MapsLine, label: int) -> ScoreMap:

@@ -11,7 +11,7 @@ from mldfr.artifacts import MAPS_FACTS, MapsFacts, MapsLine
 from mldfr.core.errors import DataError, SettingError
 from mldfr.core.text import escaped
 from mldfr.core.types import UInt8Array
-from mldfr.localizer.map_files import read_map_folder, stored_map
+from mldfr.localizer.map_files import read_annotated_maps, read_map_folder, stored_map
 from mldfr.localizer.mscam import Activation
 from mldfr.localizer.sources import Activator, NamedActivator, Source
 from mldfr.localizer.wanted_classes import Chosen, GivenAndPredicted, indices
@@ -27,12 +27,16 @@ SUM_TO_ONE = 1e-3
 class StoredMaps(Source):
     r"""The maps that `mldfr evaluate --save-maps` kept: of the labels of its pictures, and of the classes predicted.
 
+    Or those of `mldfr annotate --format npy`, of the classes annotated. They have been normalised, so that another
+    normaliser than theirs does not give the boxes of the model.
+
     A picture is known by its file, of whose path the id of a stored one is the end. Its boxes are those of the model,
     under whatever rules but for the pyramid, which is summed up: as the map of a scale there is the sum alone. Of the
     k most probable classes those are found that have a map.
 
     Args:
         folder: The folder.
+        card: That of the model, which a folder of annotations does not say.
 
     Raises:
         DataError: It holds no such maps, or says something else of them than what it has to.
@@ -48,10 +52,14 @@ class StoredMaps(Source):
         ('Egyptian cat', True)
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, card: Card | None = None) -> None:
         self.folder = Path(folder)
-        self._facts, self._lines = read_map_folder(self.folder)
-        self.card = _card(self.folder, self._facts, self._lines.values())
+        if card is None:
+            self._facts, self._lines = read_map_folder(self.folder)
+            self.card = _card(self.folder, self._facts, self._lines.values())
+        else:
+            self._facts, self._lines = read_annotated_maps(self.folder)
+            self.card = card.model_copy(update={"localization": _localization(self._facts)})
 
     def __str__(self) -> str:
         return f"{self.folder}: a folder of score maps"
@@ -120,20 +128,24 @@ def is_map_folder(folder: Path) -> bool:
 def _card(folder: Path, facts: MapsFacts, lines: Iterable[MapsLine]) -> Card:
     """The card of the model that made the maps, as far as it is known."""
     names = (OBJECT,) if facts.class_agnostic else facts.classes
-    pyramid = {"scales": facts.scales, **({"map": facts.map} if facts.map else {})}
     try:
         return Card.model_validate(
             {
                 "architecture": {**(facts.architecture or {}), "num_classes": len(names or ())},
                 "class_names": names,
                 "preprocessing": facts.preprocessing,
-                "localization": Localization.model_validate({**(facts.rules or {}), **pyramid}),
+                "localization": _localization(facts),
                 "multi_label": any(_is_multi_label(line, len(names or ())) for line in lines),
                 "versions": facts.versions,
             }
         )
     except ValidationError as error:
         raise DataError(f"{folder / MAPS_FACTS}: damaged, {explain(error)}") from error
+
+
+def _localization(facts: MapsFacts) -> Localization:
+    pyramid = {"scales": facts.scales, **({"map": facts.map} if facts.map else {})}
+    return Localization.model_validate({**(facts.rules or {}), **pyramid})
 
 
 def _most_probable(line: MapsLine, count: int) -> Sequence[int]:
@@ -150,6 +162,6 @@ def _is_multi_label(line: MapsLine, classes: int) -> bool:
 def _logits(line: MapsLine, classes: int, *, multi_label: bool) -> Tensor:
     """Logits (K,) whose softmax or sigmoids are the probabilities; classes that have none share the rest equally."""
     known = line.probabilities
-    rest = max(0.0, 1 - sum(known.values())) / max(1, classes - len(known))
+    rest = 0.0 if multi_label else max(0.0, 1 - sum(known.values())) / max(1, classes - len(known))
     probabilities = torch.tensor([known.get(index, rest) for index in range(classes)], dtype=torch.float64)
     return (probabilities.logit() if multi_label else probabilities.log()).float()
