@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldfr.artifacts import PREDICTIONS, PredictionLine
+from mldfr.artifacts import PREDICTIONS, RECORDS, ImageRecord, PredictionLine, as_artifact
 from mldfr.core.errors import SettingError
 from mldfr.core.files import replacing
 
@@ -74,19 +74,22 @@ def _join_predictions(folders: Sequence[Path], out: Path) -> Joined:
 
 
 def _join_records(folders: Sequence[Path], out: Path) -> Joined:
-    from mldfr.artifacts import RECORDS
     from mldfr.evaluation.run import evaluation_job
     from mldfr.jobs.parts import Kind, Parts
 
-    parts = Parts(folders, Kind("evaluate", "id", ("id",), ("pictures",), lambda row, place: None))
+    parts = Parts(folders, Kind("evaluate", "id", ("id",), ("pictures",), _check_record))
     with evaluation_job(out, parts.setting, list(parts.states())) as job:
         for name in filter(parts.__contains__, job.pending()):
             job.add(parts.row(name))
     return Joined("evaluate", out / RECORDS, len(parts), parts.without())
 
 
+def _check_record(row: Mapping[str, Any], place: str) -> None:
+    as_artifact(ImageRecord, row, place)
+
+
 def _check_prediction(row: Mapping[str, Any], place: str) -> None:
-    PredictionLine.model_validate(row)
+    as_artifact(PredictionLine, row, place)
 
 
 def _copy(overlay: Path, place: Path) -> None:
