@@ -8,8 +8,9 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from mldfr.annotation.listing import MAPS, Item, checksum
+from mldfr.annotation.listing import Item, checksum
 from mldfr.annotation.uncertainty import doubt
+from mldfr.artifacts import SCORE_MAPS
 from mldfr.boxes.drawing import fit_boxes
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.refinement import AS_DRAWN
@@ -125,7 +126,7 @@ def has_maps(row: Row, work: Work) -> bool:
 
 def _map(name: str, class_index: int, work: Work) -> Path:
     """The score map of a class, without the suffix of its format."""
-    return work.out / MAPS / f"{name}.{class_index}"
+    return work.out / SCORE_MAPS / f"{name}.{class_index}"
 
 
 def _keep_map(item: Item, located: Located, position: int, work: Work) -> None:

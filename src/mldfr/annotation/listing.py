@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 from zlib import crc32
 
+from mldfr.artifacts import SCORE_MAPS
 from mldfr.core.text import escaped, is_escape_of
 from mldfr.core.types import Sample
 from mldfr.data import READERS, DataError, DataSet, open_data, parse_source
@@ -17,9 +18,6 @@ from mldfr.data.class_names import ClassNames, is_numbered, match_classes
 from mldfr.exports import AnnotatedImage, ExportError
 from mldfr.images import ImageError, PassedOver, find_images
 from mldfr.jobs.shard import PARTS
-
-MAPS = "score-maps"
-"""The folder of score maps, in the folder that annotating writes to."""
 
 Labels = Literal["given", "predicted", "own"]
 """Who says what is in a picture: labels of the model's classes, the model, or labels whatever the model's classes."""
@@ -189,7 +187,7 @@ def _name(sample: Sample, root: Path) -> str:
 @cache
 def _holds_maps(folder: Path) -> bool:
     """Whether annotating has written score maps here."""
-    if folder.name == MAPS and (folder.parent / PARTS).is_dir():
+    if folder.name == SCORE_MAPS and (folder.parent / PARTS).is_dir():
         return True
     return folder != folder.parent and _holds_maps(folder.parent)
 

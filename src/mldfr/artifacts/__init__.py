@@ -1,7 +1,6 @@
 """The files that the verbs write, one schema each: what writes a file and what reads it both go through it."""
 
 from mldfr.artifacts.annotations import (
-    PARTS,
     SCORE_MAPS,
     WRITTEN,
     AnnotationLabel,
@@ -42,7 +41,6 @@ __all__ = [
     "MAPS_FACTS",
     "MAP_LINES",
     "METRICS",
-    "PARTS",
     "PREDICTIONS",
     "RECORDS",
     "RUN",

@@ -8,7 +8,9 @@ from pydantic import ConfigDict, Field, RootModel, ValidationError, model_valida
 from mldfr.artifacts.base import Artifact, first_fault
 from mldfr.core.errors import DataError
 
-WRITTEN, PARTS, SCORE_MAPS = "written.json", "parts", "score-maps"
+WRITTEN = "written.json"
+SCORE_MAPS = "score-maps"
+"""The folder of the maps of `--format npy`, in the folder that annotating writes to."""
 
 
 class AnnotationLabel(Artifact):

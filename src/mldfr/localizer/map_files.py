@@ -9,7 +9,6 @@ import numpy as np
 from mldfr.artifacts import (
     MAP_LINES,
     MAPS_FACTS,
-    PARTS,
     SCORE_MAPS,
     AnnotationRow,
     AnnotationSetting,
@@ -23,6 +22,7 @@ from mldfr.boxes.normalizers import check, min_max
 from mldfr.core.errors import DataError
 from mldfr.core.json_files import read_whole_lines
 from mldfr.core.types import Float32Array
+from mldfr.jobs.shard import part_files
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +102,7 @@ def read_annotated_maps(folder: Path) -> tuple[MapsFacts, dict[str, MapsLine]]:
 
 def annotated_parts(folder: Path) -> list[Path]:
     """What the parts of annotations are made with, of which score maps were kept; none where it is no such folder."""
-    if not (folder / SCORE_MAPS).is_dir():
-        return []
-    return sorted(file for file in (folder / PARTS).glob("*-of-*.json") if not file.name.startswith("."))
+    return part_files(folder) if (folder / SCORE_MAPS).is_dir() else []
 
 
 def _line_of(row: AnnotationRow) -> MapsLine:
