@@ -5,14 +5,14 @@ import pytest
 import torch
 
 import mldfr
-from helpers import random_picture, small_network
+from helpers import random_picture, small_network, write_picture
 from mldfr.core.errors import SettingError
 from mldfr.deployment.exporting import export
+from mldfr.localizer.fitting import fit_map
 from mldfr.localizer.localizer import Localizer
 from mldfr.localizer.sources import NetworkSource
 from mldfr.maps import DEFAULT, MAPS
-from mldfr.maps.base import FittedMap, Moments
-from mldfr.networks.card import FittedOn
+from mldfr.maps.base import FittedMap
 
 SCALES = (1.0, 1.5)
 
@@ -21,11 +21,9 @@ SCALES = (1.0, 1.5)
 def test_an_onnx_file_gives_the_maps_and_boxes_of_its_network(name, tmp_path):
     torch.manual_seed(1)
     network = small_network("mobilenet_v2", recalibration="none", classifier_bias=True)
-    kind = MAPS[name]
-    if issubclass(kind, FittedMap):
-        moments = Moments(network.backbone.channels[-1])
-        moments.add(torch.rand(network.backbone.channels[-1], 6, 5))
-        network.take_map(name, kind.fitted([moments]), FittedOn(groups=1, pictures=1, scales=(1.0,)))
+    if issubclass(MAPS[name], FittedMap):
+        pictures = [write_picture(tmp_path / f"{number}.png", size=(90, 70)) for number in range(3)]
+        fit_map(network, name, [(path, ()) for path in pictures])
     agreement = export(network, tmp_path / "model.onnx", scales=SCALES, map_name=name)
     assert agreement.difference <= 1e-4 * max(1.0, agreement.largest)
     expected = Localizer(NetworkSource(network))

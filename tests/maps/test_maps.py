@@ -14,9 +14,11 @@ from mldfr.localizer.localizer import Localizer
 from mldfr.localizer.mscam import mscam, scale_maps
 from mldfr.localizer.sources import NetworkSource
 from mldfr.maps import MAPS
-from mldfr.maps.base import FittedMap, Moments
+from mldfr.maps.base import FittedMap
 from mldfr.maps.colocalization import Colocalization
+from mldfr.maps.moments import Moments
 from mldfr.maps.normalized_cut import NormalizedCut, second_eigenvector
+from mldfr.maps.seen import SeenPicture
 from mldfr.methods.heads import ConvCls, Head
 from mldfr.networks.card import FittedOn
 from mldfr.networks.network import LocalizationNetwork
@@ -35,9 +37,41 @@ def moments_of(*pictures):
     return found
 
 
-def made(name, channels=12):
+CHANNELS = (4, 5, 8, 12)
+"""Behind each stage."""
+
+
+def seen(kind, channels=CHANNELS, seed=0):
+    """A picture in which a disc has something in common with the discs of others."""
+    chance = torch.Generator().manual_seed(seed)
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 16), torch.linspace(-1, 1, 24), indexing="ij")
+    shift = torch.rand(2, generator=chance) - 0.5
+    disc = ((x - shift[0]) ** 2 + (y - shift[1]) ** 2 < 0.2).float()[None]
+
+    def stage(count, size):
+        inside = torch.nn.functional.adaptive_avg_pool2d(disc, size)
+        thing = torch.linspace(1, 2, count)[:, None, None] * (torch.arange(count) % 2)[:, None, None]
+        return torch.rand(count, *size, generator=chance) + 2 * inside * thing
+
+    wanted = [*kind.earlier, 3]
+    at = {
+        scale: tuple(stage(channels[n], (16 >> max(0, n - 1), 24 >> max(0, n - 1))) for n in wanted)
+        for scale in kind.fit_scales
+    }
+    return SeenPicture((0,), at)
+
+
+def made(name):
     kind = MAPS[name]
-    return kind.fitted([moments_of(features(channels, seed=seed)) for seed in range(1)]) if fits(kind) else kind()
+    if not fits(kind):
+        return kind()
+    pictures = [seen(kind, seed=seed) for seed in range(4)]
+    return kind.fitted(pictures, channels=CHANNELS, groups=1, head=ConvCls(12, 5, bias=True))
+
+
+def earlier_of(activation_map, flip=False):
+    stages = [features(CHANNELS[n], 24 >> n, 36 >> n, seed=n) for n in activation_map.earlier]
+    return [each.flip(-1) for each in stages] if flip else stages
 
 
 def fits(kind):
@@ -47,9 +81,11 @@ def fits(kind):
 def network_with(name):
     torch.manual_seed(0)
     network = small_network("mobilenet_v2", recalibration="none", classifier_bias=True)
-    if fits(MAPS[name]):
-        cells = torch.rand(network.backbone.channels[-1], 5, 7)
-        network.take_map(name, MAPS[name].fitted([moments_of(cells)]), FittedOn(groups=1, pictures=1, scales=(1.0,)))
+    if fits(kind := MAPS[name]):
+        channels = network.backbone.channels
+        pictures = [seen(kind, channels, seed) for seed in range(3)]
+        fitted = kind.fitted(pictures, channels=channels, groups=1, head=network.head)
+        network.take_map(name, fitted, FittedOn(groups=1, pictures=3, scales=kind.fit_scales))
     return network
 
 
@@ -59,25 +95,30 @@ def network_with(name):
 @EACH
 def test_a_map_is_one_for_each_class_or_one_for_all(name):
     head = ConvCls(12, 5, bias=True)
-    maps = made(name)(features(), [3, 0, 1], head)
-    assert maps.shape in {(3, 6, 9), (1, 6, 9)}
+    one = made(name)
+    maps = one(features(), [3, 0, 1], head, earlier_of(one))
+    assert maps.shape[0] in {3, 1}
+    assert maps.shape[1:] == (earlier_of(one)[0] if one.earlier else features()).shape[1:]
     assert maps.dtype == torch.float32
     assert maps.isfinite().all()
-    alone = made(name)(features(), [0], head)
+    alone = one(features(), [0], head, earlier_of(one))
     torch.testing.assert_close(maps[1] if len(maps) == 3 else maps[0], alone[0])
 
 
 @EACH
 def test_a_mirrored_picture_has_the_mirrored_map(name):
     head = ConvCls(12, 5, bias=True)
-    found = made(name)(features().flip(-1), [2], head)
-    torch.testing.assert_close(found, made(name)(features(), [2], head).flip(-1), rtol=1e-3, atol=1e-4)
+    one = made(name)
+    found = one(features().flip(-1), [2], head, earlier_of(one, flip=True))
+    expected = one(features(), [2], head, earlier_of(one)).flip(-1)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
 @EACH
 def test_features_that_are_all_alike_give_a_map_without_nans(name):
     for same in (torch.zeros(12, 4, 5), torch.ones(12, 4, 5), torch.ones(12, 1, 1)):
-        assert made(name)(same, [1], ConvCls(12, 5, bias=True)).isfinite().all()
+        one = made(name)
+        assert one(same, [1], ConvCls(12, 5, bias=True), earlier_of(one)).isfinite().all()
 
 
 @EACH
@@ -166,7 +207,7 @@ def test_colocalization_is_the_first_principal_component_of_all_cells():
     pictures = [features(seed=seed) * torch.linspace(0.1, 3, 9) for seed in range(4)]
     cells = torch.cat([each.flatten(1).T for each in pictures]).numpy()
     expected = PCA(1).fit(cells).transform(pictures[0].flatten(1).T.numpy())[:, 0]
-    found = Colocalization.fitted([moments_of(*pictures)])(pictures[0], [0], ConvCls(12, 1, bias=False))
+    found = Colocalization.of([moments_of(*pictures)], channels=CHANNELS)(pictures[0], [0], ConvCls(12, 1, bias=False))
     sign = np.sign(expected @ found.flatten().numpy())
     np.testing.assert_allclose(found.flatten(), sign * expected, atol=1e-4)
     assert torch.corrcoef(torch.stack([found.flatten(), pictures[0].norm(dim=0).flatten()]))[0, 1] > 0
@@ -174,7 +215,7 @@ def test_colocalization_is_the_first_principal_component_of_all_cells():
 
 def test_colocalization_does_not_depend_on_the_order_of_pictures():
     pictures = [features(seed=seed) for seed in range(5)]
-    one, other = (Colocalization.fitted([moments_of(*order)]) for order in (pictures, pictures[::-1]))
+    one, other = (Colocalization.of([moments_of(*order)], channels=CHANNELS) for order in (pictures, pictures[::-1]))
     torch.testing.assert_close(one.direction, other.direction)
 
 
@@ -184,7 +225,7 @@ def test_a_planted_thing_is_found_by_what_pictures_have_in_common():
         ground = 0.1 * features(seed=seed)
         ground[:3, 1:3, seed : seed + 4] += 2
         pictures.append(ground)
-    fitted = Colocalization.fitted([moments_of(*pictures)])
+    fitted = Colocalization.of([moments_of(*pictures)], channels=CHANNELS)
     for seed, each in enumerate(pictures):
         inside = fitted(each, [0], ConvCls(12, 1, bias=False))[0] > 0
         assert inside[1:3, seed : seed + 4].all()
@@ -193,16 +234,16 @@ def test_a_planted_thing_is_found_by_what_pictures_have_in_common():
 
 def test_each_class_has_its_own_component_where_it_was_fitted_so():
     groups = [moments_of(features(seed=1)), moments_of(features(seed=2) ** 3)]
-    fitted = Colocalization.fitted(groups)
+    fitted = Colocalization.of(groups, channels=CHANNELS)
     maps = fitted(features(seed=3), [1, 0, 1], ConvCls(12, 2, bias=False))
     for row, group in enumerate([1, 0, 1]):
-        alone = Colocalization.fitted([groups[group]])(features(seed=3), [0], ConvCls(12, 2, bias=False))
+        alone = Colocalization.of([groups[group]], channels=CHANNELS)(features(seed=3), [0], ConvCls(12, 2, bias=False))
         torch.testing.assert_close(maps[row], alone[0])
 
 
 def test_nothing_to_fit_on_is_an_error():
     with pytest.raises(InputError, match="needs cells of pictures; group 0 has 0"):
-        Colocalization.fitted([Moments(3)])
+        Colocalization.of([Moments(3)], channels=(3,))
 
 
 # ---- normalised cut

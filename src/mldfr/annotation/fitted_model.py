@@ -7,11 +7,11 @@ from mldfr.annotation.listing import Listing
 from mldfr.core.errors import DataError
 from mldfr.deployment.loading import load
 from mldfr.images import ImageError
-from mldfr.localizer.fitting import Follow, fit_map
+from mldfr.localizer.fitting import Follow, fit_map, suggested
 from mldfr.localizer.localizer import Localizer
 from mldfr.maps import DEFAULT, MAPS
 from mldfr.maps.base import FittedMap
-from mldfr.networks.card import Localization, Rules
+from mldfr.networks.card import Rules
 from mldfr.networks.model_file import MODEL_FILE, read_card
 
 WITHOUT_CLASSES = "foreground"
@@ -29,13 +29,6 @@ def needs_fit(localizer: Localizer, name: str) -> bool:
     """Whether the map is one that has to be fitted on pictures, and that the model does not have yet."""
     kind = MAPS[name]
     return isinstance(kind, type) and issubclass(kind, FittedMap) and name not in localizer.card.fitted_maps
-
-
-def suggested(localization: Localization, name: str) -> Localization:
-    """The settings with which a fitted map is best used."""
-    kind = MAPS[name]
-    assert issubclass(kind, FittedMap)
-    return localization.changed(map=name, **kind.suggested)
 
 
 def fitted_localizer(

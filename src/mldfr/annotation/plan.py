@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from mldfr.annotation.annotate_image import Work
-from mldfr.annotation.fitted_model import fitted_localizer, needs_fit, suggested, wanted_map
+from mldfr.annotation.fitted_model import fitted_localizer, needs_fit, wanted_map
 from mldfr.annotation.listing import Item, Labels, Listing, list_pictures
 from mldfr.core.errors import SettingError
 from mldfr.core.versions import OF_BOXES, installed_versions
@@ -17,7 +17,7 @@ from mldfr.exports import FORMATS, MAP_FORMATS, ExportError
 from mldfr.exports.checks import Places, check_classes
 from mldfr.images import ImageError
 from mldfr.jobs.shard import Shard
-from mldfr.localizer.fitting import Follow
+from mldfr.localizer.fitting import Follow, suggested
 from mldfr.localizer.localizer import Localizer
 from mldfr.networks.card import Rules
 from mldfr.networks.model_file import MODEL_FILE

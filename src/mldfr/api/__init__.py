@@ -9,6 +9,8 @@ from mldfr.api.annotating import annotate as annotate
 from mldfr.api.annotating import merge as merge
 from mldfr.api.evaluating import Evaluated as Evaluated
 from mldfr.api.evaluating import evaluate as evaluate
+from mldfr.api.fitting import FittedModel as FittedModel
+from mldfr.api.fitting import fit as fit
 from mldfr.api.joining import Joined as Joined
 from mldfr.api.joining import join as join
 from mldfr.api.loading import load as load
@@ -28,6 +30,7 @@ __all__ = [
     "Annotations",
     "ConsoleProgress",
     "Evaluated",
+    "FittedModel",
     "Joined",
     "LocatedPictures",
     "Progress",
@@ -36,6 +39,7 @@ __all__ = [
     "Trained",
     "annotate",
     "evaluate",
+    "fit",
     "join",
     "load",
     "locate",

@@ -13,6 +13,7 @@ from mldfr.cli.data import data
 from mldfr.cli.entry import ending_in_one_line
 from mldfr.cli.evaluate import evaluate
 from mldfr.cli.export import export
+from mldfr.cli.fit import fit
 from mldfr.cli.listing import list_names
 from mldfr.cli.locate import locate
 from mldfr.cli.merge import merge
@@ -53,6 +54,7 @@ app = Program(
 app.command()(locate)
 app.command()(annotate)
 app.command()(merge)
+app.command()(fit)
 app.command()(train)
 app.command()(select)
 app.command()(evaluate)

@@ -13,7 +13,7 @@ from mldfr.images import ImageError, read_image
 from mldfr.localizer.mscam import evaluating, inference_precision, stage_features
 from mldfr.maps.base import FittedMap, fitted_map
 from mldfr.maps.seen import SeenPicture
-from mldfr.networks.card import FittedOn
+from mldfr.networks.card import FittedOn, Localization
 from mldfr.networks.network import LocalizationNetwork
 
 T = TypeVar("T")
@@ -80,6 +80,16 @@ def fit_map(
     facts = FittedOn(groups=groups, pictures=count, scales=kind.fit_scales)
     network.take_map(name, fitted, facts)
     return facts
+
+
+def suggested(localization: Localization, name: str) -> Localization:
+    """The settings with which a fitted map is best used; the others stay as they are.
+
+    Examples:
+        >>> suggested(Localization(), "foreground").scales
+        (1.5, 2.5)
+    """
+    return localization.changed(map=name, **fitted_map(name).suggested)
 
 
 @torch.inference_mode()

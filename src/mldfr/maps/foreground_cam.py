@@ -45,6 +45,7 @@ class ForegroundCAM(FittedMap):
         self.register_buffer("bias", torch.zeros(()))
 
     @classmethod
+    @torch.no_grad()
     def fitted(cls, pictures: Iterable[SeenPicture], *, channels: Sequence[int], groups: int, head: Head) -> Self:
         """A classifier of cells, of all pictures together (see `FittedMap.fitted`).
 
