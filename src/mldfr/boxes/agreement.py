@@ -1,27 +1,57 @@
-"""How well boxes that were found twice agree, beyond what boxes of different pictures do."""
+"""How much better two boxes of the same picture agree than boxes of different pictures, as Cohen's kappa does it."""
 
 import numpy as np
 import numpy.typing as npt
 
 from mldfr.boxes.iou import iou
+from mldfr.core.types import Float64Array
 
 
 def kappa(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> float:
-    """`(own - others) / (1 - others)`, as Cohen's kappa compares raters.
+    """Kappa of two boxes each in N pictures, such as those of two scales or of two views: `(s - o) / (1 - o)`.
 
-    With the mean IoU of the two boxes of a picture, and of the first box of one picture and the second box of another.
-    Who always finds the whole picture has 0, and so has who finds anything at random.
+    s is the mean IoU of a picture's two boxes, o that of a box of one picture and the other box of another. A rule that
+    always finds the whole picture has 0, and so has one that finds anything at random; one that finds the same in both
+    and something else in each picture comes near 1.
 
     Args:
-        one, other: Of each picture a box (N, 4), `xyxy` as shares of its sides; NaN for none.
+        one: (N, 4), `xyxy` as shares of the picture's sides, so that pictures of any size can be compared; NaN for no
+            box, which agrees with nothing.
+        other: (N, 4), likewise.
+
+    Returns:
+        At most 1; s where there is one picture.
 
     Examples:
-        >>> same = np.array([[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]])
-        >>> kappa(same, same), kappa(np.tile([0, 0, 1, 1], (2, 1)), np.tile([0, 0, 1, 1], (2, 1)))
+        >>> left, right = [0, 0, 0.5, 1], [0.5, 0, 1, 1]
+        >>> kappa(np.array([left, right]), np.array([left, right])), kappa(np.ones((2, 4)), np.ones((2, 4)))
         (1.0, 0.0)
     """
-    overlaps = iou(one[:, None], other[None])  # (N, N)
-    count = len(overlaps)
-    own = float(np.trace(overlaps)) / count
-    others = float(overlaps.sum() - np.trace(overlaps)) / max(1, count * (count - 1))
-    return (own - others) / max(1 - others, 1e-6)
+    return float(kappa_parts(one, other).mean())
+
+
+def kappa_parts(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> Float64Array:
+    """What each picture contributes to `kappa`, for any number of rules at once.
+
+    The mean of the contributions is kappa, and their spread says how far it would move with other pictures: each is
+    kappa plus its picture's influence on it (the linear part of a jackknife).
+
+    Args:
+        one: (..., N, 4).
+        other: (..., N, 4).
+
+    Returns:
+        (..., N)
+    """
+    own = iou(one, other)  # (..., N)
+    count = own.shape[-1]
+    across = np.zeros_like(own)  # of a picture with all others, both ways
+    for shift in range(1, count):
+        overlaps = iou(one, np.roll(other, shift, axis=-2))
+        across += overlaps + np.roll(overlaps, -shift, axis=-1)
+    across /= 2 * max(1, count - 1)
+    same, different = own.mean(axis=-1, keepdims=True), across.mean(axis=-1, keepdims=True)
+    rest = np.maximum(1 - different, 1e-6)
+    by_own, by_others = (own - same) / rest, 2 * (across - different) * (same - 1) / rest**2
+    parts: Float64Array = (same - different) / rest + by_own + by_others
+    return parts

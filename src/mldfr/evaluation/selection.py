@@ -12,7 +12,7 @@ from math import inf
 
 import numpy as np
 
-from mldfr.boxes.iou import iou
+from mldfr.boxes.agreement import kappa_parts
 from mldfr.boxes.refinement import AS_DRAWN
 from mldfr.boxes.rules import JOINED
 from mldfr.core.registry import Registry
@@ -94,24 +94,16 @@ def corloc(trial: Trial) -> Float64Array:
 
 
 def agreement(trial: Trial) -> Float64Array:
-    """How much better a picture's box and its view's box agree than boxes of different pictures, as kappa does it.
+    """How much better a picture's box and its view's agree than boxes of different pictures (see `kappa`).
 
-    `(own - other) / (1 - other)`, with the mean IoU of the two boxes of a picture, and of the box of one picture and
-    the view's box of another, both as shares of the view. A rule that always finds the whole picture has 0, and so has
-    one that finds anything at random.
+    Boxes count as shares of the view.
     """
     lower, size = trial.windows[:, :2], trial.windows[:, 2:] - trial.windows[:, :2]
     origin, unit = np.tile(lower, 2), np.tile(size, 2)
     ours = np.clip((trial.boxes - origin) / unit, 0, 1)  # (P, M, T, N, 4), shares of the view
     theirs = (trial.views - origin) / unit
-    own: Float64Array = iou(ours, theirs).mean(axis=-1)
-    count = ours.shape[3]
-    others: Float64Array = np.zeros_like(own)
-    for shift in range(1, count):
-        others += iou(ours, np.roll(theirs, shift, axis=3)).mean(axis=-1)
-    others /= max(1, count - 1)
-    kappa: Float64Array = (own - others) / np.maximum(1 - others, 1e-6)
-    return kappa
+    shares: Float64Array = kappa_parts(ours, theirs).mean(axis=-1)
+    return shares
 
 
 def repeated_contrast(trial: Trial) -> Float64Array:
