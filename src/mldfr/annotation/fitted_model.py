@@ -8,21 +8,26 @@ from mldfr.core.errors import DataError
 from mldfr.deployment.loading import load
 from mldfr.images import ImageError
 from mldfr.localizer.fitting import Follow, fit_map, suggested
+from mldfr.localizer.likeness import ONE_KIND, likeness
 from mldfr.localizer.localizer import Localizer
 from mldfr.maps import DEFAULT, MAPS
 from mldfr.maps.base import FittedMap
 from mldfr.networks.card import Rules
 from mldfr.networks.model_file import MODEL_FILE, read_card
 
-WITHOUT_CLASSES = "foreground"
-"""The map where labels are of classes that the model does not know, and nobody names another."""
 
+def wanted_map(localizer: Localizer, rules: Rules, listing: Listing, out: Path) -> str:
+    """The map that is named, else the model's own; where that is of classes that nobody asks for, one of foreground.
 
-def wanted_map(localizer: Localizer, rules: Rules, listing: Listing) -> str:
-    """The map that is named, else the model's own, or the foreground where that is of classes that nobody asks for."""
-    own = localizer.card.localization.map
-    without = own == DEFAULT and listing.own_classes and localizer.has_network
-    return rules.get("map") or (WITHOUT_CLASSES if without else own)
+    Which of them depends on how much the pictures are alike, or on what was fitted in `out` before.
+    """
+    named, own = rules.get("map"), localizer.card.localization.map
+    if named or own != DEFAULT or not listing.own_classes or not localizer.has_network:
+        return named or own
+    if (file := out / MODEL_FILE).exists() and (fitted := read_card(file).training.get("fitted")):
+        return str(fitted["map"])
+    alike = likeness(localizer.network, [item.path for item in listing.items])
+    return "foreground" if alike >= ONE_KIND else "foreground_cam"
 
 
 def needs_fit(localizer: Localizer, name: str) -> bool:

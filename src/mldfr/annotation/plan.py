@@ -107,19 +107,12 @@ def make_plan(
         labels=request.labels,
     )
     classes = check_classes(told_apart(listing.own_classes or localizer.card.class_names))
-    map_name = wanted_map(localizer, request.rules, listing)
+    _check_outside(request)
+    _check_names(request, listing, formats, maps)
+    map_name = wanted_map(localizer, request.rules, listing, request.out)
     to_fit = needs_fit(localizer, map_name)
     own = localizer.card.localization
     localization = (suggested(own, map_name) if to_fit else own).changed(**request.rules).changed(map=map_name)
-    _check_outside(request)
-    if not listing.items:
-        why = "; ".join(f"{name}: {reason}" for name, reason in list(listing.failed.items())[:3])
-        raise DataError(f"{request.data}: no pictures{why and f' ({why})'}")
-    for name in formats:
-        if FORMATS[name].by_stem:
-            _check_stems(listing.items, name)
-    if maps:
-        _check_lengths(listing.items)
     if to_fit:
         localizer = fitted_localizer(
             localizer, map_name, listing, request.out, device=request.device, follow=follow, report=report
@@ -158,6 +151,18 @@ def split_formats(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...
             known = ", ".join((*FORMATS, *MAP_FORMATS))
             raise SettingError(f"unknown annotation format {name!r}; known: {known}")
     return formats, maps
+
+
+def _check_names(request: Request, listing: Listing, formats: Sequence[str], maps: Sequence[str]) -> None:
+    """Refuse a collection without pictures, and names that a format cannot hold."""
+    if not listing.items:
+        why = "; ".join(f"{name}: {reason}" for name, reason in list(listing.failed.items())[:3])
+        raise DataError(f"{request.data}: no pictures{why and f' ({why})'}")
+    for name in formats:
+        if FORMATS[name].by_stem:
+            _check_stems(listing.items, name)
+    if maps:
+        _check_lengths(listing.items)
 
 
 def _check_stems(items: Sequence[Item], name: str) -> None:

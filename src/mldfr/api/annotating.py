@@ -194,6 +194,8 @@ def _tell_of(plan: "Plan", progress: Progress) -> None:
         progress.say(line)
     if listing.note:
         progress.warn(listing.note)
+    if listing.own_classes:
+        progress.say(f"boxes are drawn from the map {plan.work.localization.map}; --map names another")
     if listing.unlabeled:
         known = f"{listing.unlabeled:,} of {len(listing.items):,} pictures have no label"
         progress.say(f"{known}; the model says what is in them")

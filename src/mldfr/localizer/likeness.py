@@ -1,0 +1,60 @@
+"""How much pictures are like each other: whether they show one kind of thing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mldfr.core.parallel import spread
+from mldfr.images import ImageError, read_image
+from mldfr.localizer.mscam import evaluating, scaled_features
+from mldfr.networks.network import LocalizationNetwork
+
+LOOKED_AT = 64
+"""Pictures, drawn by chance."""
+SCALE = 1.5
+ONE_KIND = 0.38
+"""Likeness from which on pictures are taken to show one kind of thing.
+
+By the features of the embedded network birds have 0.51 and pets, cats and dogs, 0.40; VOC2007
+has 0.35 and ILSVRC 0.26.
+"""
+
+
+def likeness(network: LocalizationNetwork, pictures: Sequence[Path]) -> float:
+    """The mean cosine between the averaged features of different pictures.
+
+    Args:
+        network: Whose features; `ONE_KIND` is measured for those of the embedded one.
+        pictures: Some of them are looked at; those that cannot be read say nothing.
+
+    Returns:
+        From -1 to 1; 1 for fewer than two pictures.
+
+    Examples:
+        >>> likeness(LocalizationNetwork.create("mobilenet_v2", num_classes=2), [Path("photo.jpg")])
+        1.0
+    """
+    order = np.random.default_rng(0).permutation(len(pictures))[:LOOKED_AT]
+    fast = network.fused()
+    with torch.inference_mode(), evaluating(fast):
+        means = spread(lambda path: _mean(fast, path), [pictures[number] for number in order])
+        found = [each for each in means if each is not None]
+    if len(found) < 2:
+        return 1.0
+    cosines = torch.stack(found) @ torch.stack(found).T
+    count = len(found)
+    return float((cosines.sum() - count) / (count * (count - 1)))
+
+
+@torch.inference_mode()
+def _mean(network: LocalizationNetwork, path: Path) -> Tensor | None:
+    try:
+        pixels = read_image(path)
+    except ImageError:
+        return None
+    features = scaled_features(network, torch.from_numpy(pixels).permute(2, 0, 1), SCALE)
+    return F.normalize(features.float().mean(dim=(1, 2)), dim=0).cpu()
