@@ -15,6 +15,7 @@ METHODS: Registry[type["Method"]] = Registry(
     {
         "cam": "mldfr.methods.cam:CAM",
         "has": "mldfr.methods.has:HideAndSeek",
+        "foreground": "mldfr.methods.foreground:ForegroundPooling",
         "cutmix": "mldfr.methods.cutmix:CutMix",
     },
     entry_points="mldfr.methods",

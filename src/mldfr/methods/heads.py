@@ -50,13 +50,21 @@ class Head(nn.Module, ABC):
         """
         raise SettingError(f"{type(self).__name__} is no linear layer on features")
 
-    def take_classifier(self, weight: Tensor, bias: Tensor) -> None:
-        """Become the linear layer (K, C) on averaged features, with its bias (K,).
+    def pooled(self, features: Tensor) -> Tensor:
+        """Features (B, C, h, w) to (B, C), of which the logits are a linear layer.
 
         Raises:
             SettingError: This head is no linear layer.
         """
-        raise SettingError(f"{type(self).__name__} is no linear layer on averaged features")
+        raise SettingError(f"{type(self).__name__} is no linear layer on pooled features")
+
+    def take_classifier(self, weight: Tensor, bias: Tensor) -> None:
+        """Become the linear layer (K, C) on pooled features, with its bias (K,).
+
+        Raises:
+            SettingError: This head is no linear layer.
+        """
+        raise SettingError(f"{type(self).__name__} is no linear layer on pooled features")
 
 
 class ConvCls(nn.Conv2d, Head):
@@ -86,7 +94,11 @@ class ConvCls(nn.Conv2d, Head):
 
     def logits(self, features: Tensor) -> Tensor:
         """Features (B, C, h, w) to logits (B, K) by Eq. 1: pool first, which spares the K maps."""
-        return super().forward(features.mean(dim=(2, 3), keepdim=True)).flatten(1)
+        return super().forward(self.pooled(features)[..., None, None]).flatten(1)
+
+    def pooled(self, features: Tensor) -> Tensor:
+        """Features (B, C, h, w) to what the linear layer reads of each picture (B, C): their means."""
+        return features.mean(dim=(2, 3))
 
     def score_maps(self, features: Tensor, classes: Sequence[int] | Tensor) -> Tensor:
         """Features of one image (C, h, w) to the maps (k, h, w) of `classes` alone, by Eq. 2."""
@@ -100,5 +112,5 @@ class ConvCls(nn.Conv2d, Head):
         return self.weight.flatten(1)[rows], None if self.bias is None else self.bias[rows]
 
     def take_classifier(self, weight: Tensor, bias: Tensor) -> None:
-        """Become the linear layer (K, C) on averaged features, with its bias (K,)."""
+        """Become the linear layer (K, C) on pooled features, with its bias (K,)."""
         self.load_state_dict({"weight": weight[:, :, None, None], "bias": bias})
