@@ -7,9 +7,9 @@ from mldfr.training.recipe import RecipeError, differences, load_recipe, names, 
 PAPER = ("vgg16", "googlenet", "inception_v3", "resnet50", "resnet50x", "densenet161", "mobilenet_v2")
 
 
-def test_there_is_a_recipe_for_every_cell_of_the_paper_and_two_more():
+def test_there_is_a_recipe_for_every_cell_of_the_paper_and_three_more():
     expected = {f"{backbone}-{data}" for backbone in PAPER for data in ("cub", "ilsvrc", "voc2007")}
-    assert set(names()) == expected | {"finetune", "creatures"}
+    assert set(names()) == expected | {"finetune", "frozen", "creatures"}
 
 
 @pytest.mark.parametrize("name", [f"{backbone}-{data}" for backbone in PAPER for data in ("cub", "ilsvrc", "voc2007")])

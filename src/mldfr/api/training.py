@@ -1,7 +1,7 @@
 """`train`: from pictures with labels to a localizer."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,10 @@ from mldfr.api.progress import SILENT, Progress
 from mldfr.artifacts import RUN
 
 if TYPE_CHECKING:
+    from mldfr.training.held_out import HeldOutAccuracy
     from mldfr.training.plan import Plan
     from mldfr.training.prepare import Material
+    from mldfr.training.prepared_features import Row
     from mldfr.training.recipe import Recipe
     from mldfr.training.run_folder import Epoch
 
@@ -28,11 +30,13 @@ class Trained:
         folder: Its folder, which `mldfr.load`, `select` and `evaluate` take.
         model: The model file in it.
         epochs: How each epoch went.
+        held_out: How the model does on pictures that were held out of training, where there are any.
     """
 
     folder: Path
     model: Path
     epochs: "tuple[Epoch, ...]" = field(repr=False)
+    held_out: "HeldOutAccuracy | None" = None
 
     def _repr_html_(self) -> str:
         rows = ((each.epoch, each.loss, 100 * each.top1, each.lr, each.images_per_second) for each in self.epochs)
@@ -78,12 +82,17 @@ def train(
     chosen, material, source = _asked(data, out, recipe, settings, weights, resume, progress)
     from mldfr.networks.model_file import MODEL_FILE
     from mldfr.training.fit import begin
+    from mldfr.training.held_out import HeldOutAccuracy
 
-    run = begin(chosen, material, out, source=source, device=device, resume=resume)
-    progress.at(lambda: f"in epoch {run.course.epoch + 1}")
-    run.train()
+    def follow(items: "Iterable[Row]", *, total: int, before: int) -> "Iterator[Row]":
+        return progress.follow(items, "looked at", total=total, before=before, goes_on=False)
+
+    run = begin(chosen, material, out, source=source, device=device, resume=resume, follow=follow)
+    progress.at(run.how_far)
+    network = run.train()
     progress.at(None)
-    return Trained(out, out / MODEL_FILE, tuple(run.course.history))
+    held_out = network.card.training.get("held_out")
+    return Trained(out, out / MODEL_FILE, tuple(run.history), held_out and HeldOutAccuracy.model_validate(held_out))
 
 
 def plan_training(

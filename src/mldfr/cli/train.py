@@ -47,4 +47,6 @@ def train(
     with says_how_far(lambda: (how_far := progress.how_far()) and f"{how_far}; go on with: {resumed}"):
         trained = api.train(data, out, **asked, resume=resume, progress=progress)
     if os.environ.get("RANK", "0") == "0":
+        if trained.held_out:
+            typer.echo(trained.held_out.sentence, err=True)
         typer.echo(f"{trained.model}: use it with `mldfr locate PICTURES --model {out}`", err=True)

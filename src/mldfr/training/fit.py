@@ -1,8 +1,8 @@
 """A training run: what it needs, and the loop."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,22 +10,23 @@ from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from torch import nn
 
-from mldfr.artifacts import RUN, RunFacts, RunSplit
+from mldfr.artifacts import RUN
 from mldfr.core.files import remove_leftovers
-from mldfr.core.text import one_line, plain
-from mldfr.core.versions import installed_versions
-from mldfr.data.class_names import some
-from mldfr.exports.checks import faults_of_classes
+from mldfr.core.text import one_line
 from mldfr.networks.model_file import MODEL_FILE
 from mldfr.networks.network import LocalizationNetwork
 from mldfr.training import checkpoint, memory, run_folder
 from mldfr.training.examples import Batch, Order, Pictures, load_batches
-from mldfr.training.log import Log
+from mldfr.training.frozen import FrozenRun, begin_frozen
+from mldfr.training.log import Log, say_line
 from mldfr.training.objective import Learner, Objective, Place, right_ones
 from mldfr.training.prepare import Material, create_network
+from mldfr.training.prepared_features import Follow, unwatched
+from mldfr.training.probe import probe
 from mldfr.training.processes import make_fabric
-from mldfr.training.recipe import Recipe, RecipeError, Training, differences
-from mldfr.training.run_folder import RunError
+from mldfr.training.recipe import Recipe, RecipeError, Training
+from mldfr.training.run_folder import Epoch
+from mldfr.training.run_steps import enter, finish, warnings_of_classes
 from mldfr.training.schedule import Schedule
 from mldfr.training.synchronized import synchronize_batch_norms
 from mldfr.training.training_state import Course, Outcome
@@ -136,23 +137,40 @@ class Run:
         overdue = time.monotonic() - saved > 60 * self.recipe.training.checkpoint_minutes
         return overdue if alone else bool(self.fabric.broadcast(overdue))
 
+    @property
+    def history(self) -> Sequence[Epoch]:
+        """How each epoch went."""
+        return self.course.history
+
+    def how_far(self) -> str:
+        """Where the run stands."""
+        return f"in epoch {self.course.epoch + 1}"
+
     def _finish(self) -> LocalizationNetwork:
         self.network.eval()
-        facts = {
-            "recipe": self.recipe.model_dump(mode="json"),
-            "data": self.source,
-            "last_epoch": asdict(self.course.history[-1]),
-        }
-        self.network.card = self.network.card.model_copy(update={"training": plain(facts)})
         if self.fabric.is_global_zero:
-            self.network.save(self.folder / MODEL_FILE)
+            finish(
+                self.network,
+                self.folder,
+                self.recipe,
+                self.material,
+                source=self.source,
+                history=self.history,
+            )
         self.fabric.barrier()
         return self.network
 
 
 def begin(
-    recipe: Recipe, material: Material, folder: Path, *, source: str = "", device: str = "auto", resume: bool = False
-) -> Run:
+    recipe: Recipe,
+    material: Material,
+    folder: Path,
+    *,
+    source: str = "",
+    device: str = "auto",
+    resume: bool = False,
+    follow: Follow = unwatched,
+) -> Run | FrozenRun:
     """Make a run ready, or take up the one that is in the folder.
 
     Under `torchrun` each process trains on its share of every batch. On a CPU the same recipe, seed, number of threads
@@ -165,11 +183,14 @@ def begin(
         source: Where the material comes from, to be written down.
         device: `auto`, `cpu`, `cuda`, ...
         resume: Go on with the run that is in the folder.
+        follow: Handed the features of pictures as they come, where the recipe wants a linear head fitted on them.
 
     Raises:
         ValueError: A recipe, weights, a device or a folder that cannot be used.
     """
     run_folder.check_place(folder)
+    if recipe.probe.when == "only":
+        return begin_frozen(recipe, material, folder, source=source, device=device, resume=resume, follow=follow)
     fabric = make_fabric(recipe.training, device)
     going_on = resume and (folder / RUN).exists()
     if going_on and fabric.is_global_zero:
@@ -183,7 +204,17 @@ def begin(
     training = recipe.training
     order = make_order(training, len(material.train), rank=fabric.global_rank, world=fabric.world_size)
     if fabric.is_global_zero:
-        _enter(folder, recipe, material, _facts(source, fabric, material), resume=resume)
+        enter(
+            folder,
+            recipe,
+            material,
+            source=source,
+            device=fabric.device,
+            processes=fabric.world_size,
+            resume=resume,
+        )
+        if recipe.probe.when == "first" and state is None:  # other processes are handed the weights by `fabric.setup`
+            probe(network.to(fabric.device), material, folder, choice=recipe.probe, say=say_line, follow=follow)
     fabric.barrier()
     warnings = tuple(warnings_of(training, material, network, order))
     if training.sync_batch_norm and fabric.world_size > 1:
@@ -253,13 +284,7 @@ def with_parts(recipe: Recipe, network: LocalizationNetwork, count: int, device:
 
 def warnings_of(training: Training, material: Material, network: nn.Module, order: Order) -> Iterator[str]:
     """What a user should know before hours pass."""
-    empty = [name for name, count in zip(material.classes, material.per_class(), strict=True) if not count]
-    if empty:
-        more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
-        yield f"there is nothing to learn these classes from: {one_line(', '.join(empty[:5]))}{more}"
-    if faults := [f"{name!r}, {fault}" for name, fault in faults_of_classes(material.classes).items()]:
-        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
-        yield f"`mldfr annotate` will refuse these class names, which no format holds: {'; '.join(faults[:5])}{more}"
+    yield from warnings_of_classes(material)
     if order.parts > 1:
         yield f"each batch of {order.batch_size} is cut into {order.parts} parts, because memory does not hold more"
     together = order.share * (order.world if training.sync_batch_norm else 1)
@@ -269,34 +294,3 @@ def warnings_of(training: Training, material: Material, network: nn.Module, orde
             "CorLoc on CUB is 75.04 % with batches of 256, 73.99 % with 64, 62.98 % with 32, and with 16 it does not "
             "learn"
         )
-
-
-def _facts(source: str, fabric: Fabric, material: Material) -> RunFacts:
-    packages = ("mldfr", "torch", "torchvision", "timm", "lightning-fabric", "numpy", "pillow")
-    return RunFacts(
-        data=source,
-        splits=tuple(material.splits),
-        classes=material.classes,
-        device=fabric.device.type,
-        processes=fabric.world_size,
-        threads=torch.get_num_threads(),
-        versions=installed_versions(packages),
-    )
-
-
-def _enter(folder: Path, recipe: Recipe, material: Material, facts: RunFacts, *, resume: bool) -> None:
-    """Begin a run folder, or make sure that the run in it is this one."""
-    split = RunSplit(
-        train=tuple(example.id for example in material.train),
-        held_out=tuple(sample.id for sample in material.held_out),
-    )
-    if not resume or not (folder / RUN).exists():
-        run_folder.begin(folder, recipe, facts, split)
-        return
-    known_recipe, known, known_split = run_folder.read_run(folder)
-    if differing := differences(known_recipe, recipe):
-        raise RunError(f"{folder}: was begun with another recipe; then and now differ in {', '.join(differing)}")
-    if known.classes is not None and known.classes != facts.classes:
-        raise RunError(f"{folder}: was begun with other classes, or in another order: {some(known.classes, 5)}")
-    if known_split != split:
-        raise RunError(f"{folder}: was begun with other pictures or another split of them")

@@ -120,4 +120,9 @@ class Log:
 
     def say(self, text: str) -> None:
         """One line that stays."""
-        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+        say_line(text, self.console)
+
+
+def say_line(text: str, console: Console | None = None) -> None:
+    """Print one line as it is, on standard error where no console is given."""
+    (console or Console(stderr=True)).print(text, highlight=False, soft_wrap=True, markup=False)

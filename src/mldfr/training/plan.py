@@ -2,20 +2,26 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from mldfr.core.parallel import at_once, spread
 from mldfr.core.text import one_line
 from mldfr.networks.backbones import BACKBONES
+from mldfr.networks.network import LocalizationNetwork
 from mldfr.networks.weights import downloaded
 from mldfr.training import memory
 from mldfr.training.fit import make_order, warnings_of, with_parts
+from mldfr.training.linear_head import IN_MEMORY
 from mldfr.training.objective import Learner, Objective, Place
 from mldfr.training.prepare import Material, create_network
+from mldfr.training.prepared_features import View, bytes_on_disk, mean_features, views_of
 from mldfr.training.processes import make_fabric
 from mldfr.training.recipe import Recipe
+from mldfr.training.run_steps import warnings_of_classes
 
 MEASURED = 8
 MEASURED_STEPS = 2
@@ -30,10 +36,11 @@ class Plan:
         recipe, material: What was planned for.
         parameters: Of the network.
         memory: Bytes for parameters, gradients, momentum and the activations of one part of a batch, in 32 bits and
-            without those of PyTorch itself.
+            without those of PyTorch itself; where only a head is fitted, for parameters and features.
         images_per_second: Measured on this device, in a few steps on random pictures.
         warnings: What a user should know before hours pass.
         download: Name and address of the weights that training fetches, if it fetches any; planning does not.
+        on_disk: Bytes of the prepared features, where a linear head is fitted on them.
     """
 
     recipe: Recipe
@@ -43,17 +50,19 @@ class Plan:
     images_per_second: float
     warnings: tuple[str, ...]
     download: tuple[str, str] | None = None
+    on_disk: int = 0
 
     @property
     def seconds(self) -> float:
         """How long the whole training takes at that speed."""
+        if self.recipe.probe.when == "only":
+            return len(self.material.train) / self.images_per_second
         order = make_order(self.recipe.training, len(self.material.train))
         return order.epochs * order.steps * order.batch_size / self.images_per_second
 
     def to_text(self) -> str:
         """The plan, to be read."""
-        material, training = self.material, self.recipe.training
-        order = make_order(training, len(material.train))
+        material = self.material
         counts = material.per_class()
         held_out = Counter(label for sample in material.held_out for label in sample.labels)
         listed = "\n".join(
@@ -73,12 +82,26 @@ class Plan:
             f"network: {self.recipe.model.backbone}, {self.parameters:,} parameters\n"
             f"weights: {self._weights()}\n"
             f"method: {self.recipe.method}{options}\n"
-            f"training: {order.epochs} epochs of {order.steps} steps with {order.batch_size} pictures, "
-            f"loss {'MultiLabelSoftMargin' if material.multi_label else 'cross-entropy'}\n"
+            f"training: {self._course()}\n"
             f"memory: about {self.memory / 2**30:.1f} GiB for weights and activations\n"
             f"time: about {length} at {self.images_per_second:.1f} pictures/s, measured now without reading them"
             f"{warned}"
         )
+
+    def _course(self) -> str:
+        """What is done, to be read."""
+        training, pictures = self.recipe.training, len(self.material.train)
+        views = len(views_of(self.recipe.probe.scales, flip=self.recipe.probe.flip))
+        room = f"{self.on_disk / 2**20:.1f} MiB on disk"
+        head = f"a linear head on features of {pictures:,} pictures, {views} views each, {room}"
+        if self.recipe.probe.when == "only":
+            return head
+        order = make_order(training, pictures)
+        course = (
+            f"{order.epochs} epochs of {order.steps} steps with {order.batch_size} pictures, "
+            f"loss {'MultiLabelSoftMargin' if self.material.multi_label else 'cross-entropy'}"
+        )
+        return f"{head}; from there {course}" if self.on_disk else course
 
     def _weights(self) -> str:
         """Where the network starts from, to be read."""
@@ -99,6 +122,16 @@ def make_plan(recipe: Recipe, material: Material, *, device: str = "auto") -> Pl
     model = recipe.model
     download = model.weights and downloaded(model.weights, default=BACKBONES[model.backbone].pretrained)
     network = create_network(recipe, material, pretrained=not download)
+    on_disk = 0
+    if recipe.probe.when != "never":
+        views = views_of(recipe.probe.scales, flip=recipe.probe.flip)
+        on_disk = bytes_on_disk(len(material.train), len(views), network.backbone.channels[-1])
+    if recipe.probe.when == "only":
+        speed = _speed_of_pass(network.to(fabric.device), views)
+        parameters = sum(value.numel() for value in network.parameters())
+        needed = 4 * parameters + min(on_disk, IN_MEMORY)
+        warnings = tuple(warnings_of_classes(material))
+        return Plan(recipe, material, parameters, needed, speed, warnings, download or None, on_disk)
     recipe = with_parts(recipe, network, len(material.train), fabric.device, world=fabric.world_size)
     order = make_order(recipe.training, len(material.train), world=fabric.world_size)
     size = network.card.preprocessing.input_size
@@ -119,7 +152,20 @@ def make_plan(recipe: Recipe, material: Material, *, device: str = "auto") -> Pl
         optimizer.zero_grad()
     speed = MEASURED_STEPS * count * fabric.world_size / (_now(fabric.device) - started)
     warnings = tuple(warnings_of(recipe.training, material, network, order))
-    return Plan(recipe, material, parameters, needed, speed, warnings, download or None)
+    return Plan(recipe, material, parameters, needed, speed, warnings, download or None, on_disk)
+
+
+def _speed_of_pass(network: LocalizationNetwork, views: Sequence[View]) -> float:
+    """Pictures per second, 4 wide and 3 high, whose features are prepared."""
+    fast, size = network.fused(), network.card.preprocessing.input_size
+    image = torch.randint(256, (3, size, size * 4 // 3), dtype=torch.uint8)
+    count = MEASURED_STEPS * at_once()
+    spread_over = spread if network.device.type == "cpu" else map
+    mean_features(fast, image, views)  # the warm-up
+    started = _now(network.device)
+    for _ in spread_over(lambda _: mean_features(fast, image, views), range(count)):
+        pass
+    return count / (_now(network.device) - started)
 
 
 def _now(device: torch.device) -> float:

@@ -15,8 +15,10 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from mldfr.core.errors import SettingError
 from mldfr.methods import DEFAULT as CAM
+from mldfr.methods.base import Method, make_method
 from mldfr.networks.backbones import MIN_INPUT_SIZE
 from mldfr.networks.card import Localization, Strict, check_name, explain
+from mldfr.training.linear_probe import LinearProbe
 
 DEFAULT = "finetune"
 EMBEDDED = "embedded"
@@ -154,6 +156,7 @@ class Recipe(Strict):
     data: DataChoice = DataChoice()
     augmentation: Augmentation = Augmentation()
     training: Training = Training()
+    probe: LinearProbe = LinearProbe()
     localization: Localization = Localization()
     """Goes into the model's card; `select` replaces it by what it chooses."""
 
@@ -161,12 +164,23 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _large_enough(self) -> Self:
-        size, smallest = self.augmentation.input_size, min(self.localization.scales)
-        if size and size * smallest < MIN_INPUT_SIZE:
-            raise ValueError(
-                f"localization.scales: at scale {smallest:g} of augmentation.input_size {size} the short side has "
-                f"under {MIN_INPUT_SIZE} pixels"
-            )
+        size = self.augmentation.input_size
+        for key in ("localization", "probe"):
+            smallest = min(getattr(self, key).scales)
+            if size and size * smallest < MIN_INPUT_SIZE:
+                raise ValueError(
+                    f"{key}.scales: at scale {smallest:g} of augmentation.input_size {size} the short side has "
+                    f"under {MIN_INPUT_SIZE} pixels"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _linear(self) -> Self:
+        if self.probe.when != "never" and not self.model.classifier_bias:
+            raise ValueError(f"probe.when {self.probe.when}: a fitted head has a bias; set model.classifier_bias=true")
+        kind = type(make_method(self.method, self.method_options)) if self.probe.when == "only" else Method
+        if kind.augment is not Method.augment or kind.loss is not Method.loss:
+            raise ValueError(f"probe.when only: a trunk that is not trained has no use for the method {self.method!r}")
         return self
 
     def to_yaml(self) -> str:

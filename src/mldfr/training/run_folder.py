@@ -6,6 +6,7 @@
 | `run.json` | data, number of processes and threads, device, versions |
 | `split.json` | ids of the pictures that were trained on and held out |
 | `metrics.csv`, `tensorboard/` | loss, top-1, learning rate, speed of each epoch |
+| `features/` | what a linear head is fitted on, where the recipe has one |
 | `unreadable.txt` | pictures that could not be read |
 | `checkpoints/` | the last two states |
 | `model.safetensors` | the final model; `mldfr.load` takes the folder |

@@ -1,0 +1,125 @@
+"""A run that leaves the trunk as it is, and fits a linear head on prepared features."""
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from mldfr.core.devices import choose_device
+from mldfr.core.files import remove_leftovers
+from mldfr.networks.model_file import MODEL_FILE
+from mldfr.networks.network import LocalizationNetwork
+from mldfr.training.log import Board, say_line
+from mldfr.training.prepare import Material, create_network
+from mldfr.training.prepared_features import Follow, unwatched
+from mldfr.training.probe import Probed, probe
+from mldfr.training.recipe import Recipe, RecipeError
+from mldfr.training.run_folder import Epoch, write_metrics
+from mldfr.training.run_steps import enter, finish, warnings_of_classes
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenRun:
+    """A run of a recipe with `probe.when: only` that is ready to begin or to go on.
+
+    Attributes:
+        folder: The run folder.
+        recipe, material: What is done, and what is learned from.
+        source: Where the material comes from, to be written down.
+        network: Trunk and head.
+        follow: Handed the features of the pictures as they come.
+        warnings: What a user should know before.
+        history: One epoch, when it is done.
+    """
+
+    folder: Path
+    recipe: Recipe
+    material: Material
+    source: str
+    network: LocalizationNetwork
+    follow: Follow
+    warnings: tuple[str, ...]
+    history: list[Epoch] = field(default_factory=list)
+
+    def how_far(self) -> str:
+        """Where the run stands, beside what `follow` says."""
+        return "while the head was fitted"
+
+    def train(self) -> LocalizationNetwork:
+        """Fit the head, and write the model.
+
+        Returns:
+            The network, in eval mode.
+
+        Raises:
+            TrainingError: No picture can be read.
+        """
+        if (self.folder / MODEL_FILE).exists():  # `select` may have changed its card
+            network = LocalizationNetwork.load(self.folder, device=self.network.device)
+            self.history[:] = [Epoch(**network.card.training["last_epoch"])]
+            return network
+        for warning in self.warnings:
+            say_line(f"warning: {warning}")
+        started = time.perf_counter()
+        probed = probe(
+            self.network,
+            self.material,
+            self.folder,
+            choice=self.recipe.probe,
+            seed=self.recipe.training.seed,
+            say=say_line,
+            follow=self.follow,
+        )
+        self._write(probed, time.perf_counter() - started)
+        self.network.eval()
+        finish(
+            self.network,
+            self.folder,
+            self.recipe,
+            self.material,
+            source=self.source,
+            history=self.history,
+            probed=probed.left_out._asdict(),
+        )
+        return self.network
+
+    def _write(self, probed: Probed, seconds: float) -> None:
+        """Write how it went as other runs do: it was one epoch, in which the trunk learned nothing."""
+        fit, speed = probed.on_train, len(self.material.train) / seconds
+        self.history[:] = [
+            Epoch(epoch=1, loss=fit.loss, top1=fit.top1, lr=0.0, images_per_second=speed, waiting=0.0, seconds=seconds)
+        ]
+        write_metrics(self.folder, self.history)
+        board = Board(self.folder / "tensorboard", purge_step=0)
+        board.add({"epoch/loss": fit.loss, "epoch/top1": fit.top1}, 1)
+        board.add({"cross_validation/loss": probed.left_out.loss, "cross_validation/top1": probed.left_out.top1}, 1)
+        board.close()
+
+
+def begin_frozen(
+    recipe: Recipe,
+    material: Material,
+    folder: Path,
+    *,
+    source: str = "",
+    device: str = "auto",
+    resume: bool = False,
+    follow: Follow = unwatched,
+) -> FrozenRun:
+    """Make a run ready, or take up the one that is in the folder; its arguments are those of `fit.begin`.
+
+    Raises:
+        ValueError: A recipe, weights, a device or a folder that cannot be used, or several processes.
+    """
+    if (world := int(os.environ.get("WORLD_SIZE", "1"))) > 1:
+        raise RecipeError(f"probe.when only: one process looks at the pictures; torchrun started {world}")
+    chosen = choose_device(device)
+    if resume:
+        remove_leftovers(folder)
+    torch.manual_seed(recipe.training.seed)
+    done = resume and (folder / MODEL_FILE).exists()
+    network = create_network(recipe, material, pretrained=not done)
+    enter(folder, recipe, material, source=source, device=chosen, processes=1, resume=resume)
+    return FrozenRun(folder, recipe, material, source, network.to(chosen), follow, tuple(warnings_of_classes(material)))

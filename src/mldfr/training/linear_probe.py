@@ -1,0 +1,37 @@
+"""What a recipe says of a linear head on prepared features."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from mldfr.networks.card import Scale, Strict
+
+
+class LinearProbe(Strict):
+    """A linear head that is fitted on prepared features: means over the picture of what the trunk says as it is.
+
+    Alain and Bengio, Understanding intermediate layers using linear classifier probes, 2016; as a start for fine-tuning
+    Kumar et al., Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution, ICLR 2022.
+
+    Examples:
+        >>> LinearProbe(when="first").scales
+        (1.0,)
+    """
+
+    when: Literal["never", "first", "only"] = "never"
+    """`only`: the trunk stays as it is, and the head is all that is learned. `first`: training starts from that head
+    instead of a random one."""
+    scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1)
+    """At which scales pictures are looked at, scale 1 first, at which the head will say what a picture shows; it is
+    fitted on all views together."""
+    flip: bool = True
+    """Whether mirror images are views too."""
+    folds: int = Field(default=5, ge=2)
+    """Parts of the training pictures by which the strength of the regulariser is chosen, each predicted by the rest."""
+
+    @field_validator("scales")
+    @classmethod
+    def _one_first(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
+        if scales[0] != 1 or len(set(scales)) != len(scales):
+            raise ValueError(f"expected 1 and then other scales, each once; got {list(scales)}")
+        return scales
