@@ -2,7 +2,7 @@
 # What one GPU has to say in nine minutes; benchmarks/README.md, "On a GPU", tells more.
 #
 #   benchmarks/gpu.sh pack ARCHIVE --cub CUB_200_2011 --vgg16 FILE --resnet50 FILE   on a machine with the data
-#   benchmarks/gpu.sh run ARCHIVE OUT [--minutes 9] [--rehearse]                    on the one with the GPU
+#   benchmarks/gpu.sh run ARCHIVE OUT [--minutes 9] [--only PART/NAME ...] [--rehearse]   on the one with the GPU
 #
 # PYTHON names the interpreter, SCRATCH a folder for what is thrown away in the end.
 set -euo pipefail

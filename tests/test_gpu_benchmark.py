@@ -1,7 +1,9 @@
 """Pieces of the benchmark for a GPU that need neither GPU nor network; its own command rehearses the whole."""
 
 import json
+import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -82,12 +84,14 @@ def test_figures_and_cells_outlive_a_cut_and_failures_are_tried_again(tmp_path):
     assert [cell["backbone"] for cell in again.cells()] == ["vgg16", "resnet50"]
 
 
-def test_cells_of_a_seed_come_before_the_next_and_are_the_papers():
+def test_cells_of_a_seed_come_before_the_next_and_are_the_papers(tmp_path):
     from gpu.report import PAPER
+    from gpu.setting import Setting
     from gpu.table_ix import CELLS, wanted
     from mldfr.training.recipe import load_recipe
 
-    first = list(wanted(2))[:8]
+    setting = Setting(tmp_path, tmp_path, tmp_path, False, time.monotonic() + 60)
+    first = list(wanted(setting, 2))[:8]
     assert {seed for _, _, seed in first} == {0}
     assert {(backbone, cell) for backbone, cell, _ in first} == PAPER.keys()
     recipes = {cell: load_recipe("vgg16-cub", settings).model for cell, settings in CELLS.items()}
@@ -139,6 +143,32 @@ def test_precisions_are_what_they_are_called_and_end():
         assert (x @ x).dtype == torch.float32
         assert torch.backends.cudnn.allow_tf32 is False
     assert torch.backends.cudnn.allow_tf32 == before
+
+
+def test_only_what_is_asked_for_is_measured(tmp_path):
+    from gpu.setting import Setting
+    from gpu.table_ix import wanted
+
+    def setting(*only):
+        return Setting(tmp_path, tmp_path, tmp_path, False, time.monotonic() + 60, only)
+
+    everything, some = setting(), setting("training/resnet50*", "cells/* [SB]")
+    assert everything.lacks("training", "vgg16, bf16-mixed")
+    assert some.lacks("training", "resnet50, bf16-mixed")
+    some.figures.add("training", "resnet50, bf16-mixed", {"floor": 1.0})
+    assert not some.lacks("training", "resnet50, bf16-mixed")
+    assert not some.asks("training", "vgg16, bf16-mixed")
+    assert [some.asks_of(part) for part in ("training", "cells", "locate", "commands")] == [True, True, False, False]
+    assert {cell for _, cell, _ in wanted(some, 1)} == {"S", "B"}  # and not B+S
+    assert list(wanted(setting("cells/alexnet*"), None)) == []  # no cell is asked for, however many seeds
+
+
+def test_only_names_parts_that_there_are(tmp_path):
+    command = [sys.executable, "-m", "gpu.run", str(tmp_path), str(tmp_path / "out"), "--only", "cell/vgg16 B"]
+    paths = {"PYTHONPATH": os.pathsep.join([str(BENCHMARKS), *sys.path])}
+    done = subprocess.run(command, env=os.environ | paths, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "got 'cell/vgg16 B'" in done.stderr
 
 
 def test_the_script_says_how_it_is_used():

@@ -21,22 +21,23 @@ MLDFR = ("-m", "mldfr")
 TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node", "1", *MLDFR)
 SHORT = ("training.epochs=6", "training.batch_size=64", "data.workers=4")
 PLAIN = "plain"
+COMPARED = (("again", MLDFR, False), ("resumed", MLDFR, True), ("torchrun", TORCHRUN, False))
+"""What is held against the plain run: its name, what runs it, and whether it is killed and resumed."""
 
 
 def run(setting: Setting) -> None:
     """Run each command, hold its weights against the plain one's, and compare SyncBatchNorm with BatchNorm."""
     folder = setting.scratch / "commands"
-    if not (folder / PLAIN / MODEL_FILE).exists():
+    compared = [each for each in COMPARED if setting.lacks(PART, each[0])]
+    if (compared or setting.lacks(PART, PLAIN)) and not (folder / PLAIN / MODEL_FILE).exists():
         train(setting, folder / PLAIN, MLDFR)
         setting.figures.add(PART, PLAIN, last_epoch(folder / PLAIN))
-    for name, program, cut in (("again", MLDFR, False), ("resumed", MLDFR, True), ("torchrun", TORCHRUN, False)):
-        if setting.figures.has(PART, name):
-            continue
+    for name, program, cut in compared:
         was_cut = cut and train_and_kill(setting, folder / name)
         train(setting, folder / name, program, *(["--resume"] if cut else []))
         values = last_epoch(folder / name) | {"weights_differ_by": distance(folder / PLAIN, folder / name)}
         setting.figures.add(PART, name, values | ({"was_cut": was_cut} if cut else {}))
-    if not setting.figures.has(PART, "SyncBatchNorm"):
+    if setting.lacks(PART, "SyncBatchNorm"):
         setting.figures.add(PART, "SyncBatchNorm", synchronized(setting))
 
 

@@ -64,12 +64,13 @@ def same_shape(paths: Sequence[Path], folder: Path) -> list[Path]:
 
 def agreement(setting: Setting, localizer: Localizer, paths: Sequence[Path]) -> None:
     """How many boxes of the device differ from the CPU's, in every precision, for the class that the CPU finds."""
-    if all(setting.figures.has(PART, f"boxes, {precision}") for precision in (HALF, SHORT, FULL)):
+    lacking = [precision for precision in (HALF, SHORT, FULL) if setting.lacks(PART, f"boxes, {precision}")]
+    if not lacking:
         return
     expected = located(localizer, [(path, 1) for path in paths])
     asked = [(each.image, [each.labels[0].class_index]) for each in expected]
     localizer.to(setting.device)
-    for precision in (HALF, SHORT, FULL):
+    for precision in lacking:
         with in_precision(precision, setting.device):
             got = located(localizer, asked)
         setting.figures.add(PART, f"boxes, {precision}", differences(expected, got))
@@ -111,7 +112,7 @@ def speed(
     setting: Setting, localizer: Localizer, paths: Sequence[Path], name: str, precision: str, batch_size: int
 ) -> None:
     """Pictures per second of `locate`, and its share of the speed of the bare passes."""
-    if setting.figures.has(PART, name) or setting.left() < 5:
+    if not setting.lacks(PART, name) or setting.left() < 5:
         return
     with in_precision(precision, setting.device):
         forget(setting.device)

@@ -1,8 +1,9 @@
 """All parts, each in a process of its own with its own deadline; figures and report are written after each.
 
-    benchmarks/gpu.sh run ARCHIVE OUT [--minutes 9] [--rehearse]
+    benchmarks/gpu.sh run ARCHIVE OUT [--minutes 9] [--only PART/NAME ...] [--rehearse]
 
-What OUT has is not measured again: the same command goes on with what is missing, and trains more seeds.
+What OUT has is not measured again: the same command goes on with what is missing, and trains more seeds. `--only` takes
+shell patterns of what is to be measured: 'training/resnet50*', 'cells/vgg16 B', commands/torchrun.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
@@ -42,7 +43,7 @@ class Turn:
     Attributes:
         parts: Their names. Several run beside each other: only one of them may have times among its figures, and only
             one may write to `figures.json`.
-        share: Of the time; what a turn leaves over goes to those after it.
+        share: Of the time, set against those of the turns after it: what a turn leaves over goes to them.
     """
 
     parts: tuple[str, ...]
@@ -50,10 +51,10 @@ class Turn:
 
 
 TURNS = (
-    Turn(("training",), 0.26),
-    Turn(("cells", "commands"), 0.34),
+    Turn(("training",), 0.34),
+    Turn(("cells", "commands"), 0.42),
     Turn(("locate",), 0.14),
-    Turn(("cells",), 1.0),
+    Turn(("cells",), 0.1),
 )
 """The cells again with all that is left."""
 
@@ -67,22 +68,26 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="for all parts together: 9, and 60 for a rehearsal")
     parser.add_argument("--spent", type=float, default=0.0, help="seconds that are spent of it already")
     parser.add_argument("--rehearse", action="store_true", help="on the CPU, with a handful of small pictures")
+    parser.add_argument("--only", nargs="+", default=[], metavar="PART/NAME", help="only these figures, by patterns")
     parser.add_argument("--part", choices=PARTS, help="run this one alone, in this process")
     parser.add_argument("--scratch", type=Path, help="where what is thrown away is kept meanwhile")
     arguments = parser.parse_args()
     scratch = arguments.scratch or arguments.archive / "scratch"
     seconds = 60 * (arguments.minutes or (60 if arguments.rehearse else 9))
     until = began + seconds - arguments.spent
-    setting = Setting(arguments.archive, scratch, arguments.out, arguments.rehearse, until)
+    setting = Setting(arguments.archive, scratch, arguments.out, arguments.rehearse, until, arguments.only)
+    for pattern in arguments.only:
+        if not any(replace(setting, only=[pattern]).asks_of(part) for part in PARTS):
+            parser.error(f"--only takes PART/NAME, and PART is one of {', '.join(PARTS)}; got {pattern!r}")
     if arguments.part is not None:
         import_module(PARTS[arguments.part]).run(setting)
         return
     if not arguments.rehearse and not torch.cuda.is_available():
         raise SystemExit("no GPU; --rehearse runs all of it on the CPU with a handful of pictures")
-    raise SystemExit(run_all(setting, seconds))
+    raise SystemExit(run_all(setting))
 
 
-def run_all(setting: Setting, seconds: float) -> int:
+def run_all(setting: Setting) -> int:
     """Run the parts one after the other; the exit code is 1 if one of them failed."""
     setting.out.mkdir(parents=True, exist_ok=True)
     unpack(setting.archive)
@@ -92,14 +97,15 @@ def run_all(setting: Setting, seconds: float) -> int:
     figures = Figures(setting.out)
     figures.add("machine", "rehearsal" if setting.rehearse else "GPU", machine(setting))
     failed = []
-    for number, turn in enumerate(TURNS, start=1):
-        given = min(setting.left(), turn.share * seconds)
+    turns = [(turn, parts) for turn in TURNS if (parts := [part for part in turn.parts if setting.asks_of(part)])]
+    for number, (turn, parts) in enumerate(turns, start=1):
+        given = setting.left() * turn.share / sum(later.share for later, _ in turns[number - 1 :])
         if given < 2 * START:
-            print(f"no time is left for {' and '.join(turn.parts)}", flush=True)
+            print(f"no time is left for {' and '.join(parts)}", flush=True)
             continue
         with ThreadPoolExecutor() as pool:
-            problems = pool.map(partial(run_part, setting, seconds=given), turn.parts)
-        for part, problem in zip(turn.parts, problems, strict=True):
+            problems = pool.map(partial(run_part, setting, seconds=given), parts)
+        for part, problem in zip(parts, problems, strict=True):
             name = f"{part}, turn {number}"
             if problem:
                 failed.append(name)
@@ -125,7 +131,7 @@ def rehearsal(setting: Setting, ids: list[str]) -> Setting:
     cub.write_part(setting.archive / "CUB", ids, few / "CUB")
     if not (few / "weights").exists():
         (few / "weights").symlink_to(setting.archive.absolute() / "weights")
-    return Setting(few, setting.scratch, setting.out, True, setting.until)
+    return replace(setting, archive=few)
 
 
 def machine(setting: Setting) -> dict[str, Any]:
@@ -155,7 +161,8 @@ def run_part(setting: Setting, part: str, seconds: float) -> str:
     told = ("--part", part, "--minutes", f"{within:.3f}", "--scratch", str(setting.scratch))
     command = [sys.executable, "-m", "gpu.run", str(setting.archive), str(setting.out), *told]
     print(f"== {part}: {seconds:.0f} s", flush=True)
-    process = subprocess.Popen([*command, *(["--rehearse"] if setting.rehearse else [])], start_new_session=True)
+    command += [*(["--only", *setting.only] if setting.only else []), *(["--rehearse"] if setting.rehearse else [])]
+    process = subprocess.Popen(command, start_new_session=True)
     try:
         code = process.wait(timeout=seconds)
         return f"exit code {code}" if code else ""

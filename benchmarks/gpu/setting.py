@@ -2,7 +2,9 @@
 
 import gc
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
@@ -28,6 +30,7 @@ class Setting:
         out: For what is kept.
         rehearse: Whether this is a rehearsal on the CPU, with few and small pictures.
         until: When the part has to end, as `time.monotonic` counts.
+        only: Patterns `PART/NAME` of the figures that are wanted; all of them where there are none.
     """
 
     archive: Path
@@ -35,6 +38,7 @@ class Setting:
     out: Path
     rehearse: bool
     until: float
+    only: Sequence[str] = ()
 
     @cached_property
     def figures(self) -> Figures:
@@ -54,6 +58,18 @@ class Setting:
     def left(self) -> float:
         """Seconds until the part has to end."""
         return self.until - time.monotonic()
+
+    def asks(self, part: str, name: str) -> bool:
+        """Whether a figure is among those that are wanted."""
+        return not self.only or any(fnmatchcase(f"{part}/{name}", pattern) for pattern in self.only)
+
+    def asks_of(self, part: str) -> bool:
+        """Whether any figure of a part may be among those that are wanted."""
+        return not self.only or any(fnmatchcase(part, pattern.partition("/")[0]) for pattern in self.only)
+
+    def lacks(self, part: str, name: str) -> bool:
+        """Whether a figure is wanted and not there yet."""
+        return self.asks(part, name) and not self.figures.has(part, name)
 
     def weights(self, backbone: str) -> Path:
         """The file of a backbone's ImageNet weights."""

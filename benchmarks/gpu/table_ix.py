@@ -13,6 +13,7 @@ from mldfr.evaluation.run import evaluate, evaluation_job
 from mldfr.evaluation.summary import Summary
 from mldfr.training.fit import begin
 
+PART = "cells"
 NONE, SELF_ATTENTION, BATCH_NORM, BOTH = "none", "S", "B", "B+S"
 CELLS = {
     BOTH: (),
@@ -37,7 +38,7 @@ def run(setting: Setting) -> None:
     """Train and evaluate one network after the other while there is time for one more."""
     done = {(line["backbone"], line["cell"], line["seed"]) for line in setting.figures.cells()}
     took: dict[str, float] = {}
-    for backbone, cell, seed in wanted(1 if setting.rehearse else None):
+    for backbone, cell, seed in wanted(setting, 1 if setting.rehearse else None):
         if (backbone, cell, seed) in done:
             continue
         if not setting.rehearse and setting.left() < took.get(backbone, EXPECTED):
@@ -48,10 +49,13 @@ def run(setting: Setting) -> None:
         took[backbone] = max(took.get(backbone, 0.0), time.monotonic() - started)
 
 
-def wanted(seeds: int | None) -> Iterator[tuple[str, str, int]]:
+def wanted(setting: Setting, seeds: int | None) -> Iterator[tuple[str, str, int]]:
     """Backbone, cell and seed, so that whatever stops it, the cells of a seed come before those of the next."""
-    for seed in count() if seeds is None else range(seeds):
-        for cell, backbone in product(CELLS, BACKBONES):
+    asked = [
+        (backbone, cell) for cell, backbone in product(CELLS, BACKBONES) if setting.asks(PART, f"{backbone} {cell}")
+    ]
+    for seed in count() if seeds is None and asked else range(seeds or 0):
+        for backbone, cell in asked:
             yield backbone, cell, seed
 
 
