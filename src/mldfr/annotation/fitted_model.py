@@ -8,7 +8,7 @@ from mldfr.core.errors import DataError
 from mldfr.deployment.loading import load
 from mldfr.images import ImageError
 from mldfr.localizer.fitting import Follow, fit_map, suggested
-from mldfr.localizer.likeness import ONE_KIND, likeness
+from mldfr.localizer.likeness import map_for
 from mldfr.localizer.localizer import Localizer
 from mldfr.maps import DEFAULT, MAPS
 from mldfr.maps.base import FittedMap
@@ -26,8 +26,7 @@ def wanted_map(localizer: Localizer, rules: Rules, listing: Listing, out: Path) 
         return named or own
     if (file := out / MODEL_FILE).exists() and (fitted := read_card(file).training.get("fitted")):
         return str(fitted["map"])
-    alike = likeness(localizer.network, [item.path for item in listing.items])
-    return "foreground" if alike >= ONE_KIND else "foreground_cam"
+    return map_for(localizer.network, [item.path for item in listing.items])
 
 
 def needs_fit(localizer: Localizer, name: str) -> bool:
@@ -69,7 +68,7 @@ def fitted_localizer(
     pictures = [(item.path, item.labels if known else ()) for item in listing.items]
     fit_map(localizer.network, name, pictures, follow=follow, report=report)
     card = localizer.card
-    localization = suggested(card.localization, name)
+    localization = suggested(card, name)
     localizer.card = card.model_copy(
         update={"localization": localization, "training": {**card.training, "fitted": origin}}
     )

@@ -112,7 +112,9 @@ def make_plan(
     map_name = wanted_map(localizer, request.rules, listing, request.out)
     to_fit = needs_fit(localizer, map_name)
     own = localizer.card.localization
-    localization = (suggested(own, map_name) if to_fit else own).changed(**request.rules).changed(map=map_name)
+    localization = (
+        (suggested(localizer.card, map_name) if to_fit else own).changed(**request.rules).changed(map=map_name)
+    )
     if to_fit:
         localizer = fitted_localizer(
             localizer, map_name, listing, request.out, device=request.device, follow=follow, report=report

@@ -67,7 +67,8 @@ def fit(
     from mldfr.core.errors import SettingError
     from mldfr.maps.base import fitted_map
 
-    kind, file, folder = fitted_map(map), Path(out), None if images is None else Path(images)
+    fitted_map(map)  # refuses what is not fitted
+    file, folder = Path(out), None if images is None else Path(images)
     if file.suffix != ".safetensors":
         raise SettingError(f"--out {file}: expected a file that ends in .safetensors")
     from mldfr.annotation.listing import list_pictures
@@ -97,11 +98,11 @@ def fit(
         follow=lambda seen, total: progress.follow(seen, "fitted on", total=total, goes_on=False),
         report=note,
     )
-    localization = suggested(localizer.card.localization, map)
+    localization = suggested(localizer.card, map)
     localizer.card = localizer.card.model_copy(update={"localization": localization})
     file.parent.mkdir(parents=True, exist_ok=True)
     localizer.save(file)
-    return FittedModel(file, map, facts.pictures, kind.fit_scales, unreadable)
+    return FittedModel(file, map, facts.pictures, facts.scales, unreadable)
 
 
 def _splits(source: str, split: str | Sequence[str], images: Path | None) -> tuple[str, ...]:

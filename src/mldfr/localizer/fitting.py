@@ -1,5 +1,6 @@
 """Fitting a map on pictures: they are looked at once, in an order by chance, and none is kept."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +14,7 @@ from mldfr.images import ImageError, read_image
 from mldfr.localizer.mscam import evaluating, inference_precision, stage_features
 from mldfr.maps.base import FittedMap, fitted_map
 from mldfr.maps.seen import SeenPicture
-from mldfr.networks.card import FittedOn, Localization
+from mldfr.networks.card import Card, FittedOn, Localization, Preprocessing
 from mldfr.networks.network import LocalizationNetwork
 
 T = TypeVar("T")
@@ -77,19 +78,25 @@ def fit_map(
         )
     if count == 0:
         raise DataError(f"map {name}: none of the {len(chosen)} pictures to fit it on can be read")
-    facts = FittedOn(groups=groups, pictures=count, scales=kind.fit_scales)
+    facts = FittedOn(groups=groups, pictures=count, scales=scales_of(kind, network.card.preprocessing))
     network.take_map(name, fitted, facts)
     return facts
 
 
-def suggested(localization: Localization, name: str) -> Localization:
-    """The settings with which a fitted map is best used; the others stay as they are.
+def suggested(card: Card, name: str) -> Localization:
+    """The settings with which a fitted map is best used; the others are those of the card.
 
     Examples:
-        >>> suggested(Localization(), "foreground").scales
+        >>> suggested(LocalizationNetwork.create("mobilenet_v2", num_classes=2).card, "foreground").scales
         (1.5, 2.5)
     """
-    return localization.changed(map=name, **fitted_map(name).suggested)
+    kind = fitted_map(name)
+    return card.localization.changed(map=name, scales=scales_of(kind, card.preprocessing), **kind.suggested)
+
+
+def scales_of(kind: type[FittedMap], preprocessing: Preprocessing) -> tuple[float, ...]:
+    """The scales at which short sides have as many pixels as a map wants, rounded up to four digits."""
+    return tuple(math.ceil(1e4 * side / preprocessing.input_size) / 1e4 for side in kind.sides)
 
 
 @torch.inference_mode()
@@ -102,5 +109,6 @@ def _look(
         return error
     image = torch.from_numpy(pixels).permute(2, 0, 1).to(network.device)
     with inference_precision(network.device):
-        at = {scale: stage_features(network, image, scale, kind.earlier) for scale in kind.fit_scales}
+        scales = scales_of(kind, network.card.preprocessing)
+        at = {scale: stage_features(network, image, scale, kind.earlier) for scale in scales}
     return SeenPicture(labels, {scale: tuple(each.float().cpu() for each in stages) for scale, stages in at.items()})

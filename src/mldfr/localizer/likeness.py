@@ -15,7 +15,8 @@ from mldfr.networks.network import LocalizationNetwork
 
 LOOKED_AT = 64
 """Pictures, drawn by chance."""
-SCALE = 1.5
+SIDE = 336
+"""Pixels of their short side."""
 ONE_KIND = 0.38
 """Likeness from which on pictures are taken to show one kind of thing.
 
@@ -50,11 +51,18 @@ def likeness(network: LocalizationNetwork, pictures: Sequence[Path]) -> float:
     return float((cosines.sum() - count) / (count * (count - 1)))
 
 
+def map_for(network: LocalizationNetwork, pictures: Sequence[Path]) -> str:
+    """The fitted map that serves pictures best: of one kind of thing, or of many."""
+    return "foreground" if likeness(network, pictures) >= ONE_KIND else "foreground_cam"
+
+
 @torch.inference_mode()
 def _mean(network: LocalizationNetwork, path: Path) -> Tensor | None:
     try:
         pixels = read_image(path)
     except ImageError:
         return None
-    features = scaled_features(network, torch.from_numpy(pixels).permute(2, 0, 1), SCALE)
+    features = scaled_features(
+        network, torch.from_numpy(pixels).permute(2, 0, 1), SIDE / network.card.preprocessing.input_size
+    )
     return F.normalize(features.float().mean(dim=(1, 2)), dim=0).cpu()

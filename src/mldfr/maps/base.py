@@ -62,12 +62,12 @@ class FittedMap(ActivationMap):
         groups: How many kinds of pictures it tells apart: 1 for all together, or the number of classes.
 
     Attributes:
-        fit_scales: At which scales it wants to see pictures.
+        sides: Pixels of the short side at which it wants to see pictures, which are then the scales of its pyramid.
         most_pictures: So many are enough.
-        suggested: How it is best used: scales, and how boxes are drawn, as fields of `Localization`.
+        suggested: How boxes are best drawn of it, as fields of `Localization`.
     """
 
-    fit_scales: tuple[float, ...] = (1.5, 2.5)
+    sides: tuple[int, ...] = (336, 560)
     most_pictures: int = 300
     suggested: ClassVar[Mapping[str, Any]] = {}
 

@@ -32,7 +32,7 @@ class Colocalization(FittedMap):
 
     mean: Tensor
     direction: Tensor
-    suggested: ClassVar[Mapping[str, Any]] = {"scales": (1.5, 2.5), "threshold": "mean"}
+    suggested: ClassVar[Mapping[str, Any]] = {"threshold": "mean"}
 
     def __init__(self, channels: Sequence[int], groups: int) -> None:
         super().__init__(channels, groups)

@@ -49,7 +49,7 @@ class Foreground(FittedMap):
     """
 
     earlier = (1, 2)
-    suggested: ClassVar[Mapping[str, Any]] = {"scales": (1.5, 2.5), "normalizer": "max", "threshold": 0.0}
+    suggested: ClassVar[Mapping[str, Any]] = {"normalizer": "max", "threshold": 0.0}
 
     coarse: Tensor
     fine: Tensor

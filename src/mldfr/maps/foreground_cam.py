@@ -34,7 +34,7 @@ class ForegroundCAM(FittedMap):
         torch.Size([2, 4, 6])
     """
 
-    suggested: ClassVar[Mapping[str, Any]] = {"scales": (1.5, 2.5), "normalizer": "min_max", "threshold": "otsu"}
+    suggested: ClassVar[Mapping[str, Any]] = {"normalizer": "min_max", "threshold": "otsu"}
 
     weight: Tensor
     bias: Tensor

@@ -9,6 +9,9 @@ import torch
 
 from mldfr.core.devices import choose_device
 from mldfr.core.files import remove_leftovers
+from mldfr.localizer.fitting import fit_map, suggested
+from mldfr.localizer.likeness import map_for
+from mldfr.maps.base import fitted_map
 from mldfr.networks.model_file import MODEL_FILE
 from mldfr.networks.network import LocalizationNetwork
 from mldfr.training.log import Board, say_line
@@ -74,6 +77,8 @@ class FrozenRun:
         )
         self._write(probed, time.perf_counter() - started)
         self.network.eval()
+        if self.recipe.probe.foreground:
+            self._fit_foreground()
         finish(
             self.network,
             self.folder,
@@ -84,6 +89,15 @@ class FrozenRun:
             probed=probed.left_out._asdict(),
         )
         return self.network
+
+    def _fit_foreground(self) -> None:
+        """Give the network a map of foreground that suits the training pictures."""
+        pictures = [(example.path, example.labels) for example in self.material.train]
+        name = map_for(self.network, [path for path, _ in pictures])
+        say_line(f"fitting the map {name} on {min(len(pictures), fitted_map(name).most_pictures):,} pictures")
+        fit_map(self.network, name, pictures)
+        card = self.network.card
+        self.network.card = card.model_copy(update={"localization": suggested(card, name)})
 
     def _write(self, probed: Probed, seconds: float) -> None:
         """Write how it went as other runs do: it was one epoch, in which the trunk learned nothing."""

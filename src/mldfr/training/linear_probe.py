@@ -26,6 +26,9 @@ class LinearProbe(Strict):
     fitted on all views together."""
     flip: bool = True
     """Whether mirror images are views too."""
+    foreground: bool = False
+    """Whether a map of foreground is fitted on the training pictures too, by which the model then finds boxes: that of
+    one kind of thing or of many, by how much the pictures are alike. For `when: only`."""
     folds: int = Field(default=5, ge=2)
     """Parts of the training pictures by which the strength of the regulariser is chosen, each predicted by the rest."""
 
