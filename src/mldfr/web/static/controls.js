@@ -87,6 +87,7 @@ export class Controls {
 
   #makeRules() {
     const { model } = this.session;
+    byId("map-note").textContent = `Map: ${model.localization.map.replaceAll("_", " ")}`;
     const option = (value, text) => make("option", { value, textContent: text });
     byId("rule").append(...model.box_rules.map((name) => option(name, name.replaceAll("_", " "))));
     byId("normalizer").append(...model.normalizers.map((name) => option(name, NORMALIZERS[name] ?? name)));
