@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from mldfr.core.errors import DataError
+from mldfr.core.errors import DataError, SettingError
 from mldfr.core.parallel import spread
 from mldfr.images import ImageError, read_image
 from mldfr.localizer.mscam import evaluating, inference_precision, stage_features
@@ -52,11 +52,13 @@ def fit_map(
         On what it was fitted.
 
     Raises:
-        SettingError: No such map, or one that is not fitted.
+        SettingError: No such map, one that is not fitted, or one that cannot be had for each class.
         DataError: No picture can be read.
         InputError: The pictures say nothing.
     """
     kind = fitted_map(name)
+    if per_class and not kind.by_class:
+        raise SettingError(f"map {name} is fitted on all pictures together; it cannot be had for each class")
     order = np.random.default_rng(0).permutation(len(pictures))[: most or kind.most_pictures]
     chosen = [pictures[index] for index in order]
     count = 0

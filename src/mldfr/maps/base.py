@@ -64,11 +64,13 @@ class FittedMap(ActivationMap):
     Attributes:
         sides: Pixels of the short side at which it wants to see pictures, which are then the scales of its pyramid.
         most_pictures: So many are enough.
+        by_class: Whether each class can have one of its own.
         suggested: How boxes are best drawn of it, as fields of `Localization`.
     """
 
     sides: tuple[int, ...] = (336, 560)
     most_pictures: int = 300
+    by_class: bool = False
     suggested: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, channels: Sequence[int], groups: int) -> None:

@@ -30,6 +30,8 @@ class Colocalization(FittedMap):
         [[[-3.0, 6.0]]]
     """
 
+    by_class = True
+
     mean: Tensor
     direction: Tensor
     suggested: ClassVar[Mapping[str, Any]] = {"threshold": "mean"}
