@@ -11,7 +11,7 @@ from helpers import random_picture, small_network
 from mldfr.core.errors import InputError, SettingError
 from mldfr.core.registry import UnknownNameError
 from mldfr.localizer.localizer import Localizer
-from mldfr.localizer.mscam import mscam, scale_maps
+from mldfr.localizer.mscam import mscam, scale_maps, scale_maps_by_name, upsampled
 from mldfr.localizer.sources import NetworkSource
 from mldfr.maps import MAPS
 from mldfr.maps.base import FittedMap
@@ -130,6 +130,24 @@ def test_the_pyramid_sums_what_the_map_says_at_each_scale(name):
     assert found.score_maps.shape == (2, 70, 100)
     assert all(maps.shape[0] == 2 for maps in found.scale_maps.values())
     torch.testing.assert_close(found.score_maps, sum(parts.values()))
+
+
+def test_one_pass_gives_the_maps_of_every_name():
+    network = network_with("colocalization")
+    image = torch.from_numpy(random_picture(70, 100)).permute(2, 0, 1)
+    names = [name for name in MAPS.names() if name in {*network.fitted_maps, "cam", "nwc", "feature_norm"}]
+    runs = []
+    first = next(part for part in network.modules() if isinstance(part, torch.nn.Conv2d))
+    counting = first.register_forward_hook(lambda *_: runs.append(1))
+    found = scale_maps_by_name(network, image, scales=(1, 1.5), classes=[4, 2], map_names=names, size=(35, 50))
+    counting.remove()
+    assert len(runs) == 2
+    for name in names:
+        (whole,) = mscam(network, [image], scales=(1, 1.5), classes=[[4, 2]], map_name=name)
+        for scale, maps in whole.scale_maps.items():
+            torch.testing.assert_close(found[name][scale].expand(2, -1, -1), upsampled(maps, (35, 50)))
+    assert found["cam"][1].shape == (2, 35, 50)
+    assert found["feature_norm"][1].shape == (1, 35, 50)
 
 
 @EACH

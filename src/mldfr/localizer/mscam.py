@@ -88,7 +88,7 @@ def mscam(
     sums: dict[int, Tensor] = {}
     parts: list[dict[float, Tensor]] = [{} for _ in images]
     logits, given = _start(network, images, scales, classes)
-    for scale, index, maps in _passes(network, images, scales, classes, logits, given, map_name):
+    for scale, index, (maps,) in _passes(network, images, scales, classes, logits, given, [map_name]):
         if times := list(scales).count(scale):
             whole = upsampled(times * maps, images[index].shape[-2:])
             sums[index] = sums[index].add_(whole) if index in sums else whole
@@ -122,10 +122,41 @@ def scale_maps(
         >>> {scale: tuple(each.shape) for scale, each in maps.items()}
         {1.0: (1, 64, 96), 1.5: (1, 64, 96)}
     """
-    logits, given = _start(network, [image], scales, [classes])
-    passes = _passes(network, [image], scales, [classes], logits, given, map_name)
     size = image.shape[-2:]
-    return {scale: _for_each(classes, upsampled(maps, size)) for scale, _, maps in passes if scale in scales}
+    named = scale_maps_by_name(network, image, scales=scales, classes=classes, map_names=[map_name], size=size)
+    return {scale: _for_each(classes, maps) for scale, maps in named[map_name].items()}
+
+
+def scale_maps_by_name(
+    network: LocalizationNetwork,
+    image: Tensor,
+    *,
+    scales: Sequence[float],
+    classes: Sequence[int],
+    map_names: Sequence[str],
+    size: Sequence[int],
+) -> dict[str, dict[float, Tensor]]:
+    """`scale_maps` of several kinds of maps, for which the network is run once at each scale.
+
+    Takes and raises what `scale_maps` does, and the size (H, W) that the maps shall have.
+
+    Returns:
+        By name and scale (k, H, W), or (1, H, W) where one map stands for all classes.
+
+    Examples:
+        >>> network = LocalizationNetwork.create("mobilenet_v2", num_classes=3).eval()
+        >>> image, both = torch.zeros(3, 64, 96, dtype=torch.uint8), ["cam", "feature_norm"]
+        >>> maps = scale_maps_by_name(network, image, scales=[1], classes=[2, 0], map_names=both, size=(32, 48))
+        >>> {name: tuple(of_scales[1].shape) for name, of_scales in maps.items()}
+        {'cam': (2, 32, 48), 'feature_norm': (1, 32, 48)}
+    """
+    logits, given = _start(network, [image], scales, [classes])
+    found: dict[str, dict[float, Tensor]] = {name: {} for name in map_names}
+    for scale, _, of_names in _passes(network, [image], scales, [classes], logits, given, map_names):
+        if scale in scales:
+            for name, maps in zip(map_names, of_names, strict=True):
+                found[name][scale] = upsampled(maps, size)
+    return found
 
 
 def scaled_features(network: LocalizationNetwork, image: Tensor, scale: float) -> Tensor:
@@ -210,20 +241,21 @@ def _passes(
     classes: Classes,
     logits: list[Tensor],
     given: list[Sequence[int]],
-    map_name: str,
-) -> Iterator[tuple[float, int, Tensor]]:
-    """For each scale and image the maps (k, h, w) of its classes, or one (1, h, w) for all that are alike.
+    map_names: Sequence[str],
+) -> Iterator[tuple[float, int, list[Tensor]]]:
+    """For each scale and image, by name, the maps (k, h, w) of its classes, or one (1, h, w) for all that are alike.
 
     Fills in logits, and classes that they tell.
     """
-    device, activation_map = network.device, network.activation_map(map_name)
+    device, kinds = network.device, [network.activation_map(name) for name in map_names]
+    stages = sorted({stage for kind in kinds for stage in kind.earlier})
     images = [image.to(device) for image in images]
     # Scale 1 comes first: it says which classes are the most probable.
     order = sorted({1.0, *scales}, key=lambda scale: scale != 1)
 
     def run(scale: float) -> list[tuple[int, Sequence[Tensor]]]:
         with inference_precision(device):  # which holds for one thread
-            return _features(network, images, scale, activation_map.earlier)
+            return _features(network, images, scale, stages)
 
     with torch.inference_mode(), evaluating(network), inference_precision(device):
         found = spread(run, order) if device.type == "cpu" else map(run, order)
@@ -233,8 +265,11 @@ def _passes(
                     logits[index] = network.logits(features[None])[0].float()
                     given[index] = given[index] or _by_logits(index, logits[index], classes)
                 with torch.autocast(device.type, enabled=False):  # sums of squares leave the range of half precision
-                    parts = [part.float() for part in (features, *earlier)]
-                    maps = activation_map(parts[0], given[index], network.head, parts[1:])
+                    last, floats = features.float(), [part.float() for part in earlier]
+                    maps = [
+                        kind(last, given[index], network.head, [floats[stages.index(each)] for each in kind.earlier])
+                        for kind in kinds
+                    ]
                 yield scale, index, maps
 
 
