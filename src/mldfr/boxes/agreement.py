@@ -42,6 +42,11 @@ def kappa_parts(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) 
 
     Returns:
         (..., N)
+
+    Examples:
+        >>> left, right = [0, 0, 0.5, 1], [0.5, 0, 1, 1]
+        >>> kappa_parts(np.array([[left, right]] * 3), np.array([[left, right]] * 3)).tolist()
+        [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
     """
     own = iou(one, other)  # (..., N)
     count = own.shape[-1]
