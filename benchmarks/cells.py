@@ -19,7 +19,8 @@ import mldfr
 from mldfr.core.types import Sample
 from mldfr.data import open_data
 from mldfr.evaluation.selection import corloc
-from mldfr.evaluation.selection_trial import Rules, try_rules
+from mldfr.evaluation.selection_rules import Rules
+from mldfr.evaluation.selection_trial import try_rules
 from mldfr.images import read_image
 from mldfr.localizer.mscam import mscam
 from mldfr.networks.network import LocalizationNetwork

@@ -2,9 +2,9 @@
 
     python benchmarks/choose.py MODEL DATA --split SPLIT [--images 120]
 
-All pyramids, normalisers and thresholds of `mldfr select` are tried on the same pictures. Printed are the rank
-correlation of `repeated_contrast` and of its two parts with CorLoc over all rules, and the CorLoc of the rule that each
-would choose, beside the best of all rules and the paper's own (three scales, min-max, threshold 0.2).
+All pyramids, normalisers and thresholds of `mldfr select` are tried on the same pictures, with one map. Printed are the
+rank correlation of `repeated_contrast` and of its two parts with CorLoc over all rules, and the CorLoc of the rule that
+each would choose, beside the best of all rules and the paper's own (three scales, min-max, threshold 0.2).
 """
 
 import argparse
@@ -13,9 +13,11 @@ import numpy as np
 from scipy.stats import spearmanr
 
 import mldfr
+from mldfr.boxes.thresholds import threshold_text
 from mldfr.data import open_data
 from mldfr.evaluation.selection import agreement, corloc, draw_sample, repeated_contrast
-from mldfr.evaluation.selection_trial import Rules, try_rules
+from mldfr.evaluation.selection_rules import Rules
+from mldfr.evaluation.selection_trial import try_rules
 
 
 def main() -> None:
@@ -42,7 +44,7 @@ def main() -> None:
     }
     for name, values in criteria.items():
         p, m, t = np.unravel_index(values.argmax(), values.shape)
-        chosen = f"{len(rules.pyramids[p])} scales, {rules.normalizers[m]}, {rules.thresholds[t]:g}"
+        chosen = f"{len(rules.pyramids[p])} scales, {rules.normalizers[m]}, {threshold_text(rules.thresholds[t])}"
         correlation = spearmanr(worth.ravel(), values.ravel()).statistic
         print(f"  {name:18} rank correlation {correlation:5.2f}, CorLoc of its choice {worth[p, m, t]:.1%} ({chosen})")
 

@@ -20,7 +20,8 @@ from mldfr.core.files import replacing
 from mldfr.data import open_data
 from mldfr.data.synthetic import creatures
 from mldfr.evaluation.selection import corloc
-from mldfr.evaluation.selection_trial import Rules, try_rules
+from mldfr.evaluation.selection_rules import Rules
+from mldfr.evaluation.selection_trial import try_rules
 from mldfr.images import read_image
 from mldfr.reports.page.gallery import Panel, Row, write_gallery
 from mldfr.training.fit import fit

@@ -223,9 +223,13 @@ def test_select_evaluate_and_report_follow_on(trained, tmp_path):
     chosen = mldfr.select(done.folder, data, split="test", images=4)
     rule = mldfr.load(done.folder).card.localization
     assert (rule.scales, rule.normalizer, rule.threshold) == (chosen.scales, chosen.normalizer, chosen.threshold)
+    assert rule.map == chosen.map
     stored = Selection.model_validate_json(chosen.values.read_text())
     assert (stored.criterion, stored.value, stored.pictures) == (chosen.criterion, chosen.value, chosen.pictures)
-    assert stored.value == max(max(row) for panel in stored.values.values() for row in panel.values())
+    values = [value for panel in stored.values.values() for row in panel.values() for value in row]
+    assert stored.comparison == chosen.comparison
+    assert stored.comparison.best.value == max(values) >= stored.value == stored.comparison.before.value
+    assert stored.comparison.rules == len(values)
     assert Image.open(chosen.chart).format == "PNG"
     assert chosen._repr_png_() == chosen.chart.read_bytes()
 

@@ -17,7 +17,8 @@ from mldfr.evaluation.plan import Request, plan_maps
 from mldfr.evaluation.run import evaluate as evaluate_all
 from mldfr.evaluation.run import evaluation_job
 from mldfr.evaluation.selection import corloc
-from mldfr.evaluation.selection_trial import Rules, try_rules
+from mldfr.evaluation.selection_rules import Rules
+from mldfr.evaluation.selection_trial import try_rules
 from mldfr.networks.network import LocalizationNetwork
 
 SIZED = "<size><width>{}</width><height>{}</height><depth>3</depth></size>"

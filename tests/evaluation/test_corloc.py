@@ -10,7 +10,8 @@ from mldfr.evaluation.metrics.corloc import best_ious, corloc
 from mldfr.evaluation.metrics.localization import FixedThreshold
 from mldfr.evaluation.protocols import PAPER
 from mldfr.evaluation.selection import corloc as worth
-from mldfr.evaluation.selection_trial import Rules, Trial
+from mldfr.evaluation.selection_rules import Rules
+from mldfr.evaluation.selection_trial import Trial
 
 
 def cases(count, seed=0):

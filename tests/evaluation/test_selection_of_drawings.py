@@ -12,9 +12,13 @@ from typer.testing import CliRunner
 
 import mldfr
 from mldfr.cli.main import app
+from mldfr.core.errors import SettingError
 from mldfr.core.types import GroundTruth, Sample
 from mldfr.evaluation.selection import choose, corloc
-from mldfr.evaluation.selection_trial import Rules, Way, try_rules
+from mldfr.evaluation.selection_rules import Look, Rule, Rules, Way
+from mldfr.evaluation.selection_run import select_rule
+from mldfr.evaluation.selection_trial import try_rules
+from mldfr.networks.card import Localization
 
 TRIED = Rules(((1.0,),), ("min_max", "max"), (0.2, 0.5), ("joined", "separate"), ("none", "grabcut", "superpixels"))
 
@@ -59,7 +63,7 @@ def test_among_equals_boxes_as_they_are_drawn_are_preferred(trial):
     assert choice.value == values.max()
     best = {TRIED.ways[m] for _, m, _ in np.argwhere(values == values.max()).tolist()}
     first = next(way for way in TRIED.ways if way in best)
-    assert Way(choice.normalizer, choice.instances, choice.refine) == first
+    assert choice.rule.way == first
 
 
 def test_select_writes_them_into_the_card(localizer, animals, tmp_path):
@@ -90,11 +94,57 @@ def test_select_writes_them_into_the_card(localizer, animals, tmp_path):
     card = mldfr.load(model, device="cpu").card.localization
     assert card.refine == written["refine"] == "grabcut"
     assert card.instances == written["instances"]
-    assert f"instances {card.instances}, refine grabcut" in said
-    ways = [f"{normalizer}, {way}" for way in ("separate", "joined") for normalizer in ("min_max", "max", "percentile")]
-    assert list(written["values"]) == ways
-    assert written["value"] == max(max(row) for panel in written["values"].values() for row in panel.values())
+    assert card.instances == "joined"  # the card's own
+    assert "map cam, scales 1, 1.5, 2, normalizer min_max, threshold 0.2, refine grabcut" in said
+    ways = {panel.rpartition(", ")[2] for panel in written["values"]}
+    assert ways == {"separate", "joined"}
+    assert 3 <= len(written["thresholds"]) <= 5
+    assert written["value"] == written["comparison"]["before"]["value"]  # two pictures are no reason to leave it
     assert (tmp_path / "selection.png").stat().st_size > 10_000
     select()
     assert mldfr.load(model, device="cpu").card.localization.refine == "grabcut"  # the card's own
     assert "unknown refinement 'cut'" in select("--refine", "none,cut", code=2)
+
+
+def test_maps_that_are_named_are_chosen_from(localizer, photos, tmp_path):
+    localizer.save(tmp_path / "model.safetensors")
+    names = localizer.card.class_names
+    lines = [f"{photos['chelsea.png']},{names[285]}", f"{photos['coffee.png']},{names[504]}"]
+    (tmp_path / "two.csv").write_text("\n".join(["path,label", *lines]))
+
+    def select(*options, code=0):
+        told = ["select", str(tmp_path / "model.safetensors"), "--data", f"csv:{tmp_path / 'two.csv'}", *options]
+        result = CliRunner().invoke(app, told)
+        assert result.exit_code == code, (result.output, result.exception)
+        return " ".join(result.output.split())
+
+    said = select("--map", "nwc", "--criterion", "repeated_boxes")
+    assert "repeated_boxes on 2 pictures" in said
+    assert "map nwc, scales 1, 1.5, 2, normalizer min_max, threshold 0.2 this rule is kept" in said
+    written = json.loads((tmp_path / "selection.json").read_text())
+    assert written["map"] == "nwc" == mldfr.load(tmp_path, device="cpu").card.localization.map
+    assert {pyramid for panel in written["values"].values() for pyramid in panel} == {"scales 1, 1.5, 2"}
+    select()
+    assert mldfr.load(tmp_path, device="cpu").card.localization.map == "nwc"  # without boxes the model's own
+    assert "cannot tell which map is better: name one; got cam, nwc" in select("--map", "cam,nwc", code=2)
+    assert "has to be fitted on pictures first" in select("--map", "colocalization", code=2)
+    assert "unknown map 'cma' (did you mean 'cam'?)" in select("--map", "cma", code=2)
+
+
+def test_a_model_that_looks_once_has_no_scales_to_compare(localizer):
+    network = localizer.network.fused()
+    settings = network.card.localization.changed(scales=(1.5,))
+    network.card = network.card.model_copy(update={"localization": settings})
+    with pytest.raises(SettingError, match=r"compares the scales of the model's pyramid, which has one, 1\.5"):
+        select_rule(network, [], "repeated_boxes")
+
+
+def test_the_rule_of_the_card_is_among_those_that_are_tried():
+    card = Localization(scales=(1.25,), threshold=0.33, map="nwc", normalizer="max", refine="grabcut")
+    rules, rule = Rules(maps=("cam", "nwc"), refinements=("none", "grabcut")).including(Rule.of(card))
+    assert rule == Rule.of(card) == rules.at(rules.index(rule))
+    assert rules.thresholds[5:9] == (0.3, 0.33, 0.35, 0.4)
+    assert rules.pyramids[-1] == (1.25,)
+    rules, rule = Rules().including(Rule.of(card))
+    assert rule == Rule(Look("cam", (1.25,)), Way("max"), 0.33)  # of what is not tried the first stands for it
+    assert rules.index(rule) == (6, 1, 6)

@@ -263,6 +263,16 @@ def test_selection_and_evaluations_of_a_run_are_told(trained, root, model):
     page = report(whole, root / "named.html")
     assert "the normaliser min_max and the threshold mean" in page.text
     assert page.table("Thresholds that look at the map, corloc")["min_max, scales 1"]["mean"] == "0.200"
+    before = {**rule, "threshold": 0.1, "value": 0.1}
+    sure = {"before": before, "best": rule | {"map": "nwc"}, "difference": 0.3, "low": 0.1, "high": 0.5, "rules": 6}
+    by_map = {"cam, min_max": curves["max"], "nwc, min_max": curves["min_max"]}
+    of_maps = chosen | {"map": "nwc", "values": by_map, "comparison": sure}
+    (whole / "selection.json").write_text(json.dumps(of_maps))
+    page = report(whole, root / "maps.html")
+    assert "corloc chose the map nwc, scales 1, the normaliser min_max and the threshold 0.2" in page.text
+    assert "better by 0.300 than the rule before (map cam, scales 1, normalizer min_max, threshold 0.1" in page.text
+    assert "Map nwc, min_max" in page.text
+    assert page.text.count("chosen 0.4 at 0.2") == 1
     (whole / "selection.json").write_text("{}")
     assert "selection.json: damaged" in report(whole, root / "x.html", code=2)
     (whole / "selection.json").unlink()

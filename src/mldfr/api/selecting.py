@@ -1,20 +1,22 @@
-"""`select`: pyramid, normaliser and threshold, chosen on held-out pictures."""
+"""`select`: map, pyramid, normaliser and threshold, chosen on held-out pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mldfr.api.notebook import names
 from mldfr.api.progress import SILENT, Progress
-from mldfr.artifacts import RUN, SELECTION
+from mldfr.artifacts import RUN, SELECTION, Selection, SelectionComparison
 from mldfr.core.errors import FileError, SettingError
 
 if TYPE_CHECKING:
-    from mldfr.core.types import Float64Array, Sample
+    from mldfr.core.types import Sample
     from mldfr.data.sizes import SizeError
     from mldfr.evaluation.selection import Choice
-    from mldfr.evaluation.selection_trial import Rules, Trial, Way
+    from mldfr.evaluation.selection_rules import Rules, Way
+    from mldfr.evaluation.selection_trial import Trial
     from mldfr.images import ImageError
     from mldfr.networks.card import Localization
 
@@ -28,14 +30,16 @@ class Selected:
     Attributes:
         model: The model file.
         criterion: By what it was chosen.
-        scales, normalizer, threshold, instances, refine: The rule.
+        map, scales, normalizer, threshold, instances, refine: The rule.
         value: Its worth, at most 1.
         pictures: How many it was tried on.
         values, chart: Files with the worth of every rule, as JSON and drawn.
+        comparison: How sure the choice is: the rule before, the best of the others, their difference and its interval.
     """
 
     model: Path
     criterion: str
+    map: str
     scales: tuple[float, ...]
     normalizer: str
     threshold: float | str
@@ -45,6 +49,7 @@ class Selected:
     chart: Path
     instances: str
     refine: str
+    comparison: SelectionComparison
 
     def _repr_png_(self) -> bytes:
         return self.chart.read_bytes()
@@ -56,21 +61,25 @@ def select(
     *,
     split: str | None = None,
     criterion: str | None = None,
+    map: str | Sequence[str] | None = None,
     instances: str | Sequence[str] | None = None,
     refine: str | Sequence[str] | None = None,
     images: int = 500,
     device: str = "auto",
     progress: Progress = SILENT,
 ) -> Selected:
-    """Choose pyramid, normaliser and threshold, and write them into the model's card (`mldfr select`).
+    """Choose map, pyramid, normaliser and threshold, and write them into the model's card (`mldfr select`).
 
-    `selection.json` and `selection.png` are written beside the model.
+    The card's rule is kept unless another is better beyond chance. `selection.json` and `selection.png` are written
+    beside the model.
 
     Args:
         model: A run folder; or a model file, with `data`.
         data: `KIND:PATH`, other pictures than those that the run held out.
         split: Which split of `data`; train or trainval, or the only one, when left out.
         criterion: A name of `mldfr list criteria`; corloc where there are boxes when left out.
+        map: Maps to try, in a list or with commas; left out, all that the model can have, or its own alone where the
+            criterion cannot tell which of two maps is better.
         instances: Ways to find instances to try, in a list or with commas; the model's own when left out.
         refine: Refinements to try, likewise.
         images: At most so many pictures, drawn at random.
@@ -91,8 +100,8 @@ def select(
         raise FileError(f"{file}: no such model; training writes it when it is done")
     samples = _pictures(folder, file, data, split, progress)
     from mldfr.data.sizes import SizeError, summed_up
-    from mldfr.evaluation.selection import CRITERIA, choose, draw_sample, has_boxes
-    from mldfr.evaluation.selection_trial import Rules, try_rules
+    from mldfr.evaluation.selection import CRITERIA, draw_sample, has_boxes
+    from mldfr.evaluation.selection_run import select_rule
 
     name = CRITERIA.check(criterion or ("corloc" if has_boxes(samples) else "repeated_contrast"))
     if CRITERIA[name].needs_boxes and not has_boxes(samples):
@@ -101,42 +110,46 @@ def select(
 
     localizer = load(file, device=device)
     ways, refinements = _drawings(localizer.card.localization, instances, refine)
-    rules = Rules(instances=ways, refinements=refinements)
     others: list[SizeError] = []
-    trial = try_rules(
+    trial, choice = select_rule(
         localizer.network.fused(),
         draw_sample(samples, images),
-        rules.possible_for(localizer.network),
-        views=CRITERIA[name].needs_views,
+        name,
+        maps=names(map) if map else None,
+        instances=ways,
+        refinements=refinements,
         report=lambda error: _note(error, others, progress),
     )
     if others and CRITERIA[name].needs_boxes:
         progress.warn(summed_up(others))
     if trial.pictures < FEW:
         progress.warn(f"warning: {trial.pictures} pictures are few to choose by; chance has a large part")
-    choice, values = choose(trial, name), CRITERIA[name].worth(trial)
-    _write(folder, trial, choice, values)
+    assert choice.comparison is not None
+    stored = _write(folder / SELECTION, trial, choice)
     chosen = localizer.card.localization.changed(
-        scales=choice.scales,
-        threshold=choice.threshold,
-        normalizer=choice.normalizer,
-        instances=choice.instances,
-        refine=choice.refine,
+        map=stored.map,
+        scales=stored.scales,
+        threshold=stored.threshold,
+        normalizer=stored.normalizer,
+        instances=stored.instances,
+        refine=stored.refine,
     )
     localizer.card = localizer.card.model_copy(update={"localization": chosen})
     localizer.save(file)
     return Selected(
-        file,
-        choice.criterion,
-        choice.scales,
-        choice.normalizer,
-        choice.threshold,
-        choice.value,
-        choice.pictures,
-        folder / SELECTION,
-        (folder / SELECTION).with_suffix(".png"),
-        choice.instances,
-        choice.refine,
+        model=file,
+        criterion=stored.criterion,
+        map=stored.map,
+        scales=stored.scales,
+        normalizer=stored.normalizer,
+        threshold=stored.threshold,
+        value=stored.value,
+        pictures=stored.pictures,
+        values=folder / SELECTION,
+        chart=(folder / SELECTION).with_suffix(".png"),
+        instances=stored.instances,
+        refine=stored.refine,
+        comparison=choice.comparison,
     )
 
 
@@ -187,34 +200,41 @@ def _pictures(folder: Path, file: Path, data: str | None, split: str | None, pro
     return held_out_samples(folder, names)
 
 
-def _write(folder: Path, trial: "Trial", choice: "Choice", values: "Float64Array") -> None:
-    from dataclasses import asdict
-
-    from mldfr.artifacts import Selection
+def _write(file: Path, trial: "Trial", choice: "Choice") -> Selection:
+    """Write and draw the worth of every rule, and what was chosen."""
     from mldfr.core.json_files import write_json
-    from mldfr.evaluation.selection_trial import Way
     from mldfr.reports.page.curves import draw_curves
 
-    pyramids = [", ".join(f"{scale:g}" for scale in pyramid) for pyramid in trial.rules.pyramids]
-    panels = {
-        _called(way, trial.rules): {f"scales {pyramid}": values[p, m].tolist() for p, pyramid in enumerate(pyramids)}
-        for m, way in enumerate(trial.rules.ways)
-    }
-    best = _called(Way(choice.normalizer, choice.instances, choice.refine), trial.rules)
-    content = Selection.model_validate({**asdict(choice), "thresholds": trial.rules.thresholds, "values": panels})
-    write_json(folder / SELECTION, content.model_dump(mode="json"))
+    rules, values = trial.rules, choice.values
+    panels: dict[str, dict[str, list[float]]] = {}
+    for (p, look), (m, way) in product(enumerate(rules.looks), enumerate(rules.ways)):
+        pyramid = ", ".join(f"{scale:g}" for scale in look.scales)
+        panels.setdefault(_called(look.map, way, rules), {})[f"scales {pyramid}"] = values[p, m].tolist()
+    content = Selection.model_validate(
+        {
+            **choice.rule.told(choice.value).model_dump(),
+            "criterion": choice.criterion,
+            "pictures": choice.pictures,
+            "thresholds": rules.thresholds,
+            "values": panels,
+            "comparison": choice.comparison,
+        }
+    )
+    write_json(file, content.model_dump(mode="json"))
     draw_curves(
-        (folder / SELECTION).with_suffix(".png"),
+        file.with_suffix(".png"),
         panels,
-        trial.rules.thresholds,
+        rules.thresholds,
         title=f"{choice.criterion} on {choice.pictures} held-out pictures",
         x_label="threshold",
         y_label=choice.criterion,
-        mark=(best, choice.threshold, choice.value),
+        mark=(_called(content.map, choice.rule.way, rules), content.threshold, content.value),
     )
+    return content
 
 
-def _called(way: "Way", rules: "Rules") -> str:
+def _called(map_name: str, way: "Way", rules: "Rules") -> str:
     """The normalizer, and what else was tried in several ways."""
     others = [(way.instances, rules.instances), (way.refine, rules.refinements)]
-    return ", ".join([way.normalizer, *(name for name, tried in others if len(tried) > 1)])
+    first = [map_name] if len(rules.maps) > 1 else []
+    return ", ".join([*first, way.normalizer, *(name for name, tried in others if len(tried) > 1)])

@@ -35,7 +35,16 @@ from mldfr.artifacts.predictions import (
     read_predictions,
 )
 from mldfr.artifacts.score_maps import MAP_LINES, MAPS_FACTS, MapFile, MapsFacts, MapsLine
-from mldfr.artifacts.training_runs import RUN, SELECTION, SPLIT, RunFacts, RunSplit, Selection
+from mldfr.artifacts.training_runs import (
+    RUN,
+    SELECTION,
+    SPLIT,
+    RunFacts,
+    RunSplit,
+    Selection,
+    SelectionComparison,
+    TriedRule,
+)
 
 __all__ = [
     "MAPS_FACTS",
@@ -73,7 +82,9 @@ __all__ = [
     "RunFacts",
     "RunSplit",
     "Selection",
+    "SelectionComparison",
     "Share",
+    "TriedRule",
     "Unit",
     "WrittenFile",
     "WrittenFiles",

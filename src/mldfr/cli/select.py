@@ -1,4 +1,4 @@
-"""`mldfr select`: pyramid, normaliser and threshold, chosen on held-out pictures."""
+"""`mldfr select`: map, pyramid, normaliser and threshold, chosen on held-out pictures."""
 
 from typing import Annotated
 
@@ -18,9 +18,13 @@ def select(
     criterion: Annotated[
         str | None,
         typer.Option(
-            help="A name of `mldfr list criteria`; corloc needs boxes, repeated_contrast none.",
+            help="A name of `mldfr list criteria`; corloc needs boxes, repeated_contrast and repeated_boxes none.",
             show_default="corloc where there are boxes",
         ),
+    ] = None,
+    map: Annotated[
+        str | None,
+        typer.Option(help="Maps to try, such as cam,nwc.", show_default="all that the model can have"),
     ] = None,
     instances: Annotated[
         str | None, typer.Option(help="Ways to find instances to try, such as joined,separate.", show_default=OF_MODEL)
@@ -31,31 +35,31 @@ def select(
     images: Annotated[int, typer.Option(min=1, help="At most so many pictures, drawn at random.")] = 500,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
 ) -> None:
-    """Choose pyramid, normaliser and threshold, write them into the model's card, and draw the curve.
+    """Choose map, pyramid, normaliser and threshold, write them into the model's card, and draw the curve.
 
-    Of instances and refinement what is named is tried too, and written.
+    What the card has is kept unless another rule is better beyond chance. Of instances and refinement what is named is
+    tried too, and written.
 
     `mldfr locate` uses them from then on. `selection.json` and `selection.png` are written beside the model.
     """
     from mldfr import api
-    from mldfr.boxes.thresholds import threshold_text
+    from mldfr.evaluation.selection_words import rule_text, sureness_text
 
     chosen = api.select(
         model,
         data,
         split=split,
         criterion=criterion,
+        map=map,
         instances=instances,
         refine=refine,
         images=images,
         device=device,
         progress=api.ConsoleProgress(),
     )
-    scales = ", ".join(f"{scale:g}" for scale in chosen.scales)
-    typer.echo(
-        f"{chosen.criterion} on {chosen.pictures} pictures: {chosen.value:.3f} with scales {scales}, normalizer "
-        f"{chosen.normalizer}, threshold {threshold_text(chosen.threshold)}"
-        + (f", instances {chosen.instances}, refine {chosen.refine}" if instances or refine else "")
-        + f"; written into {chosen.model}"
-    )
+    comparison = chosen.comparison
+    rule = rule_text(comparison.best if comparison.replaced else comparison.before)
+    typer.echo(f"{chosen.criterion} on {chosen.pictures} pictures: {chosen.value:.3f} with {rule}")
+    typer.echo(f"this rule is {sureness_text(comparison)}")
+    typer.echo(f"written into {chosen.model}")
     typer.echo(f"all values in {chosen.values}, drawn in {chosen.chart}", err=True)

@@ -1,26 +1,29 @@
-"""Choosing pyramid, normaliser and threshold on held-out pictures (paper, Section IV-B, Threshold).
+"""Choosing map, pyramid, normaliser and threshold on held-out pictures (paper, Section IV-B, Threshold).
 
 Instances and refinement are chosen too where several are tried.
 
 With boxes the criterion is `corloc`. Without any it is `repeated_contrast`: a good rule finds boxes whose inside is
-unlike their outside, and finds them again in another view of the picture.
+unlike their outside, and finds them again in another view of the picture; or, for thresholds alone, `repeated_boxes`:
+it finds them again at another scale.
+
+A rule that a model has is only given up for one that is better beyond chance, see `choose`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 import numpy as np
 
+from mldfr.artifacts import SelectionComparison
 from mldfr.boxes.agreement import kappa_parts
-from mldfr.boxes.refinement import AS_DRAWN
-from mldfr.boxes.rules import JOINED
 from mldfr.core.registry import Registry
 from mldfr.core.types import Float64Array, Sample
 from mldfr.evaluation.metrics.corloc import best_ious
-from mldfr.evaluation.metrics.corloc import corloc as box_corloc
 from mldfr.evaluation.protocols import PAPER
+from mldfr.evaluation.selection_rules import Rule
 from mldfr.evaluation.selection_trial import Trial
+from mldfr.evaluation.statistics.simultaneous import simultaneous_differences
 
 PREFERRED_THRESHOLD = 0.2
 
@@ -30,6 +33,7 @@ CRITERIA: Registry["Criterion"] = Registry(
     {
         "corloc": "mldfr.evaluation.selection:CORLOC",
         "repeated_contrast": "mldfr.evaluation.selection:REPEATED_CONTRAST",
+        "repeated_boxes": "mldfr.evaluation.selection:REPEATED_BOXES",
     },
 )
 
@@ -39,71 +43,98 @@ class Criterion:
     """What makes a rule good.
 
     Attributes:
-        worth: A trial to the worth of each rule, (P, M, T), at most 1, higher is better.
+        parts: A trial to what each case adds to the worth of each rule, (P, M, T, N): their mean is the worth, at most
+            1, higher is better, and their spread says how sure it is. NaN for cases that say nothing of any rule.
         needs_boxes: Whether it compares with annotated boxes.
         needs_views: Whether it looks at views and features.
+        needs_alone: Whether it looks at boxes at the ends of the pyramid alone.
+        across_maps: Whether it can tell the better of two maps.
+        across_pyramids: Whether it can tell the better of two pyramids.
 
     Examples:
         >>> CRITERIA["corloc"].needs_boxes, CRITERIA["repeated_contrast"].needs_boxes
         (True, False)
     """
 
-    worth: Callable[[Trial], Float64Array]
-    needs_boxes: bool
-    needs_views: bool
+    parts: Callable[[Trial], Float64Array]
+    needs_boxes: bool = False
+    needs_views: bool = False
+    needs_alone: bool = False
+    across_maps: bool = False
+    across_pyramids: bool = True
+
+    def worth(self, trial: Trial) -> Float64Array:
+        """(P, M, T); 0 where no case says anything."""
+        return _means(self.parts(trial))
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The rule that a criterion liked best.
+    """The rule that was chosen.
 
     Attributes:
-        criterion: Its name.
-        scales, normalizer, threshold, instances, refine: The rule.
+        criterion: By what, its name.
+        rule: What it is.
         value: Its worth.
         pictures: How many pictures it was tried on.
+        values: The worth of each rule of the trial, (P, M, T).
+        comparison: With the rule before, where there was one.
 
     Examples:
-        >>> Choice("corloc", scales=(1.0, 1.5), normalizer="max", threshold=0.3, value=0.8, pictures=50).refine
+        >>> from mldfr.evaluation.selection_rules import Look, Way
+        >>> rule = Rule(Look("cam", (1.0, 1.5)), Way("max"), 0.3)
+        >>> Choice("corloc", rule, value=0.8, pictures=50, values=np.array([[[0.8]]])).rule.way.refine
         'none'
     """
 
     criterion: str
-    scales: tuple[float, ...]
-    normalizer: str
-    threshold: float | str
+    rule: Rule
     value: float
     pictures: int
-    instances: str = JOINED
-    refine: str = AS_DRAWN
+    values: Float64Array = field(repr=False, compare=False)
+    comparison: SelectionComparison | None = None
+
+
+def corloc_parts(trial: Trial) -> Float64Array:
+    """Hits (P, M, T, N) as CorLoc of the protocol `paper` counts them; NaN where there is no box of the class."""
+    hits = np.full(trial.boxes.shape[:4], np.nan)
+    for n, (truth, unit) in enumerate(zip(trial.truth, np.tile(trial.shapes, 2), strict=True)):
+        if len(truth):
+            ious = best_ious(trial.boxes[:, :, :, n] * unit, truth * unit, PAPER.convention)
+            hits[..., n] = PAPER.convention.hits(ious)
+    return hits
 
 
 def corloc(trial: Trial) -> Float64Array:
-    """CorLoc as the protocol `paper` has it, of the pictures that have annotated boxes of the class."""
-    worth: Float64Array = np.zeros(trial.boxes.shape[:3])
-    ious = [
-        best_ious(trial.boxes[:, :, :, n] * unit, truth * unit, PAPER.convention)  # (P, M, T)
-        for n, (truth, unit) in enumerate(zip(trial.truth, np.tile(trial.shapes, 2), strict=True))
-        if len(truth)
-    ]
-    if ious:
-        by_rule = np.stack(ious, axis=-1)  # (P, M, T, n)
-        for rule in np.ndindex(worth.shape):
-            worth[rule] = box_corloc(by_rule[rule], PAPER.convention).share
-    return worth
+    """CorLoc (P, M, T) as the protocol `paper` has it, of the pictures that have annotated boxes of the class."""
+    return _means(corloc_parts(trial))
 
 
-def agreement(trial: Trial) -> Float64Array:
-    """How much better a picture's box and its view's agree than boxes of different pictures (see `kappa`).
+def _means(parts: Float64Array) -> Float64Array:
+    counted = ~np.isnan(parts[0, 0, 0])
+    means: Float64Array = parts[..., counted].mean(axis=-1) if counted.any() else np.zeros(parts.shape[:-1])
+    return means
 
-    Boxes count as shares of the view.
-    """
+
+def agreement_parts(trial: Trial) -> Float64Array:
+    """What each case adds to the kappa of its box and its view's box (see `kappa_parts`), as shares of the view."""
     lower, size = trial.windows[:, :2], trial.windows[:, 2:] - trial.windows[:, :2]
     origin, unit = np.tile(lower, 2), np.tile(size, 2)
     ours = np.clip((trial.boxes - origin) / unit, 0, 1)  # (P, M, T, N, 4), shares of the view
-    theirs = (trial.views - origin) / unit
-    shares: Float64Array = kappa_parts(ours, theirs).mean(axis=-1)
-    return shares
+    return kappa_parts(ours, (trial.views - origin) / unit)
+
+
+def agreement(trial: Trial) -> Float64Array:
+    """How much better (P, M, T) a picture's box and its view's agree than boxes of different pictures, see `kappa`."""
+    return _means(agreement_parts(trial))
+
+
+def repeated_contrast_parts(trial: Trial) -> Float64Array:
+    """What each case adds (P, M, T, N) to `repeated_contrast`, a product of two means, as far as it is linear."""
+    contrast, agreeing = trial.contrast.astype(np.float64), agreement_parts(trial)
+    mean, kappa = contrast.mean(axis=-1, keepdims=True), agreeing.mean(axis=-1, keepdims=True)
+    parts: Float64Array = mean * agreeing + kappa * (contrast - mean)
+    return parts
 
 
 def repeated_contrast(trial: Trial) -> Float64Array:
@@ -111,8 +142,18 @@ def repeated_contrast(trial: Trial) -> Float64Array:
 
     Contrast alone would take parts that stand out by chance, agreement alone boxes so large that they must agree.
     """
-    contrast: Float64Array = trial.contrast.mean(axis=-1, dtype=np.float64)
-    return contrast * agreement(trial)
+    return _means(repeated_contrast_parts(trial))
+
+
+def repeated_boxes_parts(trial: Trial) -> Float64Array:
+    """What each case adds (P, M, T, N) to the kappa of its boxes at the lowest and the highest scale alone.
+
+    A threshold that finds the object finds it at every scale; one that is too high finds parts that differ between
+    them, one that is too low the surroundings, which are alike in all pictures. It says nothing about which map is
+    better: one that is sharp at no scale agrees with itself as well.
+    """
+    assert trial.alone is not None
+    return kappa_parts(trial.alone[0], trial.alone[1])
 
 
 def has_boxes(samples: Iterable[Sample]) -> bool:
@@ -127,19 +168,32 @@ def draw_sample(samples: Sequence[Sample], most: int) -> list[Sample]:
     return [labelled[index] for index in sorted(chosen.tolist())]
 
 
-CORLOC = Criterion(corloc, needs_boxes=True, needs_views=False)
+CORLOC = Criterion(corloc_parts, needs_boxes=True, across_maps=True)
 
 
-REPEATED_CONTRAST = Criterion(repeated_contrast, needs_boxes=False, needs_views=True)
+REPEATED_CONTRAST = Criterion(repeated_contrast_parts, needs_views=True)
 
 
-def choose(trial: Trial, criterion: str) -> Choice:
-    """The best rule; among equals the smaller pyramid, the earlier way and the threshold next to the paper's.
+REPEATED_BOXES = Criterion(repeated_boxes_parts, needs_alone=True, across_pyramids=False)
+
+
+def choose(trial: Trial, criterion: str, *, before: Rule | None = None, narrowed: Trial | None = None) -> Choice:
+    """The best rule; among equals the earlier map, the smaller pyramid and the threshold next to the paper's.
 
     A fixed threshold is preferred to an equal one that looks at the map.
 
+    Args:
+        trial: What the rules found.
+        criterion: By what, a name of `CRITERIA`.
+        before: One of the rules, which is kept unless another is better beyond chance: unless the 95 % interval of the
+            difference lies above 0, one that holds for all rules at once (see `simultaneous_differences`). A choice
+            from few pictures is then hardly ever worse than none.
+        narrowed: The trial by which these rules were picked from more, on the same pictures: what chance could do in
+            it counts too.
+
     Examples:
-        >>> from mldfr.evaluation.selection_trial import Rules, try_rules
+        >>> from mldfr.evaluation.selection_rules import Rules
+        >>> from mldfr.evaluation.selection_trial import try_rules
         >>> import mldfr
         >>> from pathlib import Path
         >>> from mldfr.core.types import GroundTruth
@@ -148,15 +202,41 @@ def choose(trial: Trial, criterion: str) -> Choice:
         >>> rules = Rules(pyramids=((1.0,), (1.0, 2.0)), normalizers=("min_max",), thresholds=(0.2, 0.4, 0.6))
         >>> trial = try_rules(network, [cat], rules, views=False)
         >>> choice = choose(trial, "corloc")
-        >>> choice.scales, choice.threshold, choice.value
+        >>> choice.rule.look.scales, choice.rule.threshold, choice.value
         ((1.0,), 0.2, 1.0)
     """
-    values, rules = CRITERIA[criterion].worth(trial), trial.rules
+    parts, rules = CRITERIA[criterion].parts(trial), trial.rules
+    values = _means(parts)
+    best = _best(trial, values)
+    if before is None:
+        return Choice(criterion, rules.at(best), float(values[best]), trial.pictures, values)
+    own, counted = rules.index(before), ~np.isnan(parts[0, 0, 0])
+    others = [] if narrowed is None else [CRITERIA[criterion].parts(narrowed)]
+    flat = np.concatenate([each[..., counted].reshape(-1, counted.sum()) for each in (parts, *others)])
+    clusters = None if trial.picture_of is None else trial.picture_of[counted]
+    found = simultaneous_differences(flat, parts[own][counted], clusters=clusters)
+    value, width = (each[: values.size].reshape(values.shape) for each in found)
+    surely = value > width
+    if surely.any():
+        best = _best(trial, np.where(surely, values, -inf))
+    middle, half = float(value[best]), float(width[best])
+    comparison = SelectionComparison(
+        before=before.told(float(values[own])),
+        best=rules.at(best).told(float(values[best])),
+        difference=middle,
+        low=middle - half,
+        high=middle + half,
+        rules=len(flat),
+    )
+    chosen = best if comparison.replaced else own
+    return Choice(criterion, rules.at(chosen), float(values[chosen]), trial.pictures, values, comparison)
+
+
+def _best(trial: Trial, values: Float64Array) -> tuple[int, int, int]:
+    """Where the rule of the highest worth is, and which of them where there are several."""
     best = np.argwhere(values >= values.max() - 1e-9)
-    p, m, t = min(best.tolist(), key=lambda i: (i[0], i[1], _distance(rules.thresholds[i[2]])))
-    scales, (normalizer, instances, refine), threshold = rules.pyramids[p], rules.ways[m], rules.thresholds[t]
-    value = float(values[p, m, t])
-    return Choice(criterion, scales, normalizer, threshold, value, trial.pictures, instances, refine)
+    p, m, t = min(best.tolist(), key=lambda i: (i[0], i[1], _distance(trial.rules.thresholds[i[2]])))
+    return p, m, t
 
 
 def _distance(threshold: float | str) -> float:

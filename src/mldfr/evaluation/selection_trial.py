@@ -2,75 +2,36 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mldfr.boxes.drawing import BoxSettings, draw_boxes, fit_boxes
-from mldfr.boxes.normalizers import NORMALIZERS
+from mldfr.boxes.largest import largest_boxes
 from mldfr.boxes.refinement import AS_DRAWN
 from mldfr.boxes.rules import JOINED
-from mldfr.boxes.thresholds import THRESHOLDS
 from mldfr.core.errors import InputError
 from mldfr.core.parallel import spread
 from mldfr.core.types import Box, Float32Array, Sample, UInt8Array
 from mldfr.data.sizes import SizeError, size_error
+from mldfr.evaluation.selection_rules import Look, Rules
 from mldfr.images import ImageError, read_image
-from mldfr.localizer.mscam import evaluating, scale_maps, scaled_features
-from mldfr.networks.backbones import MIN_INPUT_SIZE
+from mldfr.localizer.mscam import evaluating, scale_maps_by_name, scaled_features, scaled_size
 from mldfr.networks.network import LocalizationNetwork
 
 VIEW = 0.8
 """Share of each side that a view has."""
 
 
-class Way(NamedTuple):
-    """How boxes are drawn from a map, but for the threshold.
+DRAWN_AT = 256
+"""Pixels of the short side at which the maps of a larger picture are drawn, where a box needs nothing but its map."""
 
-    Attributes:
-        normalizer, instances, refine: Names, as `BoxSettings` has them.
-    """
-
-    normalizer: str
-    instances: str = JOINED
-    refine: str = AS_DRAWN
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Rules to try: every pyramid with every way and every threshold, P x M x T; the first ones are preferred.
-
-    Attributes:
-        pyramids: Scales of the image pyramids.
-        normalizers: Names.
-        thresholds: In [0, 1), or names of those that look at the map.
-        instances: Names of ways to find instances.
-        refinements: Names.
-
-    Examples:
-        >>> len(Rules().pyramids) * len(Rules().normalizers) * len(Rules().thresholds)
-        204
-    """
-
-    pyramids: tuple[tuple[float, ...], ...] = ((1.0,), (1.0, 1.5), (1.0, 1.5, 2.0), (0.5, 1.0, 1.5, 2.0, 2.5))
-    normalizers: tuple[str, ...] = NORMALIZERS.names()
-    thresholds: tuple[float | str, ...] = (*(round(0.05 * step, 2) for step in range(1, 15)), *THRESHOLDS.names())
-    instances: tuple[str, ...] = (JOINED,)
-    refinements: tuple[str, ...] = (AS_DRAWN,)
-
-    @property
-    def ways(self) -> tuple[Way, ...]:
-        """M combinations of how to draw with a normaliser, those of the first instances and refinement first."""
-        return tuple(Way(m, i, r) for i, r, m in product(self.instances, self.refinements, self.normalizers))
-
-    def possible_for(self, network: LocalizationNetwork) -> "Rules":
-        """Without the pyramids that have a scale at which the network's input is too small."""
-        smallest = MIN_INPUT_SIZE / network.card.preprocessing.input_size
-        return replace(self, pyramids=tuple(pyramid for pyramid in self.pyramids if min(pyramid) >= smallest))
+IN_A_MAP = (JOINED, AS_DRAWN)
+"""Instances and refinement that need nothing but a map."""
 
 
 class _Finding(NamedTuple):
@@ -80,6 +41,8 @@ class _Finding(NamedTuple):
     """(P, M, T, 4)"""
     views: Float32Array
     """(P, M, T, 4)"""
+    alone: Float32Array
+    """(2, P, M, T, 4)"""
     window: Float32Array
     """(4,)"""
     contrast: Float32Array
@@ -103,6 +66,9 @@ class Trial:
         contrast: (P, M, T, N), which share of the features' variance it explains to be inside or outside the box.
         truth: For each of N the annotated boxes of that class (n, 4), none where the set has none.
         shapes: (N, 2), width and height of the pictures.
+        alone: (2, P, M, T, N, 4), the boxes at the lowest scale of the pyramid alone and at the highest alone; NaN
+            where they were not asked for.
+        picture_of: (N,), the number of the picture; None where each has one class.
     """
 
     rules: Rules
@@ -113,6 +79,8 @@ class Trial:
     contrast: Float32Array
     truth: Sequence[Float32Array]
     shapes: Float32Array
+    alone: Float32Array | None = None
+    picture_of: npt.NDArray[np.int64] | None = None
 
 
 def try_rules(
@@ -121,6 +89,7 @@ def try_rules(
     rules: Rules,
     *,
     views: bool,
+    alone: bool = False,
     report: Callable[[ImageError], None] = lambda error: None,
 ) -> Trial:
     """Find the boxes of all rules in all pictures; each scale is run once.
@@ -131,6 +100,7 @@ def try_rules(
         rules: What to try.
         views: Whether to look at a view of each picture too, and at its features: `repeated_contrast` needs them, and
             they double the work.
+        alone: Whether to draw boxes at the ends of each pyramid alone too, which `repeated_boxes` needs.
         report: Told of each picture that cannot be read, which is left out, and with a `SizeError` of each whose boxes
             belong to a picture of another size; it counts as one without boxes.
 
@@ -157,20 +127,22 @@ def try_rules(
             return error, []
         other = size_error(sample, (pixels.shape[1], pixels.shape[2]))
         known = replace(sample, objects=()) if other else sample
-        return other, list(_look(network, pixels, known, rules, seed=number if views else None))
+        return other, list(_look(network, pixels, known, rules, seed=number if views else None, alone=alone))
 
     findings: list[_Finding] = []
+    picture_of: list[int] = []
     pictures = 0
     on_cores = network.device.type == "cpu"
     for error, found in spread(look, enumerate(samples)) if on_cores else map(look, enumerate(samples)):
         if error is not None:
             report(error)
         if error is None or isinstance(error, SizeError):
+            picture_of += [pictures] * len(found)
             pictures += 1
             findings += found
     if not findings:
         raise InputError("there is no picture to choose by")
-    boxes, seen, windows, contrast, truth, shapes = zip(*findings, strict=True)
+    boxes, seen, ends, windows, contrast, truth, shapes = zip(*findings, strict=True)
     return Trial(
         rules,
         pictures,
@@ -180,45 +152,88 @@ def try_rules(
         contrast=np.stack(contrast, axis=3),
         truth=truth,
         shapes=np.asarray(shapes, dtype=np.float32),
+        alone=np.stack(ends, axis=4),
+        picture_of=np.asarray(picture_of),
     )
 
 
 def _look(
-    network: LocalizationNetwork, pixels: Tensor, sample: Sample, rules: Rules, *, seed: int | None
+    network: LocalizationNetwork, pixels: Tensor, sample: Sample, rules: Rules, *, seed: int | None, alone: bool
 ) -> Iterator[_Finding]:
     """The findings for each class of a picture; without a seed no view is looked at."""
     height, width = pixels.shape[1:]
     unit = np.array([width, height, width, height], dtype=np.float32)
     window = np.array([0, 0, width, height], dtype=np.float32)
-    whole = _boxes(network, pixels, sample.labels, rules)
+    whole, ends = _boxes(network, pixels, sample.labels, rules, alone=alone)
     seen, contrast = np.full_like(whole, np.nan), np.zeros(whole.shape[:-1], dtype=np.float32)
     if seed is not None:
         x0, y0, x1, y1 = window = _window(height, width, seed)
         view = pixels[:, int(y0) : int(y1), int(x0) : int(x1)].flip(-1)
-        mirrored = _boxes(network, view, sample.labels, rules)
+        mirrored, _ = _boxes(network, view, sample.labels, rules, alone=False)
         left, top, right, bottom = np.moveaxis(mirrored, -1, 0)
         seen = np.stack([x1 - right, top + y0, x1 - left, bottom + y0], axis=-1)
         contrast = explained_variance(_unit_features(network, pixels), whole / unit)
     for k, label in enumerate(sample.labels):
         truth = np.array([item.xyxy for item in sample.objects if item.label == label], np.float32).reshape(-1, 4)
-        yield _Finding(whole[k] / unit, seen[k] / unit, window / unit, contrast[k], truth / unit, (width, height))
+        found = whole[k] / unit, seen[k] / unit, ends[:, k] / unit
+        yield _Finding(*found, window / unit, contrast[k], truth / unit, (width, height))
 
 
-def _boxes(network: LocalizationNetwork, image: Tensor, labels: Sequence[int], rules: Rules) -> Float32Array:
-    """The largest region's box under every rule for every class (k, P, M, T, 4), in pixels; NaN for none."""
-    scales = sorted({scale for pyramid in rules.pyramids for scale in pyramid})
-    maps = scale_maps(network, image, scales=scales, classes=labels)
-    own = network.card.localization.boxes
-    pixels = image.permute(1, 2, 0).contiguous().numpy()
-    shape = (len(labels), len(rules.pyramids), len(rules.ways), len(rules.thresholds), 4)
-    found = np.full(shape, np.nan, dtype=np.float32)
-    for p, pyramid in enumerate(rules.pyramids):
-        summed = torch.stack([maps[scale] for scale in pyramid]).sum(dim=0).cpu().numpy()
-        for k, m, t in np.ndindex(shape[0], *shape[2:4]):
-            settings = own.model_copy(update={**rules.ways[m]._asdict(), "threshold": rules.thresholds[t]})
-            if box := _largest(summed[k], pixels, settings):
-                found[k, p, m, t] = box.xyxy
-    return found
+def _boxes(
+    network: LocalizationNetwork, image: Tensor, labels: Sequence[int], rules: Rules, *, alone: bool
+) -> tuple[Float32Array, Float32Array]:
+    """The largest region's box under every rule for every class, in pixels; NaN for none.
+
+    Returns:
+        Of the pyramids (k, P, M, T, 4), and of their lowest and highest scales alone (2, k, P, M, T, 4).
+    """
+    draw = _Drawing(network, image, labels, rules)
+    own = np.stack([draw.boxes(look) for look in rules.looks], axis=1)
+    if not alone:
+        return own, np.full((2, *own.shape), np.nan, dtype=np.float32)
+    ends = [
+        np.stack([draw.boxes(Look(look.map, (end(look.scales),))) for look in rules.looks], axis=1)
+        for end in (min, max)
+    ]
+    return own, np.stack(ends)
+
+
+class _Drawing:
+    """The boxes of one picture, each look drawn once."""
+
+    def __init__(self, network: LocalizationNetwork, image: Tensor, labels: Sequence[int], rules: Rules) -> None:
+        self.card, self.labels, self.rules = network.card.localization.boxes, labels, rules
+        height, width = image.shape[1:]
+        self.simple = self.card.box_rule == "regions" and {way[1:] for way in rules.ways} == {IN_A_MAP}
+        size = (height, width)
+        if self.simple and min(size) > DRAWN_AT:
+            size = scaled_size(height, width, DRAWN_AT)
+        self.unit = np.array([width / size[1], height / size[0]] * 2, dtype=np.float32)
+        self.pixels = image.permute(1, 2, 0).contiguous().numpy()
+        scales = sorted({scale for pyramid in rules.pyramids for scale in pyramid})
+        self.maps = scale_maps_by_name(network, image, scales=scales, classes=labels, map_names=rules.maps, size=size)
+        self.found: dict[Look, Float32Array] = {}
+
+    def boxes(self, look: Look) -> Float32Array:
+        """(k, M, T, 4) of the classes, in pixels of the picture."""
+        if look not in self.found:
+            summed = torch.stack([self.maps[look.map][scale] for scale in look.scales]).sum(dim=0).cpu().numpy()
+            drawn = np.stack([self._of_map(score_map) for score_map in summed])
+            # One map may stand for all classes.
+            self.found[look] = np.broadcast_to(drawn, (len(self.labels), *drawn.shape[1:])) * self.unit
+        return self.found[look]
+
+    def _of_map(self, score_map: Float32Array) -> Float32Array:
+        """(M, T, 4) in pixels of the map."""
+        rules = self.rules
+        if self.simple:
+            return largest_boxes(score_map, normalizers=rules.normalizers, thresholds=rules.thresholds)
+        found = np.full((len(rules.ways), len(rules.thresholds), 4), np.nan, dtype=np.float32)
+        for m, t in np.ndindex(found.shape[:2]):
+            settings = self.card.model_copy(update={**rules.ways[m]._asdict(), "threshold": rules.thresholds[t]})
+            if box := _largest(score_map, self.pixels, settings):
+                found[m, t] = box.xyxy
+        return found
 
 
 def _largest(score_map: Float32Array, pixels: UInt8Array, settings: BoxSettings) -> Box | None:

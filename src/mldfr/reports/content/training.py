@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mldfr.artifacts import Selection
 from mldfr.boxes.thresholds import threshold_text
+from mldfr.evaluation.selection_words import sureness_text
+from mldfr.maps import DEFAULT, MAPS
 from mldfr.reports.content.display_names import counted, group_name, metric_name, percent, scales_name, told
 from mldfr.reports.content.metrics_file import Stored
 from mldfr.reports.content.numbers import Numbers
@@ -90,23 +92,27 @@ def _lines(given: Recipe, changed: set[str]) -> Sequence[tuple[str, bool]]:
 def selection(chosen: Selection) -> Section:
     """What was chosen on the pictures held out, and how every rule did."""
     shown, scales = counted(chosen.pictures, "held-out pictures"), scales_name(chosen.scales)
+    other_map = "" if chosen.map == DEFAULT else f"the map {chosen.map}, "
     lead = (
-        f"On {shown} {chosen.criterion} chose scales {scales}, the normaliser {chosen.normalizer} and the threshold "
-        f"{threshold_text(chosen.threshold)}, worth {chosen.value:.3f}."
+        f"On {shown} {chosen.criterion} chose {other_map}scales {scales}, the normaliser {chosen.normalizer} and the "
+        f"threshold {threshold_text(chosen.threshold)}, worth {chosen.value:.3f}."
     )
+    if chosen.comparison:
+        lead += f" This rule is {sureness_text(chosen.comparison)}."
     highest = max((value for curves in chosen.values.values() for each in curves.values() for value in each), default=1)
     blocks: list[Block] = []
     fixed = [(place, each) for place, each in enumerate(chosen.thresholds) if not isinstance(each, str)]
-    for normalizer, curves in chosen.values.items():
+    rule = {chosen.map, chosen.normalizer, chosen.instances, chosen.refine}
+    for panel, curves in chosen.values.items():
         points = {name: [(each, values[place]) for place, each in fixed] for name, values in curves.items()}
         mine, marks, text = f"scales {', '.join(f'{scale:g}' for scale in chosen.scales)}", {}, ""
-        if normalizer == chosen.normalizer and mine in points and not isinstance(chosen.threshold, str):
+        if rule.issuperset(panel.split(", ")) and mine in points and not isinstance(chosen.threshold, str):
             marks = {mine: (chosen.threshold, chosen.value)}
             text = f"The chosen rule is marked: {chosen.value:.3f} at {chosen.threshold:g}."
         ends = fixed[0][1], fixed[-1][1]
         blocks.append(
             Lines(
-                f"Normaliser {normalizer}",
+                f"{'Map' if panel.partition(', ')[0] in MAPS else 'Normaliser'} {panel}",
                 "threshold",
                 chosen.criterion,
                 points,

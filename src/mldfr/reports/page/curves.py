@@ -12,6 +12,9 @@ from mldfr.core.files import replacing
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 """Told apart by people with any colour vision."""
 
+SIDE_BY_SIDE, IN_A_ROW = 4, 3
+"""So many panels stand in one row at most, and so many in each where there are more."""
+
 FEW = 50
 """So many points of a curve are marked."""
 
@@ -27,7 +30,7 @@ def draw_curves(
     mark: tuple[str, float | str, float] | None = None,
     y_range: tuple[float, float] | None = None,
 ) -> None:
-    """Draw panels side by side, each with a curve for each name, over the same x and on the same y axis.
+    """Draw panels side by side, many of them in rows, each with a curve for each name, over the same x and y axes.
 
     Args:
         path: A PNG or SVG file.
@@ -38,8 +41,13 @@ def draw_curves(
         y_range: Ends of the y axis; those of the values where it is not given.
     """
     places = _places(x)
-    figure = Figure(figsize=(4.2 * len(panels), 4.2), layout="constrained", dpi=130)
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    columns = len(panels) if len(panels) <= SIDE_BY_SIDE else IN_A_ROW
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.2 * columns, 4.2 * rows), layout="constrained", dpi=130)
+    places_of_panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for axis in places_of_panels.flat[len(panels) :]:
+        axis.remove()
+    axes = list(places_of_panels.flat[: len(panels)])
     for axis, (name, curves) in zip(axes, panels.items(), strict=True):
         _draw_panel(axis, curves, x, places)
         if mark and mark[0] == name:
@@ -49,7 +57,8 @@ def draw_curves(
         axis.set_xlabel(x_label)
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel(y_label)
+    for axis in axes[::columns]:
+        axis.set_ylabel(y_label)
     if y_range is not None:
         axes[0].set_ylim(y_range[0], y_range[1] * 1.02)
     labels = {text: handle for axis in axes for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}
