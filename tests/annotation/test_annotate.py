@@ -230,6 +230,7 @@ def test_a_class_that_the_model_does_not_know_is_named(model, pictures, tmp_path
     result = annotate(model, f"folder:{pictures}", tmp_path / "out", code=2)
     assert "'mug'" in result.output
     assert "--labels predicted" in result.output
+    assert "--labels own" in result.output
 
 
 def test_equal_class_names_are_told_apart(model, pictures, tmp_path):

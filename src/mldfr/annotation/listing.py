@@ -126,7 +126,7 @@ def list_pictures(
     if labels in ("given", "own") and not labelled:
         raise DataError(f"{source}: no picture has a label, so none can be given")
     if own and labelled:
-        return _under_own_classes(samples, root, data)
+        return _under_own_classes(samples, root, data, asked=labels == "own")
     note = match_classes(data.classes, classes).note if known and labelled else ""
     found = ((_name(sample, root), sample.path, sample.labels if known else ()) for sample in samples)
     return replace(_listing(found), passed_over=data.passed_over, note=note)
@@ -138,7 +138,7 @@ def _unknown(own: Sequence[str], classes: Sequence[str]) -> bool:
     return not is_numbered(own) and not any(names.find(name) or names.near(name) for name in own)
 
 
-def _under_own_classes(samples: Sequence[Sample], root: Path, data: DataSet) -> Listing:
+def _under_own_classes(samples: Sequence[Sample], root: Path, data: DataSet, *, asked: bool) -> Listing:
     """The pictures with labels; nobody says what is in the others."""
     found = ((_name(sample, root), sample.path, sample.labels) for sample in samples if sample.labels)
     without = {escaped(_name(sample, root)): "has no label" for sample in samples if not sample.labels}
@@ -148,7 +148,7 @@ def _under_own_classes(samples: Sequence[Sample], root: Path, data: DataSet) -> 
         listing,
         failed={**listing.failed, **without},
         passed_over=data.passed_over,
-        note=f"{some}: labels say what is in a picture, and the model where",
+        note="" if asked else f"{some}: labels say what is in a picture, and the model where",
         own_classes=tuple(data.classes),
     )
 
@@ -175,7 +175,8 @@ def _renumbered(data: DataSet, split: str, classes: Sequence[str]) -> tuple[Samp
     try:
         return data.split_for(split, classes)
     except DataError as error:
-        raise DataError(f"{error}; with --labels predicted the model's own classes are taken") from error
+        ways = "with --labels own they say what is in a picture, with --labels predicted the model does"
+        raise DataError(f"{error}; {ways}") from error
 
 
 def _name(sample: Sample, root: Path) -> str:
