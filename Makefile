@@ -1,11 +1,11 @@
-# Verbs: setup, demo, test, docs, lint, check. Each makes what it needs; a second `setup` is instant.
+# Verbs: setup, demo, experiment, test, docs, lint, check. Each makes what it needs; a second `setup` is instant.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 # A worker for each core, and the tests of a file in one of them; threads that wait for each other leave it to the others.
 TEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: setup demo test docs lint check
+.PHONY: setup demo experiment test docs lint check
 
 setup: $(STAMP)
 
@@ -20,6 +20,9 @@ $(STAMP): pyproject.toml
 
 demo: setup
 	$(BIN)/python examples/demo.py --out demo
+
+experiment: setup
+	$(BIN)/python examples/creatures.py --out demo
 
 test: setup
 	$(TEST)
