@@ -6,7 +6,7 @@ Unsupervised Object Localization: Observing the Background to Discover Objects, 
 likewise, by gradient descent, on masks of a self-supervised transformer. Here the problem is small enough to be solved.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -90,14 +90,15 @@ def first_component(kept: KeptCells) -> list[list[Tensor]]:
 
 
 def _projections(kept: KeptCells, scale: int) -> list[Tensor]:
-    pictures = [
-        vectors[scale].float() * lengths[scale] for vectors, lengths in zip(kept.vectors, kept.lengths, strict=True)
-    ]
-    count = sum(each[0].numel() for each in pictures)
-    mean = sum((each.flatten(1).sum(dim=1).double() for each in pictures), torch.zeros(1)) / count
-    squares = sum(((each.flatten(1) @ each.flatten(1).T).double() for each in pictures), torch.zeros(1))
+    def pictures() -> Iterator[Tensor]:  # made anew each time: of all together in 32 bits there are half a GiB
+        for vectors, lengths in zip(kept.vectors, kept.lengths, strict=True):
+            yield vectors[scale].float() * lengths[scale]
+
+    count = sum(each[scale].numel() for each in kept.lengths)
+    mean = sum((each.flatten(1).sum(dim=1).double() for each in pictures()), torch.zeros(1)) / count
+    squares = sum(((each.flatten(1) @ each.flatten(1).T).double() for each in pictures()), torch.zeros(1))
     component = torch.linalg.eigh(squares / count - torch.outer(mean, mean)).eigenvectors[:, -1].float()
-    found = [torch.einsum("r,rhw->hw", component, each) for each in pictures]
+    found = [torch.einsum("r,rhw->hw", component, each) for each in pictures()]
     values = torch.cat([each.flatten() for each in found])
     lengths = torch.cat([each[scale].flatten() for each in kept.lengths])
     covary = ((values - values.mean()) * (lengths - lengths.mean())).sum()
