@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from mldfr.annotation.annotate_image import Work
-from mldfr.annotation.fitted_model import fitted_localizer, needs_fit, wanted_map
+from mldfr.annotation.fitted_model import fitted_localizer, needs_fit, wanted_localization
 from mldfr.annotation.listing import Item, Labels, Listing, list_pictures
 from mldfr.core.errors import SettingError
 from mldfr.core.versions import OF_BOXES, installed_versions
@@ -15,11 +15,11 @@ from mldfr.data.class_names import told_apart
 from mldfr.deployment.loading import load
 from mldfr.exports import FORMATS, MAP_FORMATS, ExportError
 from mldfr.exports.checks import Places, check_classes
-from mldfr.images import ImageError
 from mldfr.jobs.shard import Shard
-from mldfr.localizer.fitting import Follow, suggested
+from mldfr.localizer.fitting import Follow
 from mldfr.localizer.localizer import Localizer
-from mldfr.networks.card import Rules
+from mldfr.maps import DEFAULT
+from mldfr.networks.card import Localization, Rules
 from mldfr.networks.model_file import MODEL_FILE
 
 LONGEST_NAME = 240
@@ -85,14 +85,15 @@ class Plan:
 def make_plan(
     request: Request,
     *,
+    listed: Callable[[Listing, str], None] = lambda listing, map_name: None,
     follow: Follow = lambda seen, total: seen,
-    report: Callable[[ImageError], None] = lambda error: None,
 ) -> Plan:
     """Open model and data, and fit the map on the pictures where it has to be.
 
     Args:
         request: What is asked for.
-        follow, report: Of fitting, as `mldfr.localizer.fitting.fit_map` has them.
+        listed: Told of the pictures and of the map as soon as all that is asked for is checked, before fitting.
+        follow: Of fitting, as `mldfr.localizer.fitting.fit_map` has it.
 
     Raises:
         SettingError: A model, data, formats or rules that are not so, or do not belong together.
@@ -109,17 +110,29 @@ def make_plan(
     classes = check_classes(told_apart(listing.own_classes or localizer.card.class_names))
     _check_outside(request)
     _check_names(request, listing, formats, maps)
-    map_name = wanted_map(localizer, request.rules, listing, request.out)
-    to_fit = needs_fit(localizer, map_name)
-    own = localizer.card.localization
-    localization = (
-        (suggested(localizer.card, map_name) if to_fit else own).changed(**request.rules).changed(map=map_name)
-    )
+    localization = wanted_localization(localizer, request.rules, listing, request.out)
+    model, to_fit = request.model, needs_fit(localizer, localization.map)
+    _check_pyramid(localizer, localization, to_fit=to_fit)
+    listed(listing, localization.map)
     if to_fit:
-        localizer = fitted_localizer(
-            localizer, map_name, listing, request.out, device=request.device, follow=follow, report=report
-        )
-    localizer.source.activator(localization.scales, localization.map)  # refuses what it cannot have
+        model, out = str(request.out / MODEL_FILE), request.out
+        localizer = fitted_localizer(localizer, localization.map, listing, out, device=request.device, follow=follow)
+    work = Work(localization, request.boxes, maps, request.out, request.batch_size, listing.own_classes)
+    setting = _setting(request, localizer, listing, localization, classes)
+    return Plan(work.localizer(localizer), listing, work, setting, formats, model)
+
+
+def _check_pyramid(localizer: Localizer, localization: Localization, *, to_fit: bool) -> None:
+    """Refuse scales or a map that the model cannot have, one that is still to be fitted among them."""
+    if to_fit:
+        _ = localizer.network  # without which nothing can be fitted
+    localizer.source.activator(localization.scales, DEFAULT if to_fit else localization.map)
+
+
+def _setting(
+    request: Request, localizer: Localizer, listing: Listing, localization: Localization, classes: Sequence[str]
+) -> dict[str, Any]:
+    """All that annotations depend on."""
     setting = {
         "data": request.data,
         "model": request.model,
@@ -134,9 +147,7 @@ def make_plan(
     }
     if localizer.source.computed is not None:
         setting["computed"] = localizer.source.computed
-    work = Work(localization, request.boxes, maps, request.out, request.batch_size, listing.own_classes)
-    model = str(request.out / MODEL_FILE) if to_fit else request.model
-    return Plan(work.localizer(localizer), listing, work, setting, formats, model)
+    return setting
 
 
 def split_formats(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -15,6 +15,7 @@ from mldfr.core.text import one_line
 if TYPE_CHECKING:
     from mldfr.annotation.annotate_image import Row
     from mldfr.annotation.collect import Collection
+    from mldfr.annotation.listing import Listing
     from mldfr.annotation.plan import Plan, Request
     from mldfr.jobs.job import Job
 
@@ -147,10 +148,9 @@ def annotate(
     )
     plan = make_plan(
         request,
-        follow=lambda seen, total: progress.follow(seen, "fitted on", total=total),
-        report=lambda error: progress.warn(f"{error}"),
+        listed=lambda listing, map_name: _tell_of(listing, map_name, progress),
+        follow=lambda seen, total: progress.follow(seen, "fitted on", total=total, goes_on=False),
     )
-    _tell_of(plan, progress)
     from mldfr.annotation.annotate_image import has_maps
     from mldfr.annotation.journal import annotation_job
 
@@ -185,17 +185,16 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, format: str | Seque
     return _finish([Path(folder) for folder in folders], Path(out), wanted)
 
 
-def _tell_of(plan: "Plan", progress: Progress) -> None:
+def _tell_of(listing: "Listing", map_name: str, progress: Progress) -> None:
     """Say what is odd about the pictures."""
     from mldfr.images import passed_over_lines
 
-    listing = plan.listing
     for line in passed_over_lines(listing.passed_over):
         progress.say(line)
     if listing.note:
         progress.warn(listing.note)
     if listing.own_classes:
-        progress.say(f"boxes are drawn from the map {plan.work.localization.map}; --map names another")
+        progress.say(f"boxes are drawn from the map {map_name}; --map names another")
     if listing.unlabeled:
         known = f"{listing.unlabeled:,} of {len(listing.items):,} pictures have no label"
         progress.say(f"{known}; the model says what is in them")

@@ -4,12 +4,16 @@ from pathlib import Path
 
 from mldfr.core.devices import choose_device
 from mldfr.core.errors import DataError, SettingError
+from mldfr.data.class_names import told_apart
 from mldfr.deployment.exported_source import load_exported_program, load_onnx
 from mldfr.deployment.runtimes import DEFAULT, RUNTIMES
+from mldfr.localizer.fitting import FITTED_FOR
+from mldfr.localizer.labelled_source import LabelledSource
 from mldfr.localizer.localizer import Localizer
 from mldfr.localizer.map_files import annotated_parts, read_annotated_maps
 from mldfr.localizer.sources import NetworkSource
 from mldfr.localizer.stored_maps import StoredMaps, is_map_folder
+from mldfr.networks.model_file import MODEL_FILE, read_card
 from mldfr.networks.zoo import MODELS, load_network
 
 
@@ -41,13 +45,18 @@ def load(name_or_path: str | Path, *, device: str = "auto", runtime: str | None 
 
 
 def _annotated_maps(folder: Path, device: str) -> StoredMaps:
-    """The maps of annotations, whose model is opened for its card.
+    """The maps of annotations, whose model is opened for its card; one that was fitted for them lies beside them.
 
     Raises:
         DataError: It is another one than that which made them.
     """
     facts, _ = read_annotated_maps(folder)
-    model = load(facts.model or "", device=device)
+    beside = folder / MODEL_FILE
+    fitted = beside.is_file() and FITTED_FOR in read_card(beside).training
+    model = load(beside if fitted else facts.model or "", device=device)
     if model.source.fingerprint() != facts.sha256:
         raise DataError(f"{folder}: its maps are not of what is {facts.model} now; put the model that made them there")
-    return StoredMaps(folder, card=model.card)
+    names = facts.classes or told_apart(model.card.class_names)
+    own = tuple(names) != told_apart(model.card.class_names)
+    source = LabelledSource(model.source, names) if own else model.source
+    return StoredMaps(folder, card=source.card)

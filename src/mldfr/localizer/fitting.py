@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 Labelled = tuple[Path, tuple[int, ...]]
 """A picture, and its classes in the model's numbers, if they are known."""
+FITTED_FOR = "fitted"
+"""Where the `training` of a card says of which model and map annotating has fitted it, for its own pictures."""
 Follow = Callable[[Iterator[SeenPicture], int], Iterable[SeenPicture]]
 """Passes on pictures as they are looked at, and is told how many there are."""
 
@@ -65,12 +67,17 @@ def fit_map(
 
     def readable() -> Iterator[SeenPicture]:
         nonlocal count
+        why: ImageError | None = None
         for seen in spread(lambda each: _look(fast, kind, *each), chosen):
             if isinstance(seen, ImageError):
+                why = why or seen
                 report(seen)
             else:
                 count += 1
                 yield seen
+        if count == 0:
+            such = f", such as {why}" if why else ""
+            raise DataError(f"map {name}: none of the {len(chosen)} pictures to fit it on can be read{such}")
 
     groups = network.card.architecture.num_classes if per_class else 1
     with torch.inference_mode(), evaluating(network):
@@ -78,8 +85,6 @@ def fit_map(
         fitted = kind.fitted(
             follow(readable(), len(chosen)), channels=network.backbone.channels, groups=groups, head=network.head
         )
-    if count == 0:
-        raise DataError(f"map {name}: none of the {len(chosen)} pictures to fit it on can be read")
     facts = FittedOn(groups=groups, pictures=count, scales=scales_of(kind, network.card.preprocessing))
     network.take_map(name, fitted, facts)
     return facts

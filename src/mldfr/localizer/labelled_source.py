@@ -6,7 +6,7 @@ import torch
 
 from mldfr.core.types import UInt8Array
 from mldfr.localizer.mscam import Activation
-from mldfr.localizer.sources import Activator, Source
+from mldfr.localizer.sources import Activator, NamedActivator, Source
 from mldfr.localizer.wanted_classes import Chosen, GivenAndPredicted, indices
 from mldfr.maps import DEFAULT
 
@@ -55,12 +55,18 @@ class LabelledSource(Source):
 
     def activator(self, scales: Sequence[float], map_name: str = DEFAULT) -> Activator:
         """The source's, asked for its most probable class (see `Source`)."""
-        activate, logits = self.source.activator(scales, map_name), torch.full((len(self.card.class_names),), CERTAIN)
+        activate = self.named_activator(scales, map_name)
+        return lambda pixels, chosen: activate([""] * len(pixels), pixels, chosen)
+
+    def named_activator(self, scales: Sequence[float], map_name: str = DEFAULT) -> NamedActivator:
+        """The same of a source that knows pictures by their files (see `Source`)."""
+        activate = self.source.named_activator(scales, map_name)
+        logits = torch.full((len(self.card.class_names),), CERTAIN)
 
         def activate_labels(
-            pixels: Sequence[UInt8Array], chosen: Sequence[Chosen | GivenAndPredicted]
+            names: Sequence[str], pixels: Sequence[UInt8Array], chosen: Sequence[Chosen | GivenAndPredicted]
         ) -> list[Activation]:
-            found = activate(pixels, [1] * len(pixels))
+            found = activate(names, pixels, [1] * len(pixels))
             return [_renamed(each, logits, indices(of, logits)) for each, of in zip(found, chosen, strict=True)]
 
         return activate_labels
