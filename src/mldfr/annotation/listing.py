@@ -126,7 +126,7 @@ def list_pictures(
     if labels in ("given", "own") and not labelled:
         raise DataError(f"{source}: no picture has a label, so none can be given")
     if own and labelled:
-        return _under_own_classes(samples, root, data, asked=labels == "own")
+        return _under_own_classes(samples, root, data, by_itself=labels is None)
     note = match_classes(data.classes, classes).note if known and labelled else ""
     found = ((_name(sample, root), sample.path, sample.labels if known else ()) for sample in samples)
     return replace(_listing(found), passed_over=data.passed_over, note=note)
@@ -138,17 +138,20 @@ def _unknown(own: Sequence[str], classes: Sequence[str]) -> bool:
     return not is_numbered(own) and not any(names.find(name) or names.near(name) for name in own)
 
 
-def _under_own_classes(samples: Sequence[Sample], root: Path, data: DataSet, *, asked: bool) -> Listing:
-    """The pictures with labels; nobody says what is in the others."""
+def _under_own_classes(samples: Sequence[Sample], root: Path, data: DataSet, *, by_itself: bool) -> Listing:
+    """The pictures with labels; nobody says what is in the others, which `failed` names."""
     found = ((_name(sample, root), sample.path, sample.labels) for sample in samples if sample.labels)
     without = {escaped(_name(sample, root)): "has no label" for sample in samples if not sample.labels}
-    some = f"the model has none of the classes, such as {data.classes[0]!r}"
     listing = _listing(found)
+    unasked = f"the model has none of the classes, such as {data.classes[0]!r}: " if by_itself else ""
+    notes = [f"{unasked}labels say what is in a picture, and the model where"]
+    if shared := sum(len(item.labels) > 1 for item in listing.items):
+        notes.append(f"the labels of a picture share its boxes, which {shared:,} with several should be looked at for")
     return replace(
         listing,
         failed={**listing.failed, **without},
         passed_over=data.passed_over,
-        note="" if asked else f"{some}: labels say what is in a picture, and the model where",
+        note="; ".join(notes),
         own_classes=tuple(data.classes),
     )
 
@@ -175,8 +178,8 @@ def _renumbered(data: DataSet, split: str, classes: Sequence[str]) -> tuple[Samp
     try:
         return data.split_for(split, classes)
     except DataError as error:
-        ways = "with --labels own they say what is in a picture, with --labels predicted the model does"
-        raise DataError(f"{error}; {ways}") from error
+        instead = "with --labels own they are taken as they are, with --labels predicted the model says what is there"
+        raise DataError(f"{error}; {instead}") from error
 
 
 def _name(sample: Sample, root: Path) -> str:
