@@ -80,7 +80,7 @@ def fit_map(
             raise DataError(f"map {name}: none of the {len(chosen)} pictures to fit it on can be read{such}")
 
     groups = network.card.architecture.num_classes if per_class else 1
-    with torch.inference_mode(), evaluating(network):
+    with torch.no_grad(), evaluating(network):  # what is made in inference mode could not be exported
         fast = network.fused()
         fitted = kind.fitted(
             follow(readable(), len(chosen)), channels=network.backbone.channels, groups=groups, head=network.head
