@@ -149,7 +149,10 @@ def in_process(monkeypatch, capsys):
     return run
 
 
-NORMALIZER, FEATURES = "mldfr.boxes.normalizers.min_max", "mldfr.networks.network.LocalizationNetwork.features"
+NORMALIZER, FEATURES = (
+    "mldfr.boxes.normalizers.min_max",
+    "mldfr.networks.network.LocalizationNetwork.features_of_stages",
+)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_the_two_ways_to_a_map_agree(bias):
         features = localizer.features(images)
         torch.testing.assert_close(localizer.logits(features), logits)
         for index in range(2):
-            by_projection = localizer.score_maps(features[index], [4, 0])
+            by_projection = localizer.activation_map("cam")(features[index], [4, 0], localizer.head)
             torch.testing.assert_close(by_projection, by_convolution[index, [4, 0]])
 
 
