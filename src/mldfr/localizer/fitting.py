@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import TypeVar
 
@@ -82,8 +83,9 @@ def fit_map(
     groups = network.card.architecture.num_classes if per_class else 1
     with torch.no_grad(), evaluating(network):  # what is made in inference mode could not be exported
         fast = network.fused()
+        head = deepcopy(network.head).cpu()  # where the features are
         fitted = kind.fitted(
-            follow(readable(), len(chosen)), channels=network.backbone.channels, groups=groups, head=network.head
+            follow(readable(), len(chosen)), channels=network.backbone.channels, groups=groups, head=head
         )
     facts = FittedOn(groups=groups, pictures=count, scales=scales_of(kind, network.card.preprocessing))
     network.take_map(name, fitted, facts)
