@@ -58,6 +58,13 @@ def fit_map(
         SettingError: No such map, one that is not fitted, or one that cannot be had for each class.
         DataError: No picture can be read.
         InputError: The pictures say nothing.
+
+    Examples:
+        >>> network = LocalizationNetwork.create("mobilenet_v2", num_classes=2).eval()
+        >>> fit_map(network, "colocalization", [(Path("photo.jpg"), ())]).pictures
+        1
+        >>> sorted(network.fitted_maps)
+        ['colocalization']
     """
     kind = fitted_map(name)
     if per_class and not kind.by_class:

@@ -52,7 +52,12 @@ def likeness(network: LocalizationNetwork, pictures: Sequence[Path]) -> float:
 
 
 def map_for(network: LocalizationNetwork, pictures: Sequence[Path]) -> str:
-    """The fitted map that serves pictures best: of one kind of thing, or of many."""
+    """The fitted map that serves pictures best: of one kind of thing, or of many.
+
+    Examples:
+        >>> map_for(LocalizationNetwork.create("mobilenet_v2", num_classes=2), [Path("photo.jpg")])
+        'foreground'
+    """
     return "foreground" if likeness(network, pictures) >= ONE_KIND else "foreground_cam"
 
 

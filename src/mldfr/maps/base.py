@@ -25,7 +25,7 @@ class ActivationMap(nn.Module, ABC):
     normalised here. They are computed for one picture, in operations that `torch.export` can follow.
 
     Examples:
-        >>> from mldfr.maps import MAPS
+        >>> import torch
         >>> from mldfr.methods.heads import ConvCls
         >>> features, head = torch.rand(16, 4, 6), ConvCls(16, 3, bias=True)
         >>> MAPS["cam"]()(features, [2, 0], head).shape, MAPS["feature_norm"]()(features, [2, 0], head).shape
@@ -66,6 +66,15 @@ class FittedMap(ActivationMap):
         most_pictures: So many are enough.
         by_class: Whether each class can have one of its own.
         suggested: How boxes are best drawn of it, as fields of `Localization`.
+
+    Examples:
+        >>> import torch
+        >>> from mldfr.methods.heads import ConvCls
+        >>> pictures = [SeenPicture((), {1.5: (torch.rand(16, 4, 6),)}) for _ in range(3)]
+        >>> head = ConvCls(16, 3, bias=True)
+        >>> fitted = fitted_map("colocalization").fitted(pictures, channels=(4, 5, 8, 16), groups=1, head=head)
+        >>> fitted(torch.rand(16, 4, 6), [0], head).shape
+        torch.Size([1, 4, 6])
     """
 
     sides: tuple[int, ...] = (336, 560)
@@ -98,6 +107,13 @@ def fitted_map(name: str) -> type[FittedMap]:
     Raises:
         UnknownNameError: No such map.
         SettingError: One that is not fitted on anything.
+
+    Examples:
+        >>> fitted_map("colocalization").__name__
+        'Colocalization'
+        >>> fitted_map("cam")
+        Traceback (most recent call last):
+        mldfr.core.errors.SettingError: map cam is not fitted on anything, and cannot be kept in a model file
     """
     kind = MAPS[name]
     if not issubclass(kind, FittedMap):

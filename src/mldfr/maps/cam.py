@@ -12,7 +12,14 @@ from mldfr.methods.heads import Head
 
 
 class CAM(ActivationMap):
-    """`A_k = w_k . F + b_k`, or whatever else the head calls its score maps."""
+    """`A_k = w_k . F + b_k`, or whatever else the head calls its score maps.
+
+    Examples:
+        >>> import torch
+        >>> from mldfr.methods.heads import ConvCls
+        >>> CAM()(torch.rand(16, 4, 6), [2, 0], ConvCls(16, 3, bias=True)).shape
+        torch.Size([2, 4, 6])
+    """
 
     def forward(
         self, features: Tensor, classes: Sequence[int] | Tensor, head: Head, earlier: Sequence[Tensor] = ()

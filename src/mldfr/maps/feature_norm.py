@@ -13,7 +13,13 @@ from mldfr.methods.heads import Head
 
 
 class FeatureNorm(ActivationMap):
-    """`A = |F|`, one map for all classes."""
+    """`A = |F|`, one map for all classes.
+
+    Examples:
+        >>> from mldfr.methods.heads import ConvCls
+        >>> FeatureNorm()(torch.tensor([[[3.0, 0.0]], [[4.0, 1.0]]]), [0], ConvCls(2, 1, bias=False)).tolist()
+        [[[5.0, 1.0]]]
+    """
 
     def forward(
         self, features: Tensor, classes: Sequence[int] | Tensor, head: Head, earlier: Sequence[Tensor] = ()

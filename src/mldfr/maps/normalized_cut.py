@@ -63,6 +63,11 @@ def second_eigenvector(weights: Tensor, start: Tensor) -> Tensor:
     Args:
         weights: W (n, n), symmetric, with positive sums.
         start: (n,), what the iteration starts from.
+
+    Examples:
+        >>> weights = torch.eye(4).repeat_interleave(2, 0).repeat_interleave(2, 1)[:4, :4] + 0.01  # two pairs
+        >>> (second_eigenvector(weights, torch.tensor([1.0, 0.5, 0.0, 0.0])) > 0).tolist()
+        [True, True, False, False]
     """
     degrees = weights.sum(dim=1)
     scale = degrees.rsqrt()

@@ -18,8 +18,8 @@ class NonNegativeWeights(ActivationMap):
     Examples:
         >>> import torch
         >>> from mldfr.methods.heads import ConvCls
-        >>> head = ConvCls(2, 1, bias=False)
-        >>> head.take_classifier(torch.tensor([[1.0, -1.0]]), torch.zeros(0))
+        >>> head = ConvCls(2, 1, bias=True)
+        >>> head.take_classifier(torch.tensor([[1.0, -1.0]]), torch.zeros(1))
         >>> NonNegativeWeights()(torch.tensor([[[3.0]], [[2.0]]]), [0], head).item()
         3.0
     """
