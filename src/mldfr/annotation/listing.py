@@ -98,7 +98,7 @@ def list_pictures(
         images: Where the pictures of wsol data are, if not beside it.
         splits: Which splits of a data set; all when empty.
         labels: Whether the labels of a data set say which classes to look for, or the model. None is `given` where
-            labels are known, and `own` where the model has none of their classes.
+            labels are known, and `own` where the model lacks most of their classes.
 
     Returns:
         The pictures; score maps that annotating has written are none.
@@ -126,24 +126,33 @@ def list_pictures(
     if labels in ("given", "own") and not labelled:
         raise DataError(f"{source}: no picture has a label, so none can be given")
     if own and labelled:
-        return _under_own_classes(samples, root, data, by_itself=labels is None)
+        return _under_own_classes(samples, root, data, classes, by_itself=labels is None)
     note = match_classes(data.classes, classes).note if known and labelled else ""
     found = ((_name(sample, root), sample.path, sample.labels if known else ()) for sample in samples)
     return replace(_listing(found), passed_over=data.passed_over, note=note)
 
 
 def _unknown(own: Sequence[str], classes: Sequence[str]) -> bool:
-    """Whether a model has none of the classes, nor any that might be meant, such as one in other capitals."""
+    """Whether a model lacks most of the classes, also of those that might be meant, such as one in other capitals."""
     names = ClassNames(classes)
-    return not is_numbered(own) and not any(names.find(name) or names.near(name) for name in own)
+    known = sum(bool(names.find(name) or names.near(name)) for name in own)
+    return not is_numbered(own) and 2 * known < len(own)
 
 
-def _under_own_classes(samples: Sequence[Sample], root: Path, data: DataSet, *, by_itself: bool) -> Listing:
+def _lacked(own: Sequence[str], classes: Sequence[str]) -> str:
+    """The first class that a model does not have."""
+    names = ClassNames(classes)
+    return next(name for name in own if not names.find(name))
+
+
+def _under_own_classes(
+    samples: Sequence[Sample], root: Path, data: DataSet, classes: Sequence[str], *, by_itself: bool
+) -> Listing:
     """The pictures with labels; nobody says what is in the others, which `failed` names."""
     found = ((_name(sample, root), sample.path, sample.labels) for sample in samples if sample.labels)
     without = {escaped(_name(sample, root)): "has no label" for sample in samples if not sample.labels}
     listing = _listing(found)
-    unasked = f"the model has none of the classes, such as {data.classes[0]!r}: " if by_itself else ""
+    unasked = f"the model lacks most of the classes, such as {_lacked(data.classes, classes)!r}: " if by_itself else ""
     notes = [f"{unasked}labels say what is in a picture, and the model where"]
     if shared := sum(len(item.labels) > 1 for item in listing.items):
         notes.append(f"the labels of a picture share its boxes, which {shared:,} with several should be looked at for")

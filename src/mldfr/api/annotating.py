@@ -93,7 +93,7 @@ def annotate(
         out: Where annotations go, and the journal to go on from.
         labels: Who says what is in a picture: the data, or the model; the data where it knows when left out. "own"
             takes labels whatever the model's classes, of which what stands out in a picture is taken for the thing;
-            so it is by itself where the model has none of the classes.
+            so it is by itself where the model lacks most of the classes.
         split: Splits of a data set; all when empty.
         images: Where the pictures of wsol data are, if not beside it.
         scales, map, threshold, normalizer, box_rule, instances, refine, min_region: To boxes; the model's own when left

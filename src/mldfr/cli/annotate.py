@@ -61,7 +61,7 @@ def annotate(
         Labels | None,
         typer.Option(
             help="Who says what is in a picture: labels of the model's classes, the model, or labels of your own.",
-            show_default="given, or own where the model has none of the classes",
+            show_default="given, or own where the model lacks most of the classes",
         ),
     ] = None,
     split: Annotated[str, typer.Option(metavar="NAME,...", help="Splits of a data set.", show_default="all")] = "",
