@@ -12,6 +12,7 @@ from mldfr.localizer.fitting import fit_map
 from mldfr.localizer.localizer import Localizer
 from mldfr.localizer.sources import NetworkSource
 from mldfr.maps import MAPS
+from mldfr.maps.base import FittedMap
 from mldfr.methods.heads import ConvCls
 
 CHANNELS = (4, 5, 8, 12)
@@ -20,10 +21,10 @@ CHANNELS = (4, 5, 8, 12)
 class Alone(torch.nn.Module):
     """A map with its head, as a graph has it."""
 
-    def __init__(self, name):
+    def __init__(self, name, groups=1):
         super().__init__()
         kind = MAPS[name]
-        self.map = kind(CHANNELS, 1) if hasattr(kind, "fitted") else kind()
+        self.map = kind(CHANNELS, groups) if issubclass(kind, FittedMap) else kind()
         for values in self.map.buffers():
             values.copy_(torch.randn(values.shape, generator=torch.Generator().manual_seed(1)))
         self.head = ConvCls(12, 5, bias=True)
@@ -39,10 +40,13 @@ def stages(alone, height, width):
     return torch.rand(12, height, width), torch.tensor([3, 1]), earlier
 
 
-@pytest.mark.parametrize("name", MAPS.names())
-def test_every_map_can_be_exported_for_pictures_of_any_size(name):
+EACH = [(name, 1) for name in MAPS.names()] + [(name, 5) for name in MAPS.names() if getattr(MAPS[name], "by_class", 0)]
+
+
+@pytest.mark.parametrize(("name", "groups"), EACH)
+def test_every_map_can_be_exported_for_pictures_of_any_size(name, groups):
     torch.manual_seed(0)
-    alone = Alone(name).eval()
+    alone = Alone(name, groups).eval()
     free = {1: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}
     shapes = (free, {0: torch.export.Dim.DYNAMIC}, [free for _ in alone.map.earlier])
     with torch.no_grad():

@@ -11,7 +11,7 @@ from mldfr.boxes.iou import iou
 from mldfr.core.errors import InputError
 from mldfr.maps import MAPS
 from mldfr.maps.borders import sampled
-from mldfr.maps.cell_classifier import PENALTY, KeptCells, first_component, ridge, teach
+from mldfr.maps.cell_classifier import PENALTY, DrawnCells, KeptCells, first_component, ridge, teach
 from mldfr.maps.foreground import Foreground, most_repeated
 from mldfr.methods.heads import ConvCls
 
@@ -95,7 +95,7 @@ def test_teaching_keeps_what_pictures_have_in_common_and_drops_what_one_guess_go
     kept = kept_cells(8)
     guesses = first_component(kept)
     guesses[0] = [torch.randn(each.shape, generator=torch.Generator().manual_seed(1)) for each in guesses[0]]
-    found = teach(kept, guesses, rounds=3)
+    found = teach(DrawnCells(kept), guesses, rounds=3)
     right = first_component(kept_cells(8))[0][1]
     score = found(kept.vectors[0][1])
     assert ((score > 0.5) == (right > right.mean())).float().mean() > 0.9

@@ -69,7 +69,8 @@ def fit_map(
     kind = fitted_map(name)
     if per_class and not kind.by_class:
         raise SettingError(f"map {name} is fitted on all pictures together; it cannot be had for each class")
-    order = np.random.default_rng(0).permutation(len(pictures))[: most or kind.most_pictures]
+    most = most or wanted(kind, per_class=per_class)
+    order = np.random.default_rng(0).permutation(len(pictures))[:most]
     chosen = [pictures[index] for index in order]
     count = 0
 
@@ -97,6 +98,16 @@ def fit_map(
     facts = FittedOn(groups=groups, pictures=count, scales=scales_of(kind, network.card.preprocessing))
     network.take_map(name, fitted, facts)
     return facts
+
+
+def wanted(kind: type[FittedMap], *, per_class: bool) -> int:
+    """How many pictures are enough for a map.
+
+    Examples:
+        >>> wanted(fitted_map("foreground_cam"), per_class=True)
+        1200
+    """
+    return kind.most_by_class if per_class else kind.most_pictures
 
 
 def suggested(card: Card, name: str) -> Localization:

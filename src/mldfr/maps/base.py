@@ -64,6 +64,7 @@ class FittedMap(ActivationMap):
     Attributes:
         sides: Pixels of the short side at which it wants to see pictures, which are then the scales of its pyramid.
         most_pictures: So many are enough.
+        most_by_class: The same where each class has one of its own.
         by_class: Whether each class can have one of its own.
         suggested: How boxes are best drawn of it, as fields of `Localization`.
 
@@ -79,6 +80,7 @@ class FittedMap(ActivationMap):
 
     sides: tuple[int, ...] = (336, 560)
     most_pictures: int = 300
+    most_by_class: int = 1200
     by_class: bool = False
     suggested: ClassVar[Mapping[str, Any]] = {}
 

@@ -20,7 +20,9 @@ FIRST = 48
 BASIS_CELLS = 300
 """Of each picture and scale, for it."""
 CELLS = 200
-"""Of each picture and scale that the classifier is fitted on."""
+"""Of each picture and scale that the classifier is fitted on, at most."""
+ALL_CELLS = 240_000
+"""Of all of them: a quarter of a GiB."""
 PENALTY = 1e-3
 """Of the squared weights, in units of the mean variance of a channel."""
 
@@ -158,40 +160,61 @@ def _at(values: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(values[None, None], size=tuple(size), mode="bilinear", align_corners=False)[0, 0]
 
 
-def teach(kept: KeptCells, guesses: Sequence[Sequence[Tensor]], *, rounds: int) -> Linear:
+class DrawnCells:
+    """Some cells of each kept picture, drawn once, on which classifiers are fitted.
+
+    Args:
+        kept: The pictures.
+    """
+
+    def __init__(self, kept: KeptCells) -> None:
+        self.kept = kept
+        most = min(CELLS, ALL_CELLS // max(1, sum(map(len, kept.vectors))))
+        self.places = [
+            [torch.randperm(each[0].numel(), generator=kept.generator)[:most] for each in picture]
+            for picture in kept.vectors
+        ]
+
+    def cells(self, pictures: Sequence[int]) -> Tensor:
+        """Cells of some pictures (n, R)."""
+        parts = [
+            vectors.flatten(1)[:, at]
+            for number in pictures
+            for vectors, at in zip(self.kept.vectors[number], self.places[number], strict=True)
+        ]
+        return torch.cat(parts, dim=1).T.float()
+
+    def inside(self, pictures: Sequence[int], maps: Sequence[Tensor], limits: Sequence[float]) -> Tensor:
+        """Whether each of these cells is over the limit in its picture's map, which is as fine as the last scale: (n,).
+
+        Args:
+            pictures: As for `cells`.
+            maps: (h, w), of each of them.
+            limits: Of each map.
+        """
+        return torch.cat(list(map(self._inside, pictures, maps, limits)))
+
+    def _inside(self, number: int, score_map: Tensor, limit: float) -> Tensor:
+        vectors, places = self.kept.vectors[number], self.places[number]
+        at_scales = [F.adaptive_avg_pool2d(score_map[None], (each.shape[1], each.shape[2]))[0] for each in vectors]
+        return torch.cat([(each.flatten()[at] > limit).float() for each, at in zip(at_scales, places, strict=True)])
+
+
+def teach(drawn: DrawnCells, guesses: Sequence[Sequence[Tensor]], *, rounds: int) -> Linear:
     """Fit the classifier on masks: of the first guess those cells that are over its mean in their picture.
 
     Args:
-        kept: Cells of pictures.
+        drawn: Cells of pictures.
         guesses: For each picture and scale (h, w), any range.
         rounds: Of fitting, the later ones on the masks of the one before.
     """
     sums = [pyramid([(each - each.mean()) / each.std().clamp(min=1e-9) for each in picture]) for picture in guesses]
     found, limits = None, [float(each.mean()) for each in sums]
-    chosen = [_places(picture, kept.generator) for picture in kept.vectors]
-    cells = torch.cat(
-        [
-            vectors.flatten(1)[:, places]
-            for picture, at in zip(kept.vectors, chosen, strict=True)
-            for vectors, places in zip(picture, at, strict=True)
-        ],
-        dim=1,
-    ).T.float()
+    pictures = range(len(sums))
+    cells = drawn.cells(pictures)
     for _ in range(rounds):
-        places = zip(sums, limits, kept.vectors, chosen, strict=True)
-        found = ridge(cells, torch.cat([_inside(*each) for each in places]))
-        sums = [pyramid([found(each) for each in picture]) for picture in kept.vectors]
+        found = ridge(cells, drawn.inside(pictures, sums, limits))
+        sums = [pyramid([found(each) for each in picture]) for picture in drawn.kept.vectors]
         limits = [0.5] * len(sums)
     assert found is not None
     return found
-
-
-def _places(picture: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
-    """Numbers of some cells at each scale."""
-    return [torch.randperm(each[0].numel(), generator=generator)[:CELLS] for each in picture]
-
-
-def _inside(score_map: Tensor, limit: float, picture: Sequence[Tensor], places: Sequence[Tensor]) -> Tensor:
-    """Whether the map, which is as fine as the last scale, is over the limit in each of the chosen cells."""
-    at_scales = [F.adaptive_avg_pool2d(score_map[None], (vectors.shape[1], vectors.shape[2]))[0] for vectors in picture]
-    return torch.cat([(each.flatten()[at] > limit).float() for each, at in zip(at_scales, places, strict=True)])

@@ -23,7 +23,7 @@ from mldfr.core.errors import InputError
 from mldfr.core.types import Float32Array, Float64Array
 from mldfr.maps.base import FittedMap
 from mldfr.maps.borders import LEADING, FineCells, fit_borders
-from mldfr.maps.cell_classifier import KeptCells, Linear, first_component, teach
+from mldfr.maps.cell_classifier import DrawnCells, KeptCells, Linear, first_component, teach
 from mldfr.maps.seen import SeenPicture
 from mldfr.methods.heads import Head
 
@@ -74,7 +74,7 @@ class Foreground(FittedMap):
         kept.settle()
         if len(kept.vectors) < FEWEST:
             raise InputError(f"what pictures have in common needs {FEWEST} of them; got {len(kept.vectors)}")
-        coarse = teach(kept, first_component(kept), rounds=ROUNDS)
+        coarse = teach(DrawnCells(kept), first_component(kept), rounds=ROUNDS)
         limit = most_repeated(kept, coarse)
         second, factors = fit_borders(kept, fine, coarse, limit, [channels[stage] for stage in cls.earlier])
         return cls._of(kept, coarse, limit, second, factors, channels)

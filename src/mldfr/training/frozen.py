@@ -9,7 +9,7 @@ import torch
 
 from mldfr.core.devices import choose_device
 from mldfr.core.files import remove_leftovers
-from mldfr.localizer.fitting import fit_map, suggested
+from mldfr.localizer.fitting import fit_map, suggested, wanted
 from mldfr.localizer.likeness import map_for
 from mldfr.maps.base import fitted_map
 from mldfr.networks.model_file import MODEL_FILE
@@ -94,8 +94,12 @@ class FrozenRun:
         """Give the network a map of foreground that suits the training pictures."""
         pictures = [(example.path, example.labels) for example in self.material.train]
         name = map_for(self.network, [path for path, _ in pictures])
-        say_line(f"fitting the map {name} on {min(len(pictures), fitted_map(name).most_pictures):,} pictures")
-        fit_map(self.network, name, pictures)
+        kind = fitted_map(name)
+        # Things of several classes in one picture are told apart by what each class looks like.
+        per_class = kind.by_class and any(len(labels) > 1 for _, labels in pictures)
+        count = min(len(pictures), wanted(kind, per_class=per_class))
+        say_line(f"fitting the map {name} on {count:,} pictures{', class by class' if per_class else ''}")
+        fit_map(self.network, name, pictures, per_class=per_class)
         card = self.network.card
         self.network.card = card.model_copy(update={"localization": suggested(card, name)})
 
