@@ -12,8 +12,10 @@ from PIL import Image
 from scipy import ndimage
 from skimage.morphology import h_maxima
 
+from mldfr.boxes.drawing import BoxSettings, draw_boxes
 from mldfr.boxes.instances import INSTANCES, joined
 from mldfr.boxes.instances.watershed import separate
+from mldfr.boxes.iou import iou
 from mldfr.boxes.normalizers import min_max
 from mldfr.boxes.rules import BOX_RULES, regions, union, union_regions
 from mldfr.networks.card import Card, Localization
@@ -70,10 +72,14 @@ def test_a_flat_bridge_is_cut_at_the_edge_in_the_picture():
 @BOTH
 @EVERY_WAY
 @given(seed=SEEDS)
-def test_every_kept_pixel_belongs_to_one_instance_and_each_is_connected(instances, connectivity, seed):
+def test_what_is_kept_belongs_to_one_instance_and_each_is_connected(instances, connectivity, seed):
     activation, kept, pixels = bumps(seed)
     labels = INSTANCES[instances](activation, kept, pixels, connectivity=connectivity)
     assert labels.dtype == np.int32
+    if instances == "cut":  # what the picture shows to be ground belongs to none
+        assert (kept | (labels == 0)).all()
+        assert (labels > 0).any() == kept.any()
+        kept = labels > 0
     np.testing.assert_array_equal(labels > 0, kept)
     np.testing.assert_array_equal(np.unique(labels[kept]), np.arange(1, labels.max() + 1))
     structure = ndimage.generate_binary_structure(2, connectivity // 4)
@@ -163,7 +169,10 @@ def test_maps_of_every_shape_constant_or_not(instances, shape):
         assert INSTANCES[instances](constant, constant > 0.2, pixels).max() == (value > 0.2)
     activation = np.random.default_rng(0).random(shape, np.float32)
     labels = INSTANCES[instances](activation, activation > 0.5, pixels)
-    np.testing.assert_array_equal(labels > 0, activation > 0.5)
+    if instances == "cut":
+        assert ((activation > 0.5) | (labels == 0)).all()
+    else:
+        np.testing.assert_array_equal(labels > 0, activation > 0.5)
 
 
 def test_large_pictures_are_split_like_small_ones():
@@ -216,3 +225,35 @@ def test_a_cat_and_its_mirror_image_are_two(localizer, photos):
     left, right = sorted(boxes.xyxy.tolist())
     assert left[2] == pytest.approx(300, abs=50)
     assert right[0] == pytest.approx(300, abs=50)
+
+
+def two_discs(size, gap, factor=1):
+    """A red picture with two blue discs, and a map that runs over both: (activation, pixels, boxes)."""
+    y, x = np.mgrid[:size, : 2 * size]
+    radius, centres = 0.3 * size, (0.9 * size - 0.3 * size - gap / 2, 0.9 * size + 0.3 * size + gap / 2)
+    distance = np.minimum(*(np.hypot(x - centre, y - size / 2) for centre in centres))
+    discs = distance < radius
+    noise = np.random.default_rng(0).integers(0, 20, (size, 2 * size, 3))
+    pixels = (np.where(discs[..., None], [30, 60, 200], [200, 60, 30]) + noise).astype(np.uint8)
+    activation = np.clip(1.1 - distance / (2 * radius), 0, 1).astype(np.float32)
+    boxes = [[centre - radius, size / 2 - radius, centre + radius, size / 2 + radius] for centre in centres]
+    return activation, pixels, np.array(boxes)
+
+
+@pytest.mark.parametrize("size", [60, 700])
+def test_ground_that_is_seen_between_things_parts_their_region(size):
+    activation, pixels, expected = two_discs(size, gap=0.1 * size)
+    settings = BoxSettings(threshold=0.2, normalizer="max", instances="joined")
+    assert len(draw_boxes(activation, pixels, settings)) == 1
+    found = draw_boxes(activation, pixels, settings.model_copy(update={"instances": "cut"}))
+    overlaps = iou(found.xyxy[:, None], expected[None])
+    assert overlaps.shape == (2, 2)
+    assert (overlaps.max(axis=1) > 0.9).all()
+
+
+def test_what_cannot_be_cut_stays_as_it_is():
+    everything = np.ones((20, 30), bool)
+    grey = np.full((20, 30, 3), 128, np.uint8)
+    for activation in (np.full((20, 30), 0.9, np.float32), np.full((20, 30), 0.1, np.float32)):
+        assert INSTANCES["cut"](activation, everything, grey).tolist() == np.ones((20, 30)).tolist()
+    assert not INSTANCES["cut"](np.zeros((20, 30), np.float32), ~everything, grey).any()

@@ -42,7 +42,11 @@ class Instances(Protocol):
 
 INSTANCES: Registry[Instances] = Registry(
     "way to find instances",
-    {"joined": "mldfr.boxes.instances:joined", "separate": "mldfr.boxes.instances.watershed:separate"},
+    {
+        "joined": "mldfr.boxes.instances:joined",
+        "separate": "mldfr.boxes.instances.watershed:separate",
+        "cut": "mldfr.boxes.instances.cut:cut",
+    },
 )
 
 
