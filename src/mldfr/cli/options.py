@@ -26,7 +26,7 @@ Threshold = Annotated[
 Normalizer = Annotated[str | None, typer.Option(help="See `mldfr list normalizers`.", show_default=OF_MODEL)]
 BoxRule = Annotated[str | None, typer.Option(help="See `mldfr list box-rules`.", show_default=OF_MODEL)]
 Instances = Annotated[
-    str | None, typer.Option(help="joined; separate to split what touches; cut: what GrabCut leaves.", show_default=OF_MODEL)
+    str | None, typer.Option(help="joined, or separate or cut to split what touches.", show_default=OF_MODEL)
 ]
 Refine = Annotated[
     str | None,
