@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
 from mldfr.boxes.iou import iou
-from mldfr.boxes.normalizers import NORMALIZERS, maximum, min_max, percentile
+from mldfr.boxes.normalizers import NORMALIZERS, maximum, min_max, percentile, percentile_as_standard
 from mldfr.boxes.rules import BOX_RULES, regions, union, union_regions
 from mldfr.core.types import Boxes
 
@@ -43,6 +43,13 @@ def test_normalisers_by_hand():
     np.testing.assert_allclose(min_max(score_map), [[0, 0.25, 0.5, 1]])
     np.testing.assert_allclose(maximum(score_map), [[0, 0, 1 / 3, 1]])
     np.testing.assert_allclose(percentile(score_map, q=50), [[0, 0, 0.2, 1]])  # the median is 0.5
+
+
+def test_percentile_as_standard_of_a_hundred_values():
+    activation = percentile_as_standard(np.arange(100, dtype=np.float32).reshape(10, 10)).ravel()
+    assert activation[45] == 0.5
+    assert (activation == 1).sum() == 10
+    np.testing.assert_allclose(activation[:91], np.arange(91) / 90, rtol=1e-6)
 
 
 @EVERY_NORMALIZER

@@ -48,7 +48,7 @@ def test_version():
     ("kind", "names"),
     [
         ("backbones", "vgg16 googlenet inception_v3 resnet50 resnet50x densenet161 mobilenet_v2 efficientnet_lite0"),
-        ("normalizers", "min_max max percentile"),
+        ("normalizers", "min_max max percentile percentile_as_standard"),
         ("thresholds", "mean otsu otsu_0.7"),
         ("box-rules", "regions union union_regions"),
         ("protocols", "paper authors wsolevaluation as_used"),

@@ -12,6 +12,8 @@ from mldfr.methods.base import classification_loss, make_method
 from mldfr.methods.cutmix import CutMix, box_side
 from mldfr.methods.has import HideAndSeek
 
+SMALL = {}
+"""Options with which a head is small."""
 EACH = pytest.mark.parametrize("name", METHODS.names())
 
 
@@ -22,6 +24,12 @@ def generator(seed=0):
 def batch(count=6, side=64, classes=5):
     torch.manual_seed(1)
     return torch.randn(count, 3, side, side), torch.randint(classes, (count,))
+
+
+def small_head(name):
+    """A head for features of 7 channels and 4 classes."""
+    torch.manual_seed(2)
+    return make_method(name, SMALL.get(name, {})).head(7, 4, bias=True)
 
 
 # ---- the contract
@@ -57,7 +65,7 @@ def test_augmenting_depends_on_the_generator_alone(name):
 
 @EACH
 def test_heads_agree_with_themselves(name):
-    head = make_method(name, {}).head(7, 4, bias=True).eval()
+    head = small_head(name).eval()
     features = torch.rand(2, 7, 5, 6)
     with torch.inference_mode():
         logits, maps = head(features)
@@ -66,13 +74,49 @@ def test_heads_agree_with_themselves(name):
         torch.testing.assert_close(head.training_outputs(features, torch.tensor([0, 1]))[0], logits)
 
 
+class OfHead(torch.nn.Module):
+    """What a graph that is exported asks of a head."""
+
+    def __init__(self, head):
+        super().__init__()
+        self.head = head
+
+    def forward(self, features, classes):
+        return self.head.logits(features[None]), self.head.score_maps(features, classes)
+
+
+@EACH
+def test_heads_are_exported_for_maps_of_any_size_and_any_number_of_classes(name):
+    head, free = OfHead(small_head(name)).eval(), torch.export.Dim.DYNAMIC
+    example = torch.rand(7, 5, 6), torch.tensor([3, 0])
+    with torch.no_grad():
+        program = torch.export.export(head, example, dynamic_shapes=({0: 7, 1: free, 2: free}, {0: free}))
+        for features, classes in ((torch.rand(7, 5, 6), [3, 0]), (torch.rand(7, 8, 4), [1, 2, 0])):
+            expected = head(features, torch.tensor(classes))
+            torch.testing.assert_close(program.module()(features, torch.tensor(classes)), expected)
+
+
 @EACH
 def test_the_loss_of_hard_targets_is_that_of_the_same_soft_ones(name):
-    method = make_method(name, {})
-    logits, targets = (torch.randn(6, 5),), torch.randint(5, (6,))
+    method, targets = make_method(name, {}), torch.randint(4, (6,))
+    outputs = small_head(name).training_outputs(torch.rand(6, 7, 5, 6), targets)
     torch.testing.assert_close(
-        method.loss(logits, targets, multi_label=False), method.loss(logits, F.one_hot(targets, 5), multi_label=False)
+        method.loss(outputs, targets, multi_label=False), method.loss(outputs, F.one_hot(targets, 4), multi_label=False)
     )
+
+
+@EACH
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_the_loss_is_a_finite_number_that_depends_on_the_head(name, multi_label):
+    head, targets = small_head(name), torch.tensor([0, 1, 3, 1, 1, 2])
+    if multi_label:
+        targets = torch.tensor([[0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1]]).repeat(2, 1)
+    outputs = head.train().training_outputs(torch.rand(6, 7, 5, 6), targets)
+    loss = make_method(name, {}).loss(outputs, targets, multi_label=multi_label)
+    loss.backward()
+    gradients = [part.grad for part in head.parameters() if part.requires_grad]
+    assert loss.isfinite()
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
 
 
 def test_the_loss_of_shares_is_the_shares_of_the_losses():

@@ -16,11 +16,13 @@ NORMALIZERS: Registry[Normalizer] = Registry(
         "min_max": "mldfr.boxes.normalizers:min_max",
         "max": "mldfr.boxes.normalizers:maximum",
         "percentile": "mldfr.boxes.normalizers:percentile",
+        "percentile_as_standard": "mldfr.boxes.normalizers:percentile_as_standard",
     },
     entry_points="mldfr.normalizers",
 )
 
 PERCENTILE = 45.0
+STANDARD = 0.9
 
 
 def min_max(score_map: Float32Array) -> Float32Array:
@@ -68,6 +70,23 @@ def percentile(score_map: Float32Array, *, q: float = PERCENTILE) -> Float32Arra
     """
     base = np.float32(np.percentile(check(score_map), q))
     return _divide(np.maximum(score_map - base, 0))
+
+
+def percentile_as_standard(score_map: Float32Array, *, share: float = STANDARD) -> Float32Array:
+    """`min(1, (A - min) / (P - min))`, P over that share of the values: a threshold is no part of the maximum (PaS).
+
+    Bae et al., Rethinking Class Activation Mapping for Weakly Supervised Object Localization, ECCV 2020. P is a value
+    of the map, number `floor(share * n)` from below. Takes, returns and raises what `min_max` does.
+
+    Examples:
+        >>> percentile_as_standard(np.array([[0, 1, 2, 9]], np.float32), share=0.5).tolist()
+        [[0.0, 0.5, 1.0, 1.0]]
+    """
+    raised = score_map - check(score_map).min()
+    place = min(int(share * raised.size), raised.size - 1)
+    standard = np.partition(raised, place, axis=None)[place]
+    bounded: Float32Array = _divide(raised) if standard == 0 else np.minimum(raised, standard) / standard
+    return bounded
 
 
 def check(score_map: Float32Array) -> Float32Array:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mldfr.methods.base import Method, check_share
-from mldfr.methods.heads import ConvCls
+from mldfr.methods.heads import PoolingConvCls
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ForegroundPooling(Method):
         return ForegroundConvCls(channels, num_classes, bias=bias, threshold=self.threshold)
 
 
-class ForegroundConvCls(ConvCls):
+class ForegroundConvCls(PoolingConvCls):
     """Conv-Cls whose logits are means over the cells with long feature vectors.
 
     Args:
@@ -48,10 +48,6 @@ class ForegroundConvCls(ConvCls):
     def __init__(self, channels: int, num_classes: int, *, bias: bool, threshold: float) -> None:
         super().__init__(channels, num_classes, bias=bias)
         self.threshold = threshold
-
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        """Features (B, C, h, w) to logits (B, K), and score maps (B, K, h, w), Eq. 3."""
-        return self.logits(features), super().forward(features)[1]
 
     def pooled(self, features: Tensor) -> Tensor:
         """Features (B, C, h, w) to their means over the foreground (B, C), in float32."""

@@ -114,3 +114,15 @@ class ConvCls(nn.Conv2d, Head):
     def take_classifier(self, weight: Tensor, bias: Tensor) -> None:
         """Become the linear layer (K, C) on pooled features, with its bias (K,)."""
         self.load_state_dict({"weight": weight[:, :, None, None], "bias": bias})
+
+
+class PoolingConvCls(ConvCls):
+    """Conv-Cls whose logits are its linear layer on what `pooled` says, and so no means of its score maps.
+
+    Args:
+        channels, num_classes, bias: As `ConvCls` has them.
+    """
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """Features (B, C, h, w) to logits (B, K), and score maps (B, K, h, w), Eq. 3."""
+        return self.logits(features), super().forward(features)[1]

@@ -10,7 +10,9 @@ const RULES = {
   union: "One box around all that is kept, as the published code has it.",
   union_regions: "A box around each region that the published code keeps.",
 };
-const NORMALIZERS = { min_max: "min to max", max: "zero to max", percentile: "percentile" };
+const NORMALIZERS = {
+  min_max: "min to max", max: "zero to max", percentile: "percentile", percentile_as_standard: "min to percentile",
+};
 const THRESHOLDS = { mean: "mean of the map", otsu: "Otsu's", "otsu_0.7": "0.7 of Otsu's" };
 const FORMATS = {
   coco: "COCO", yolo: "YOLO", voc: "Pascal VOC", "label-studio": "Label Studio", cvat: "CVAT", csv: "CSV tables",
