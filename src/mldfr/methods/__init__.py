@@ -17,6 +17,7 @@ METHODS: Registry[type["Method"]] = Registry(
         "has": "mldfr.methods.has:HideAndSeek",
         "foreground": "mldfr.methods.foreground:ForegroundPooling",
         "cutmix": "mldfr.methods.cutmix:CutMix",
+        "adl": "mldfr.methods.adl:AttentionBasedDropout",
         "tap": "mldfr.methods.tap:ThresholdedAveragePooling",
     },
     entry_points="mldfr.methods",

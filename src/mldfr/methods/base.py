@@ -6,12 +6,13 @@ place where methods differ, and does here what plain CAM does. So a method overr
 | a method that | overrides |
 |---|---|
 | changes the pictures of a batch, or mixes their labels | `augment` |
-| puts modules behind stages of the trunk | `stage_modules` |
+| puts modules behind stages of the trunk, or behind blocks within them | `stage_modules` |
 | has another head, with other score maps or logits | `head` |
 | is trained with another loss | `loss` |
 
 Parameters and buffers of its modules are in the model file and in checkpoints as those of any other module are. What a
-method draws at random it draws from the generator that it is handed: a run that was killed and resumed draws the same.
+method draws at random it draws from the generator that it is handed, and what a module draws in training from PyTorch's
+own, as dropout does, whose state is in checkpoints: a run that was killed and resumed draws the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,9 @@ from torch import Tensor, nn
 from mldfr.core.errors import SettingError
 from mldfr.methods import METHODS
 from mldfr.methods.heads import ConvCls, Head
+
+Place = int | str
+"""A stage of the trunk, 0 to 3, or the dotted name of a block within one, such as `layer3.0`."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,10 @@ class Method:
         """What goes from features (B, channels, h, w) to score maps and logits of `num_classes` classes."""
         return ConvCls(channels, num_classes, bias=bias)
 
-    def stage_modules(self, channels: Sequence[int]) -> Mapping[int, nn.Module]:
-        """Modules that keep the shape of what they get, by the stage (0 to 3) behind which each stands.
+    def stage_modules(self, channels: Sequence[int]) -> Mapping[int, nn.Module] | Mapping[Place, nn.Module]:
+        """Modules that keep the shape of what they get, by the place behind which each stands.
 
-        They stand behind the recalibration of their stage. One that is for training alone is the identity in eval mode.
+        Behind a stage means behind its recalibration. One that is for training alone is the identity in eval mode.
 
         Args:
             channels: Behind each stage of the trunk.

@@ -13,12 +13,13 @@ from mldfr.core.versions import installed_versions
 from mldfr.maps import MAPS
 from mldfr.maps.base import ActivationMap, FittedMap, fitted_map
 from mldfr.methods import DEFAULT as CAM
-from mldfr.methods.base import Method, make_method
+from mldfr.methods.base import Method, Place, make_method
 from mldfr.methods.heads import Head
 from mldfr.networks.backbones import BACKBONES
-from mldfr.networks.backbones.base import STRIDES, Backbone, LastDownsampling, StateDict, mismatch
+from mldfr.networks.backbones.base import Backbone, LastDownsampling, StateDict, mismatch
 from mldfr.networks.card import Architecture, Card, FittedOn, Preprocessing, explain
 from mldfr.networks.model_file import checked_card, model_file
+from mldfr.networks.places import by_place, check_architecture, check_modules, within_stages
 from mldfr.networks.recalibration import CONVOLUTION, KERNEL_SIZES, POOLING
 from mldfr.networks.recalibration.normalization import fold_batch_norms, normalize_convolutions
 from mldfr.networks.sharing import twin
@@ -52,7 +53,7 @@ class LocalizationNetwork(nn.Module):
         recalibration: Three modules, behind the first three stages.
         head: From features to classes: Conv-Cls, or what else the method has.
         card: What the model says of itself.
-        behind_stages: The method's modules, by the stage (0 to 3) behind which and its recalibration each stands.
+        behind_stages: The method's modules, by the place behind which each stands (see `Method.stage_modules`).
 
     Examples:
         >>> network = LocalizationNetwork.create("mobilenet_v2", num_classes=20).eval()
@@ -68,13 +69,13 @@ class LocalizationNetwork(nn.Module):
         head: Head,
         *,
         card: Card,
-        behind_stages: Mapping[int, nn.Module] | None = None,
+        behind_stages: Mapping[int, nn.Module] | Mapping[Place, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.recalibration = nn.ModuleList(recalibration)
         self.head = head
-        self.behind_stages = nn.ModuleDict({str(index): part for index, part in (behind_stages or {}).items()})
+        self.behind_stages = by_place(behind_stages or {})
         channels = self.backbone.channels
         self.fitted_maps = nn.ModuleDict(
             {name: fitted_map(name)(channels, facts.groups) for name, facts in card.fitted_maps.items()}
@@ -102,9 +103,9 @@ class LocalizationNetwork(nn.Module):
             images: Normalised, (B, 3, H, W).
             earlier: Which others, of 0 to 2, in their order: at strides 4, 8 and 16.
         """
-        x, kept = images, []
+        x, kept, within = images, [], within_stages(self.behind_stages)
         for index in range(len(self.backbone.stages)):
-            x = self.backbone.run_stage(index, x)
+            x = self.backbone.run_stage(index, x, within)
             if index < len(self.recalibration):
                 x = self.recalibration[index](x)
             if str(index) in self.behind_stages:
@@ -257,7 +258,7 @@ class LocalizationNetwork(nn.Module):
             backbone = Backbone(spec, last_downsampling=wanted.last_downsampling, weights=weights)
         except InputError as error:
             raise WeightsError(f"the weights do not fit {wanted.backbone}: {error}") from error
-        _check_places(wanted, backbone)
+        check_architecture(wanted, backbone)
         normalize_convolutions(backbone.trunk, CONVOLUTION[wanted.convolution])
         module, options = POOLING[wanted.recalibration], wanted.recalibration_options
         places = zip(spec.channels[:3], KERNEL_SIZES, strict=True)
@@ -269,7 +270,9 @@ class LocalizationNetwork(nn.Module):
             raise SettingError(f"recalibration_options {options} of {wanted.recalibration}: {error}") from error
         method = make_method(card.method, card.method_options)
         head = method.head(spec.channels[-1], wanted.num_classes, bias=wanted.classifier_bias)
-        return cls(backbone, modules, head, card=card, behind_stages=method.stage_modules(spec.channels))
+        behind = method.stage_modules(spec.channels)
+        check_modules(behind, backbone)
+        return cls(backbone, modules, head, card=card, behind_stages=behind)
 
     @classmethod
     def from_card(cls, card: Card) -> Self:
@@ -279,8 +282,12 @@ class LocalizationNetwork(nn.Module):
     def _continue_from(self, model: Path) -> None:
         """Take everything but Conv-Cls from a saved model."""
         tensors, _ = read(model)
-        own = {key: value for key, value in self.state_dict().items() if not key.startswith("head.")}
         given = {key: value for key, value in tensors.items() if not key.startswith("head.")}
+        own = {
+            key: value
+            for key, value in self.state_dict().items()
+            if not key.startswith("head.") and (key in given or not key.startswith("behind_stages."))
+        }
         if difference := mismatch(own, given):
             raise WeightsError(f"{model}: of another architecture: {difference}")
         self.load_state_dict(given, strict=False)
@@ -328,22 +335,3 @@ class LocalizationNetwork(nn.Module):
             network = cls._build(card)  # its buffers that are in no file, such as tables of positions, have to be made
         network.load_state_dict({key: value.to(own[key].dtype) for key, value in tensors.items()}, assign=True)
         return network.requires_grad_(True).to(device).eval()
-
-
-def _check_places(wanted: Architecture, backbone: Backbone) -> None:
-    """Refuse what the backbone has no place for.
-
-    Raises:
-        SettingError: Recalibration without stages to stand behind, or another normalisation where there is none.
-    """
-    if wanted.recalibration != "none" and backbone.strides[:3] != STRIDES:
-        raise SettingError(
-            f"{wanted.backbone} has no stages at strides 4, 8 and 16 that recalibration could stand behind: it must be "
-            f"none; got {wanted.recalibration}"
-        )
-    normalized = any(isinstance(part, nn.BatchNorm2d) for part in backbone.trunk.modules())
-    if wanted.convolution != "batch_norm" and not normalized:
-        raise SettingError(
-            f"{wanted.backbone} has no BatchNorm that another normalisation could stand for: convolution must be "
-            f"batch_norm, which leaves it as it is; got {wanted.convolution}"
-        )

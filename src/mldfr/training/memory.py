@@ -38,7 +38,7 @@ def _saved(network: LocalizationNetwork, images: Tensor) -> int:
             kept[storage._cdata] = storage  # held, so that the address is not given out again
         return tensor
 
-    with saved_tensors_hooks(note, lambda tensor: tensor):
+    with torch.random.fork_rng(devices=[]), saved_tensors_hooks(note, lambda tensor: tensor):
         shape = (len(images), network.card.architecture.num_classes) if network.card.multi_label else (len(images),)
         network.training_outputs(images, torch.zeros(shape, dtype=torch.long, device=images.device))
     return sum(storage.nbytes() for storage in kept.values())

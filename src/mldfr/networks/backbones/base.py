@@ -107,11 +107,39 @@ class Backbone(nn.Module):
         surgery(self.trunk)
         _drop_unused(self.trunk, {name for stage in spec.stages for name in stage})
 
-    def run_stage(self, index: int, x: Tensor) -> Tensor:
-        """Run stage `index` (0 to 3), from the output of the one before it to its own."""
+    def run_stage(self, index: int, x: Tensor, behind: Mapping[str, nn.Module] | None = None) -> Tensor:
+        """Run stage `index` (0 to 3), from the output of the one before it to its own.
+
+        Args:
+            index: Which one.
+            x: (B, C, h, w).
+            behind: Modules by the dotted name of the block behind which each stands (see `has_block`).
+        """
         for name in self.stages[index]:
-            x = self.trunk.get_submodule(name)(x)
+            x = self._run(name, x, behind or {})
         return x
+
+    def _run(self, name: str, x: Tensor, behind: Mapping[str, nn.Module]) -> Tensor:
+        module = self.trunk.get_submodule(name)
+        if any(place.startswith(f"{name}.") for place in behind):
+            for child, _ in module.named_children():
+                x = self._run(f"{name}.{child}", x, behind)
+        else:
+            x = module(x)
+        return behind[name](x) if name in behind else x
+
+    def has_block(self, name: str) -> bool:
+        """Whether a module can stand behind what has this dotted name: nothing but sequences has it inside."""
+        for begin in (part for stage in self.stages for part in stage):
+            if name == begin or name.startswith(f"{begin}."):
+                parts = name[len(begin) :].split(".")[1:]
+                module = self.trunk.get_submodule(begin)
+                for part in parts:
+                    if type(module) is not nn.Sequential or part not in module._modules:
+                        return False
+                    module = module.get_submodule(part)
+                return True
+        return False
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (B, 3, H, W), sides of at least 64, to features (B, C, H/16, W/16)."""
