@@ -18,6 +18,7 @@ METHODS: Registry[type["Method"]] = Registry(
         "foreground": "mldfr.methods.foreground:ForegroundPooling",
         "cutmix": "mldfr.methods.cutmix:CutMix",
         "adl": "mldfr.methods.adl:AttentionBasedDropout",
+        "sp": "mldfr.methods.sp:SoftProposal",
         "tap": "mldfr.methods.tap:ThresholdedAveragePooling",
     },
     entry_points="mldfr.methods",

@@ -15,6 +15,7 @@ method draws at random it draws from the generator that it is handed, and what a
 own, as dropout does, whose state is in checkpoints: a run that was killed and resumed draws the same.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -136,3 +137,23 @@ def check_share(name: str, value: float) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise SettingError(f"{name} is a number from 0 to 1; got {value!r}")
+
+
+def check_positive(name: str, value: float) -> None:
+    """Refuse what is no finite number over 0.
+
+    Raises:
+        SettingError: It is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise SettingError(f"{name} is a number over 0; got {value!r}")
+
+
+def check_count(name: str, value: int) -> None:
+    """Refuse what is no number of something.
+
+    Raises:
+        SettingError: Not a whole number over 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SettingError(f"{name} is a whole number, at least 1; got {value!r}")

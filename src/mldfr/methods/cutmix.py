@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mldfr.core.errors import SettingError
-from mldfr.methods.base import Method, check_share, soft
+from mldfr.methods.base import Method, check_positive, check_share, soft
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,7 @@ class CutMix(Method):
     probability: float = 1.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.beta, bool) or not isinstance(self.beta, int | float) or not 0 < self.beta < math.inf:
-            raise SettingError(f"beta is a number over 0; got {self.beta!r}")
+        check_positive("beta", self.beta)
         check_share("probability", self.probability)
 
     def augment(
