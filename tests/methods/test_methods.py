@@ -12,7 +12,7 @@ from mldfr.methods.base import classification_loss, make_method
 from mldfr.methods.cutmix import CutMix, box_side
 from mldfr.methods.has import HideAndSeek
 
-SMALL = {"sp": {"width": 16}}
+SMALL = {"acol": {"width": 16}, "sp": {"width": 16}}
 """Options with which a head is small."""
 EACH = pytest.mark.parametrize("name", METHODS.names())
 

@@ -19,6 +19,8 @@ METHODS: Registry[type["Method"]] = Registry(
         "cutmix": "mldfr.methods.cutmix:CutMix",
         "adl": "mldfr.methods.adl:AttentionBasedDropout",
         "sp": "mldfr.methods.sp:SoftProposal",
+        "nl_ccam": "mldfr.methods.nl_ccam:NonLocalCombination",
+        "acol": "mldfr.methods.acol:AdversarialComplementary",
         "tap": "mldfr.methods.tap:ThresholdedAveragePooling",
     },
     entry_points="mldfr.methods",

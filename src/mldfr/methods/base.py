@@ -129,6 +129,18 @@ def soft(targets: Tensor, num_classes: int) -> Tensor:
     return F.one_hot(targets, num_classes).float() if targets.ndim == 1 else targets.float()
 
 
+def present_class(targets: Tensor) -> Tensor:
+    """One class of each picture (B,), for methods that are defined for one: drawn at random where it has several.
+
+    Args:
+        targets: Class indices (B,), or a share of each class (B, K), of which any over 0 may be drawn. Where all are 0
+            the class may be any.
+    """
+    if targets.ndim == 1:
+        return targets
+    return (torch.rand(targets.shape, device=targets.device) + (targets > 0)).argmax(dim=1)
+
+
 def check_share(name: str, value: float) -> None:
     """Refuse what is no share.
 

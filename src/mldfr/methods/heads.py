@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mldfr.core.errors import SettingError
@@ -126,3 +127,62 @@ class PoolingConvCls(ConvCls):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """Features (B, C, h, w) to logits (B, K), and score maps (B, K, h, w), Eq. 3."""
         return self.logits(features), super().forward(features)[1]
+
+
+class DeepCls(nn.Module):
+    """Two 3x3 convolutions with ReLU and Conv-Cls behind them, the classifier of several peers.
+
+    Args:
+        channels: C.
+        num_classes: K.
+        bias: Whether Conv-Cls has one; the others have.
+        width: Channels of the two.
+        dropout: Share of values that are dropped before each of the three, in training.
+
+    Examples:
+        >>> sum(part.numel() for part in DeepCls(512, 1000, bias=True).parameters())
+        15182824
+    """
+
+    def __init__(self, channels: int, num_classes: int, *, bias: bool, width: int = 1024, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1)
+        for conv in (self.conv1, self.conv2):
+            nn.init.xavier_normal_(conv.weight)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        self.classifier = ConvCls(width, num_classes, bias=bias)
+        self.dropout = dropout
+
+    def hidden(self, features: Tensor) -> Tensor:
+        """Features (B, C, h, w) to what Conv-Cls reads (B, width, h, w)."""
+        for conv in (self.conv1, self.conv2):
+            features = conv(self._dropped(features)).relu()
+        return self._dropped(features)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, C, h, w) to logits (B, K) and score maps (B, K, h, w)."""
+        logits, maps = self.classifier(self.hidden(features))
+        return logits, maps
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (B, C, h, w) to logits (B, K)."""
+        return self.classifier.logits(self.hidden(features))
+
+    def score_maps(self, features: Tensor, classes: Sequence[int] | Tensor) -> Tensor:
+        """Features of one image (C, h, w) to the maps (k, h, w) of `classes` alone."""
+        return self.classifier.score_maps(self.hidden(features[None])[0], classes)
+
+    def _dropped(self, features: Tensor) -> Tensor:
+        return F.dropout(features, self.dropout, self.training) if self.dropout else features
+
+
+def spatial_min_max(maps: Tensor) -> Tensor:
+    """Maps (..., h, w), each brought from its least to its largest value into [0, 1]; zeros where it is constant.
+
+    Examples:
+        >>> spatial_min_max(torch.tensor([[-1.0, 0.0, 3.0]]))
+        tensor([[0.0000, 0.2500, 1.0000]])
+    """
+    low, high = maps.amin(dim=(-2, -1), keepdim=True), maps.amax(dim=(-2, -1), keepdim=True)
+    return (maps - low) / (high - low).clamp(min=torch.finfo(maps.dtype).tiny)
