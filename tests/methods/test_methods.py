@@ -12,7 +12,7 @@ from mldfr.methods.base import classification_loss, make_method
 from mldfr.methods.cutmix import CutMix, box_side
 from mldfr.methods.has import HideAndSeek
 
-SMALL = {"acol": {"width": 16}, "sp": {"width": 16}}
+SMALL = {"spg": {"width": 8}, "acol": {"width": 16}, "sp": {"width": 16}}
 """Options with which a head is small."""
 EACH = pytest.mark.parametrize("name", METHODS.names())
 
@@ -29,7 +29,13 @@ def batch(count=6, side=64, classes=5):
 def small_head(name):
     """A head for features of 7 channels and 4 classes."""
     torch.manual_seed(2)
-    return make_method(name, SMALL.get(name, {})).head(7, 4, bias=True)
+    return make_method(name, SMALL.get(name, {})).head_on_stages((3, 5, 6, 7), 4, bias=True)
+
+
+def outputs_of(head, targets):
+    """What it gives in training."""
+    earlier = [torch.rand(len(targets), (3, 5, 6)[stage], 10, 12) for stage in head.earlier]
+    return head.training_outputs(torch.rand(len(targets), 7, 5, 6), targets, *([earlier] if earlier else []))
 
 
 # ---- the contract
@@ -71,7 +77,6 @@ def test_heads_agree_with_themselves(name):
         logits, maps = head(features)
         torch.testing.assert_close(head.logits(features), logits)
         torch.testing.assert_close(head.score_maps(features[1], [3, 0]), maps[1][[3, 0]])
-        torch.testing.assert_close(head.training_outputs(features, torch.tensor([0, 1]))[0], logits)
 
 
 class OfHead(torch.nn.Module):
@@ -99,7 +104,8 @@ def test_heads_are_exported_for_maps_of_any_size_and_any_number_of_classes(name)
 @EACH
 def test_the_loss_of_hard_targets_is_that_of_the_same_soft_ones(name):
     method, targets = make_method(name, {}), torch.randint(4, (6,))
-    outputs = small_head(name).training_outputs(torch.rand(6, 7, 5, 6), targets)
+    outputs = outputs_of(small_head(name), targets)
+    assert outputs[0].shape == (6, 4)
     torch.testing.assert_close(
         method.loss(outputs, targets, multi_label=False), method.loss(outputs, F.one_hot(targets, 4), multi_label=False)
     )
@@ -111,7 +117,7 @@ def test_the_loss_is_a_finite_number_that_depends_on_the_head(name, multi_label)
     head, targets = small_head(name), torch.tensor([0, 1, 3, 1, 1, 2])
     if multi_label:
         targets = torch.tensor([[0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1]]).repeat(2, 1)
-    outputs = head.train().training_outputs(torch.rand(6, 7, 5, 6), targets)
+    outputs = outputs_of(head.train(), targets)
     loss = make_method(name, {}).loss(outputs, targets, multi_label=multi_label)
     loss.backward()
     gradients = [part.grad for part in head.parameters() if part.requires_grad]

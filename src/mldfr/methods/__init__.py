@@ -21,6 +21,7 @@ METHODS: Registry[type["Method"]] = Registry(
         "sp": "mldfr.methods.sp:SoftProposal",
         "nl_ccam": "mldfr.methods.nl_ccam:NonLocalCombination",
         "acol": "mldfr.methods.acol:AdversarialComplementary",
+        "spg": "mldfr.methods.spg:SelfProducedGuidance",
         "tap": "mldfr.methods.tap:ThresholdedAveragePooling",
     },
     entry_points="mldfr.methods",

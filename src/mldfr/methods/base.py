@@ -8,6 +8,8 @@ place where methods differ, and does here what plain CAM does. So a method overr
 | changes the pictures of a batch, or mixes their labels | `augment` |
 | puts modules behind stages of the trunk, or behind blocks within them | `stage_modules` |
 | has another head, with other score maps or logits | `head` |
+| has one that looks at earlier stages too in training | `head_on_stages` |
+| wants pictures of one class beside each other in a batch | `together` |
 | is trained with another loss | `loss` |
 
 Parameters and buffers of its modules are in the model file and in checkpoints as those of any other module are. What a
@@ -47,6 +49,16 @@ class Method:
     def head(self, channels: int, num_classes: int, *, bias: bool) -> Head:
         """What goes from features (B, channels, h, w) to score maps and logits of `num_classes` classes."""
         return ConvCls(channels, num_classes, bias=bias)
+
+    def head_on_stages(self, channels: Sequence[int], num_classes: int, *, bias: bool) -> Head:
+        """`head`, for one that names earlier stages (see `Head.earlier`) and has to know their channels.
+
+        Args:
+            channels: Behind each stage of the trunk.
+            num_classes: K.
+            bias: As `head` has it.
+        """
+        return self.head(channels[-1], num_classes, bias=bias)
 
     def stage_modules(self, channels: Sequence[int]) -> Mapping[int, nn.Module] | Mapping[Place, nn.Module]:
         """Modules that keep the shape of what they get, by the place behind which each stands.

@@ -14,13 +14,19 @@ class Head(nn.Module, ABC):
     """What stands behind the trunk.
 
     A head that computes something else in training, or needs the labels for it, overrides `training_outputs`; it is in
-    train mode then. Its score maps need not be linear in the features, nor logits their means: those at several scales
-    are summed as they are, so maps that have to be normalised first are normalised here.
+    train mode then. One that names earlier stages gets their features there too. Its score maps need not be linear in
+    the features, nor logits their means: those at several scales are summed as they are, so maps that have to be
+    normalised first are normalised here.
 
     Examples:
         >>> issubclass(ConvCls, Head)
         True
+
+    Attributes:
+        earlier: Which stages before the last it looks at in training: of 0 to 2, at strides 4, 8 and 16.
     """
+
+    earlier: tuple[int, ...] = ()
 
     @abstractmethod
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -34,12 +40,14 @@ class Head(nn.Module, ABC):
     def score_maps(self, features: Tensor, classes: Sequence[int] | Tensor) -> Tensor:
         """Features of one image (C, h, w) to the maps (k, h, w) of `classes` alone."""
 
-    def training_outputs(self, features: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+    def training_outputs(self, features: Tensor, targets: Tensor, earlier: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
         """What the loss is given: logits (B, K), and whatever else the method wants.
 
         Args:
             features: (B, C, h, w).
             targets: What `Method.augment` gave.
+            earlier: Features (B, C', h', w') after the stages that `self.earlier` names; a head that names none may
+                leave the argument out.
         """
         return (self.logits(features),)
 

@@ -121,7 +121,8 @@ class LocalizationNetwork(nn.Module):
 
     def training_outputs(self, images: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
         """Normalised images (B, 3, H, W), and targets that the head may want, to what the method's loss is given."""
-        return self.head.training_outputs(self.features(images), targets)
+        *earlier, features = self.features_of_stages(images, self.head.earlier)
+        return self.head.training_outputs(features, targets, *([earlier] if earlier else []))
 
     def logits(self, features: Tensor) -> Tensor:
         """Features (B, C, h, w) to logits (B, K)."""
@@ -269,7 +270,7 @@ class LocalizationNetwork(nn.Module):
                 raise
             raise SettingError(f"recalibration_options {options} of {wanted.recalibration}: {error}") from error
         method = make_method(card.method, card.method_options)
-        head = method.head(spec.channels[-1], wanted.num_classes, bias=wanted.classifier_bias)
+        head = method.head_on_stages(spec.channels, wanted.num_classes, bias=wanted.classifier_bias)
         behind = method.stage_modules(spec.channels)
         check_modules(behind, backbone)
         return cls(backbone, modules, head, card=card, behind_stages=behind)
