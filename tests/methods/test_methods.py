@@ -12,7 +12,13 @@ from mldfr.methods.base import classification_loss, make_method
 from mldfr.methods.cutmix import CutMix, box_side
 from mldfr.methods.has import HideAndSeek
 
-SMALL = {"spg": {"width": 8}, "acol": {"width": 16}, "sp": {"width": 16}}
+SMALL = {
+    "danet": {"maps": 2, "width": 8, "families": [0, 1, 0, 1], "orders": [0, 0]},
+    "i2c": {"width": 16},
+    "spg": {"width": 8},
+    "acol": {"width": 16},
+    "sp": {"width": 16},
+}
 """Options with which a head is small."""
 EACH = pytest.mark.parametrize("name", METHODS.names())
 
@@ -103,7 +109,8 @@ def test_heads_are_exported_for_maps_of_any_size_and_any_number_of_classes(name)
 
 @EACH
 def test_the_loss_of_hard_targets_is_that_of_the_same_soft_ones(name):
-    method, targets = make_method(name, {}), torch.randint(4, (6,))
+    targets = torch.randint(4, (6,))
+    method = make_method(name, SMALL.get(name, {}))
     outputs = outputs_of(small_head(name), targets)
     assert outputs[0].shape == (6, 4)
     torch.testing.assert_close(
@@ -118,7 +125,7 @@ def test_the_loss_is_a_finite_number_that_depends_on_the_head(name, multi_label)
     if multi_label:
         targets = torch.tensor([[0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1]]).repeat(2, 1)
     outputs = outputs_of(head.train(), targets)
-    loss = make_method(name, {}).loss(outputs, targets, multi_label=multi_label)
+    loss = make_method(name, SMALL.get(name, {})).loss(outputs, targets, multi_label=multi_label)
     loss.backward()
     gradients = [part.grad for part in head.parameters() if part.requires_grad]
     assert loss.isfinite()

@@ -11,7 +11,16 @@ from mldfr.cli.main import app
 from mldfr.networks.model_file import read_card
 from mldfr.training.training_state import Course
 
-PEERS = {"spg": ("width=16",), "nl_ccam": (), "acol": ("width=16",), "sp": ("width=16",), "tap": (), "adl": ()}
+PEERS = {
+    "danet": ("width=16", "maps=4"),
+    "i2c": ("width=16",),
+    "spg": ("width=16",),
+    "nl_ccam": (),
+    "acol": ("width=16",),
+    "sp": ("width=16",),
+    "tap": (),
+    "adl": (),
+}
 SETTINGS = ["model.backbone=timm:test_resnet", "model.weights=null", "training.epochs=2", "augmentation.input_size=64"]
 SETTINGS += [
     "training.batch_size=4",

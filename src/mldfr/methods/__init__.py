@@ -22,6 +22,8 @@ METHODS: Registry[type["Method"]] = Registry(
         "nl_ccam": "mldfr.methods.nl_ccam:NonLocalCombination",
         "acol": "mldfr.methods.acol:AdversarialComplementary",
         "spg": "mldfr.methods.spg:SelfProducedGuidance",
+        "i2c": "mldfr.methods.i2c:InterImageCommunication",
+        "danet": "mldfr.methods.danet:DivergentActivation",
         "tap": "mldfr.methods.tap:ThresholdedAveragePooling",
     },
     entry_points="mldfr.methods",

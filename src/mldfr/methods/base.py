@@ -20,7 +20,7 @@ own, as dropout does, whose state is in checkpoints: a run that was killed and r
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +45,9 @@ class Method:
         >>> Method().head(16, 3, bias=True)
         ConvCls(16, 3, kernel_size=(1, 1), stride=(1, 1))
     """
+
+    together: ClassVar[int] = 1
+    """How many pictures of one class stand beside each other in a batch; where a class has too few, others fill up."""
 
     def head(self, channels: int, num_classes: int, *, bias: bool) -> Head:
         """What goes from features (B, channels, h, w) to score maps and logits of `num_classes` classes."""
@@ -171,6 +174,16 @@ def check_positive(name: str, value: float) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise SettingError(f"{name} is a number over 0; got {value!r}")
+
+
+def check_not_negative(name: str, value: float) -> None:
+    """Refuse what is no finite number from 0 on.
+
+    Raises:
+        SettingError: It is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise SettingError(f"{name} is a number, at least 0; got {value!r}")
 
 
 def check_count(name: str, value: int) -> None:

@@ -137,7 +137,7 @@ class PoolingConvCls(ConvCls):
         return self.logits(features), super().forward(features)[1]
 
 
-class DeepCls(nn.Module):
+class DeepCls(Head):
     """Two 3x3 convolutions with ReLU and Conv-Cls behind them, the classifier of several peers.
 
     Args:

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -134,6 +135,8 @@ class Order(Sampler[list[Key]]):
         seed: Of the shuffles.
         first_epoch, first_step: Where to begin.
         rank, world: Which process of how many.
+        together: How many of one class stand beside each other, where there are so many; shares are multiples of it.
+        labels: Classes of each example, wanted for that.
     """
 
     count: int
@@ -145,6 +148,8 @@ class Order(Sampler[list[Key]]):
     first_step: int = 0
     rank: int = 0
     world: int = 1
+    together: int = 1
+    labels: Sequence[tuple[int, ...]] = ()
 
     @property
     def steps(self) -> int:
@@ -159,11 +164,44 @@ class Order(Sampler[list[Key]]):
     def __iter__(self) -> Iterator[list[Key]]:
         """The shares of this process, from the first step on to the end of the last epoch."""
         for epoch in range(self.first_epoch, self.epochs):
-            shuffled = np.random.default_rng([self.seed, epoch]).permutation(self.count).tolist()
+            random = np.random.default_rng([self.seed, epoch])
+            shuffled = random.permutation(self.count).tolist()
+            if self.together > 1:
+                shuffled = side_by_side(shuffled, self.labels, self.together, random)
             first = self.first_step if epoch == self.first_epoch else 0
             for start in range(first * self.batch_size, self.steps * self.batch_size, self.share * self.world):
                 begin = start + self.rank * self.share
                 yield [Key(epoch, index) for index in shuffled[begin : begin + self.share]]
+
+
+def side_by_side(
+    order: Sequence[int], labels: Sequence[tuple[int, ...]], together: int, random: np.random.Generator
+) -> list[int]:
+    """The same examples in groups of one class each, shuffled; those that are left over are groups of several.
+
+    Args:
+        order: Indices of examples.
+        labels: Classes of each example; of several one counts, chosen at random.
+        together: How many are a group.
+        random: What chooses and shuffles.
+
+    Examples:
+        >>> side_by_side([0, 1, 2, 3], [(0,), (1,), (0,), (1,)], 2, np.random.default_rng(0))
+        [1, 3, 0, 2]
+    """
+    waiting: dict[int, list[int]] = defaultdict(list)
+    groups: list[list[int]] = []
+    for index in order:
+        of = labels[index]
+        members = waiting[of[int(random.integers(len(of)))] if of else -1]
+        members.append(index)
+        if len(members) == together:
+            groups.append(members[:])
+            members.clear()
+    left = [index for members in waiting.values() for index in members]
+    groups += [left[start : start + together] for start in range(0, len(left) - together + 1, together)]
+    rest = left[len(left) // together * together :]
+    return [index for place in random.permutation(len(groups)) for index in groups[place]] + rest
 
 
 def load_batches(pictures: Pictures, order: Order, *, workers: int | None, pin: bool) -> Iterator[Batch]:

@@ -202,7 +202,12 @@ def begin(
         recipe = run_folder.with_known_parts(recipe, folder)
     recipe = with_parts(recipe, network, len(material.train), fabric.device, world=fabric.world_size)
     training = recipe.training
-    order = make_order(training, len(material.train), rank=fabric.global_rank, world=fabric.world_size)
+    together = network.method.together
+    order = make_order(
+        training, len(material.train), rank=fabric.global_rank, world=fabric.world_size, together=together
+    )
+    if together > 1:
+        order = replace(order, labels=tuple(example.labels for example in material.train))
     if fabric.is_global_zero:
         enter(
             folder,
@@ -251,23 +256,30 @@ def fit(
     return begin(recipe, material, folder, source=source, device=device, resume=resume).train()
 
 
-def make_order(training: Training, count: int, *, rank: int = 0, world: int = 1) -> Order:
+def make_order(training: Training, count: int, *, rank: int = 0, world: int = 1, together: int = 1) -> Order:
     """The order of `count` examples; where they do not fill one batch, the batch is as large as they allow.
+
+    Args:
+        training: Batch size, parts, epochs and seed.
+        count: How many examples there are.
+        rank, world: Which process of how many.
+        together: How many of a class stand beside each other (see `Order`).
 
     Raises:
         RecipeError: A batch that cannot be shared equally, or too few examples for that.
     """
     parts = training.accumulate or 1
-    shares = parts * world
+    shares = parts * world * together
+    groups = f" with {together} pictures of a class side by side" if together > 1 else ""
     if training.batch_size % shares:
         raise RecipeError(
-            f"training.batch_size {training.batch_size} cannot be cut into {parts} parts for {world} processes; take a "
-            f"multiple of {shares}"
+            f"training.batch_size {training.batch_size} cannot be cut into {parts} parts for {world} "
+            f"processes{groups}; take a multiple of {shares}"
         )
     if count < shares:
-        raise RecipeError(f"{count} pictures cannot be cut into {parts} parts for {world} processes")
+        raise RecipeError(f"{count} pictures cannot be cut into {parts} parts for {world} processes{groups}")
     size = min(training.batch_size, count // shares * shares)
-    return Order(count, size, parts, training.epochs, training.seed, rank=rank, world=world)
+    return Order(count, size, parts, training.epochs, training.seed, rank=rank, world=world, together=together)
 
 
 def with_parts(recipe: Recipe, network: LocalizationNetwork, count: int, device: torch.device, *, world: int) -> Recipe:
@@ -275,9 +287,11 @@ def with_parts(recipe: Recipe, network: LocalizationNetwork, count: int, device:
     if recipe.training.accumulate is not None:
         return recipe
     size = network.card.preprocessing.input_size
-    whole = make_order(recipe.training, count, world=world).batch_size
-    parts = memory.parts(network, whole // world, size, device)
-    batch_size = recipe.training.batch_size if parts == 1 else whole // (parts * world) * (parts * world)
+    together = network.method.together
+    whole = make_order(recipe.training, count, world=world, together=together).batch_size
+    parts = memory.parts(network, whole // world // together, size, device, together=together)
+    shares = parts * world * together
+    batch_size = recipe.training.batch_size if parts == 1 else whole // shares * shares
     update = {"batch_size": batch_size, "accumulate": parts}
     return recipe.model_copy(update={"training": recipe.training.model_copy(update=update)})
 

@@ -61,13 +61,15 @@ def _machine() -> int:
     return min(total, int(limit)) if limit.isdecimal() else total
 
 
-def parts(network: LocalizationNetwork, count: int, size: int, device: torch.device) -> int:
+def parts(network: LocalizationNetwork, count: int, size: int, device: torch.device, *, together: int = 1) -> int:
     """Into how many parts a process has to cut its `count` pictures of a batch so that each fits into memory.
+
+    Instead of pictures it may be groups of as many `together`.
 
     As few as possible; up to twice as many where these cut the batch evenly, so that it need not be made smaller. Mixed
     precision on a GPU needs about half, and is planned with as if it did not.
     """
-    fixed, whole = needed(network, 0, size), needed(network, count, size)
+    fixed, whole = needed(network, 0, size), needed(network, count * together, size)
     capacity = max(1, int((usable(device) - fixed) * count / max(1, whole - fixed)))
     fewest = math.ceil(count / capacity)
     even = (number for number in range(fewest, min(2 * fewest, count) + 1) if count % number == 0)

@@ -57,7 +57,7 @@ class Plan:
         """How long the whole training takes at that speed."""
         if self.recipe.probe.when == "only":
             return len(self.material.train) / self.images_per_second
-        order = make_order(self.recipe.training, len(self.material.train))
+        order = make_order(self.recipe.training, len(self.material.train), together=self.recipe.made_method.together)
         return order.epochs * order.steps * order.batch_size / self.images_per_second
 
     def to_text(self) -> str:
@@ -96,7 +96,7 @@ class Plan:
         head = f"a linear head on features of {pictures:,} pictures, {views} views each, {room}"
         if self.recipe.probe.when == "only":
             return head
-        order = make_order(training, pictures)
+        order = make_order(training, pictures, together=self.recipe.made_method.together)
         course = (
             f"{order.epochs} epochs of {order.steps} steps with {order.batch_size} pictures, "
             f"loss {'MultiLabelSoftMargin' if self.material.multi_label else 'cross-entropy'}"
@@ -133,7 +133,8 @@ def make_plan(recipe: Recipe, material: Material, *, device: str = "auto") -> Pl
         warnings = tuple(warnings_of_classes(material))
         return Plan(recipe, material, parameters, needed, speed, warnings, download or None, on_disk)
     recipe = with_parts(recipe, network, len(material.train), fabric.device, world=fabric.world_size)
-    order = make_order(recipe.training, len(material.train), world=fabric.world_size)
+    together, world = recipe.made_method.together, fabric.world_size
+    order = make_order(recipe.training, len(material.train), world=world, together=together)
     size = network.card.preprocessing.input_size
     parameters, needed = sum(value.numel() for value in network.parameters()), memory.needed(network, order.share, size)
     network.to(memory_format=torch.channels_last).train()

@@ -162,6 +162,11 @@ class Recipe(Strict):
 
     _known = field_validator("method")(check_name)
 
+    @property
+    def made_method(self) -> Method:
+        """The method with its options."""
+        return make_method(self.method, self.method_options)
+
     @model_validator(mode="after")
     def _large_enough(self) -> Self:
         size = self.augmentation.input_size
@@ -178,7 +183,7 @@ class Recipe(Strict):
     def _linear(self) -> Self:
         if self.probe.when != "never" and not self.model.classifier_bias:
             raise ValueError(f"probe.when {self.probe.when}: a fitted head has a bias; set model.classifier_bias=true")
-        kind = type(make_method(self.method, self.method_options)) if self.probe.when == "only" else Method
+        kind = type(self.made_method) if self.probe.when == "only" else Method
         if kind.augment is not Method.augment or kind.loss is not Method.loss:
             raise ValueError(f"probe.when only: a trunk that is not trained has no use for the method {self.method!r}")
         return self
