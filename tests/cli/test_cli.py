@@ -72,7 +72,7 @@ def test_complexity_is_table_v():
     rows = {row["backbone"]: row for row in json.loads(result.output)}
     golden = {"vgg16": (20_815_828, 16.53), "resnet50": (24_780_628, 6.24), "inception_v3": (23_756_148, 8.82)}
     for name, (parameters, giga) in golden.items():
-        assert set(rows[name]) == {"backbone", "parameters", "multiply_adds", "input_size"}
+        assert set(rows[name]) == {"backbone", "parameters", "multiply_adds", "input_size", "method"}
         assert rows[name]["parameters"] == parameters
         assert rows[name]["multiply_adds"] == pytest.approx(giga * 1e9, rel=0.01)
 

@@ -6,6 +6,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from mldfr.networks.network import LocalizationNetwork
+from mldfr.networks.published import published
+
+MLDFR = "mldfr"
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class Complexity:
         parameters: All of them, Conv-Cls and recalibration included.
         multiply_adds: Of convolutions and matrix products for one image, each counted once.
         input_size: Side of that image in pixels.
+        method: `mldfr` for the paper's network, or the peer whose network it is.
 
     Examples:
         >>> Complexity("vgg16", parameters=20815828, multiply_adds=16_530_000_000, input_size=224).backbone
@@ -27,6 +31,7 @@ class Complexity:
     parameters: int
     multiply_adds: int
     input_size: int
+    method: str = MLDFR
 
 
 def complexity(backbone: str, *, num_classes: int = 1000, classifier_bias: bool = False) -> Complexity:
@@ -51,4 +56,27 @@ def complexity(backbone: str, *, num_classes: int = 1000, classifier_bias: bool 
         parameters=sum(parameter.numel() for parameter in localizer.parameters()),
         multiply_adds=counter.get_total_flops() // 2,
         input_size=side,
+    )
+
+
+def complexity_of_published(backbone: str, method: str, *, num_classes: int = 1000) -> Complexity:
+    """Count the network of a peer as it was published; multiply-adds are those of one pass with one label.
+
+    Raises:
+        SettingError: The paper has no such pair.
+
+    Examples:
+        >>> complexity_of_published("resnet50", "spg").parameters  # Table V
+        63310890
+    """
+    with torch.device("meta"):
+        network = published(backbone, method, num_classes=num_classes).eval()
+        with FlopCounterMode(display=False) as counter:
+            network(torch.empty(2, 3, network.input_size, network.input_size), torch.zeros(2, dtype=torch.long))
+    return Complexity(
+        backbone=backbone,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        multiply_adds=counter.get_total_flops() // 4,
+        input_size=network.input_size,
+        method=method,
     )
