@@ -24,7 +24,6 @@ PEERS = {
 SETTINGS = ["model.backbone=timm:test_resnet", "model.weights=null", "training.epochs=2", "augmentation.input_size=64"]
 SETTINGS += [
     "training.batch_size=4",
-    "training.accumulate=1",
     "training.lr=0.01",
     "training.checkpoint_minutes=0.00001",
 ]

@@ -87,7 +87,7 @@ class ComplementaryHead(Head):
         others = (weight[:, None] @ hidden.flatten(2)).view_as(found)
         return torch.maximum(found, spatial_min_max(others if bias is None else others + bias[:, None, None]))
 
-    def training_outputs(self, features: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+    def training_outputs(self, features: Tensor, targets: Tensor, earlier: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
         """Logits (B, K) of A and of B; of several labels one is erased, chosen at random (see `Head`)."""
         logits, maps = self.first(features)
         label = present_class(targets)

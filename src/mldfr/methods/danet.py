@@ -147,11 +147,15 @@ class DivergentHead(DeepCls):
 
     def _mean(self, values: Tensor) -> Tensor:
         """The mean over the N of each class: (B, K N, ...) to (B, K, ...)."""
-        return values.unflatten(1, (-1, self.maps)).mean(dim=2)
+        return self._by_class(values).mean(dim=2)
+
+    def _by_class(self, values: Tensor) -> Tensor:
+        """(B, K N, ...) to (B, K, N, ...)."""
+        return values.reshape(values.shape[0], -1, self.maps, *values.shape[2:])
 
     def _of(self, maps: Tensor, label: Tensor) -> Tensor:
         """The N maps of one class of each picture: (B, K N, h, w) to (B, N, h, w), float32."""
-        return maps.unflatten(1, (-1, self.maps))[torch.arange(len(maps), device=maps.device), label].float()
+        return self._by_class(maps)[torch.arange(len(maps), device=maps.device), label].float()
 
 
 def mean_cosine(maps: Tensor) -> Tensor:

@@ -92,12 +92,13 @@ class CommunicatingHead(DeepCls):
         """
         logits, maps = self(features)
         pairs = len(features) // 2
-        shares = soft(targets, maps.shape[1])[: 2 * pairs].unflatten(0, (pairs, 2))
+        shares = soft(targets, maps.shape[1])[: 2 * pairs].reshape(pairs, 2, -1)
         common = shares[:, 0] * shares[:, 1]  # (P, K)
         label, real = present_class(common), (common.sum(dim=1) > 0).float()
-        hot = maps.detach()[: 2 * pairs].unflatten(0, (pairs, 2))[torch.arange(pairs, device=maps.device), :, label]
+        of_pairs = maps.detach()[: 2 * pairs].reshape(pairs, 2, *maps.shape[1:])
+        hot = of_pairs[torch.arange(pairs, device=maps.device), :, label]  # (P, 2, h, w)
         cells = self.picked(spatial_min_max(hot.float()).flatten(2))  # (P, 2, n)
-        vectors = features[: 2 * pairs].float().flatten(2).unflatten(0, (pairs, 2))  # (P, 2, C, h w)
+        vectors = features[: 2 * pairs].float().reshape(pairs, 2, features.shape[1], -1)  # (P, 2, C, h w)
         found = vectors.gather(3, cells[:, :, None].expand(-1, -1, vectors.shape[2], -1)).mT  # (P, 2, n, C)
         local = _mean(F.pairwise_distance(found[:, 0], found[:, 1]).mean(dim=1), real)
         centres = found.mean(dim=(1, 2))  # (P, C)

@@ -6,6 +6,7 @@ is computed from the features without labels, is a constant for the gradient, an
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import gcd
 
@@ -82,7 +83,7 @@ class SoftProposalHead(Head):
 
     def coupled(self, features: Tensor) -> Tensor:
         """Features (B, C, h, w) to gated ones (B, width, h, w), whose gate is 1 in the mean over each picture."""
-        cells = self.conv(features).relu()
+        cells: Tensor = self.conv(features).relu()
         gate = proposal(cells, spread=self.spread)
         return cells * (gate * (gate.shape[-1] * gate.shape[-2]))
 
@@ -104,7 +105,7 @@ def proposal(cells: Tensor, *, spread: float) -> Tensor:
         1.0
     """
     batch, _, height, width = cells.shape
-    with torch.autocast(cells.device.type, enabled=False):
+    with in_full(cells.device):
         steps = transitions(cells.float(), spread=spread)  # (B, n, n), columns sum to 1
         share = steps.new_ones(batch, height * width, 1) / (height * width)
         done = share.new_zeros(batch, 1, 1, dtype=torch.bool)
@@ -115,6 +116,12 @@ def proposal(cells: Tensor, *, spread: float) -> Tensor:
             share = torch.where(done, share, new)
             done = done | (change < TOLERANCE)
     return share.reshape(batch, 1, height, width)
+
+
+def in_full(device: torch.device) -> AbstractContextManager[object]:
+    """All 32 bits, where autocast would take fewer: distances need them."""
+    kind = device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 def transitions(cells: Tensor, *, spread: float) -> Tensor:

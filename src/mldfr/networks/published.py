@@ -9,6 +9,7 @@ trunks of this package.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -58,7 +59,7 @@ class PublishedNetwork(nn.Module):
 class _Trunk:
     """A trunk as one method has it: its four parts and the channels behind each."""
 
-    parts: list[nn.Module]
+    parts: Sequence[nn.Module]
     channels: tuple[int, int, int, int]
     input_size: int = 224
     width: int = 512
@@ -142,9 +143,9 @@ class _DenseInceptionB(nn.Module):
         block: torchvision's InceptionB; its layers are taken over.
     """
 
-    def __init__(self, block: nn.Module) -> None:
+    def __init__(self, block: Any) -> None:
         super().__init__()
-        self.branch3x3 = block.branch3x3
+        self.branch3x3: nn.Module = block.branch3x3
         self.branch3x3dbl = nn.Sequential(block.branch3x3dbl_1, block.branch3x3dbl_2, block.branch3x3dbl_3)
         for name in ("branch3x3.conv", "branch3x3dbl.2.conv"):
             remove_strides(self, name)

@@ -202,12 +202,7 @@ def begin(
         recipe = run_folder.with_known_parts(recipe, folder)
     recipe = with_parts(recipe, network, len(material.train), fabric.device, world=fabric.world_size)
     training = recipe.training
-    together = network.method.together
-    order = make_order(
-        training, len(material.train), rank=fabric.global_rank, world=fabric.world_size, together=together
-    )
-    if together > 1:
-        order = replace(order, labels=tuple(example.labels for example in material.train))
+    order = _order_for(training, material, fabric, together=network.method.together)
     if fabric.is_global_zero:
         enter(
             folder,
@@ -254,6 +249,14 @@ def fit(
         (('cat', 'cup'), True)
     """
     return begin(recipe, material, folder, source=source, device=device, resume=resume).train()
+
+
+def _order_for(training: Training, material: Material, fabric: Fabric, *, together: int) -> Order:
+    """The order of the material for this process, told the labels where these count."""
+    count, rank, world = len(material.train), fabric.global_rank, fabric.world_size
+    order = make_order(training, count, rank=rank, world=world, together=together)
+    labels = tuple(example.labels for example in material.train) if together > 1 else ()
+    return replace(order, labels=labels)
 
 
 def make_order(training: Training, count: int, *, rank: int = 0, world: int = 1, together: int = 1) -> Order:

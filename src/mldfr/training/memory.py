@@ -64,10 +64,9 @@ def _machine() -> int:
 def parts(network: LocalizationNetwork, count: int, size: int, device: torch.device, *, together: int = 1) -> int:
     """Into how many parts a process has to cut its `count` pictures of a batch so that each fits into memory.
 
-    Instead of pictures it may be groups of as many `together`.
-
-    As few as possible; up to twice as many where these cut the batch evenly, so that it need not be made smaller. Mixed
-    precision on a GPU needs about half, and is planned with as if it did not.
+    Instead of pictures these may be groups of so many `together`. As few parts as possible; up to twice as many where
+    these cut the batch evenly, so that it need not be made smaller. Mixed precision on a GPU needs about half, and is
+    planned with as if it did not.
     """
     fixed, whole = needed(network, 0, size), needed(network, count * together, size)
     capacity = max(1, int((usable(device) - fixed) * count / max(1, whole - fixed)))
