@@ -135,9 +135,8 @@ def transitions(cells: Tensor, *, spread: float) -> Tensor:
     looks = squared.masked_fill(alike, 0).sqrt()
 
     rows, columns = (torch.arange(side, device=cells.device, dtype=cells.dtype) for side in (height, width))
-    row, column = rows.repeat_interleave(width), columns.repeat(height)
+    row, column = (rows[:, None] + 0 * columns).flatten(), (0 * rows[:, None] + columns).flatten()
     apart = (row[:, None] - row) ** 2 + (column[:, None] - column) ** 2
-    links = looks * torch.exp(-apart / (2 * spread**2 * height * width))
-    links = links * (1 - torch.eye(height * width, device=cells.device, dtype=cells.dtype))
+    links = (looks * torch.exp(-apart / (2 * spread**2 * height * width))).masked_fill(apart == 0, 0)
     totals = links.sum(dim=1, keepdim=True)
     return torch.where(totals > 0, links / totals.clamp(min=torch.finfo(links.dtype).tiny), 1 / (height * width))
