@@ -9,13 +9,13 @@ from torchvision.ops import box_iou
 from typer.testing import CliRunner
 
 import mldfr
-from helpers import tensor
+from helpers import annotation, make_blob_voc, tensor
 from mldfr.boxes.iou import iou
 from mldfr.boxes.thresholds import THRESHOLDS
 from mldfr.cli.main import app
 from mldfr.core.types import GroundTruth, Sample
 from mldfr.data import open_data
-from mldfr.evaluation.selection import agreement, choose, corloc, draw_sample, repeated_contrast
+from mldfr.evaluation.selection import agreement, choose, corloc, draw_sample, has_boxes, repeated_contrast
 from mldfr.evaluation.selection_rules import Rules
 from mldfr.evaluation.selection_trial import Trial, explained_variance, try_rules
 from mldfr.localizer.mscam import mscam, scale_maps
@@ -105,6 +105,22 @@ def test_pictures_without_boxes_do_not_count_in_corloc():
     box = [0.2, 0.2, 0.6, 0.6]
     known, unknown = np.array([box], np.float32), np.zeros((0, 4), np.float32)
     assert corloc(made_trial([[box, box]], truth=[known, unknown]))[0, 0, 0] == 1
+
+
+def test_difficult_objects_do_not_count_as_in_evaluate(tmp_path, tagger):
+    source = make_blob_voc(tmp_path)
+    dog = ("dog", 1, 1, 8, 8, 0), ("dog", 1, 1, 60, 48, 1)  # the difficult one is the whole picture
+    annotation(tmp_path / "VOC2007" / "Annotations" / "000001.xml", *dog, ("cat", 20, 10, 60, 48, 0))
+    samples, localizer = draw_sample(open_data(source).split("test"), 10), mldfr.load(tagger, device="cpu")
+    rules = Rules(((1.0,),), ("min_max",), (0.0, 0.1, 0.3))
+    found = corloc(try_rules(localizer.network, samples, rules, views=False))[0, 0]
+    for threshold, value in zip(rules.thresholds, found, strict=True):
+        asked = {"scales": (1.0,), "normalizer": "min_max", "threshold": threshold}
+        told = mldfr.evaluate(tagger, source, protocol="paper", device="cpu", **asked)
+        assert 100 * value == pytest.approx(told.metrics["paper"]["corloc"])
+    whole = GroundTruth(0, (0, 0, 60, 48))
+    assert has_boxes([Sample("1", None, (0,), (whole,))])
+    assert not has_boxes([Sample("1", None, (0,), (whole._replace(difficult=True),))])
 
 
 def test_agreement_is_one_for_the_same_and_none_for_anything():

@@ -21,6 +21,7 @@ from mldfr.core.registry import Registry
 from mldfr.core.types import Float64Array, Sample
 from mldfr.evaluation.metrics.corloc import best_ious
 from mldfr.evaluation.protocols import PAPER
+from mldfr.evaluation.record import annotated
 from mldfr.evaluation.selection_rules import Rule
 from mldfr.evaluation.selection_trial import Trial
 from mldfr.evaluation.statistics.simultaneous import simultaneous_differences
@@ -106,7 +107,7 @@ def corloc_parts(trial: Trial) -> Float64Array:
 
 
 def corloc(trial: Trial) -> Float64Array:
-    """CorLoc (P, M, T) as the protocol `paper` has it, of the pictures that have annotated boxes of the class."""
+    """CorLoc (P, M, T) as the protocol `paper` has it, of the pictures that have boxes of the class."""
     return _means(corloc_parts(trial))
 
 
@@ -157,8 +158,8 @@ def repeated_boxes_parts(trial: Trial) -> Float64Array:
 
 
 def has_boxes(samples: Iterable[Sample]) -> bool:
-    """Whether any of the pictures has an annotated box of one of its classes."""
-    return any(item.label in sample.labels for sample in samples for item in sample.objects)
+    """Whether any of the pictures has an annotated box of one of its classes that is not difficult."""
+    return any(len(annotated(sample, label)) for sample in samples for label in sample.labels)
 
 
 def draw_sample(samples: Sequence[Sample], most: int) -> list[Sample]:

@@ -18,6 +18,7 @@ from mldfr.core.errors import InputError
 from mldfr.core.parallel import spread
 from mldfr.core.types import Box, Float32Array, Sample, UInt8Array
 from mldfr.data.sizes import SizeError, size_error
+from mldfr.evaluation.record import annotated
 from mldfr.evaluation.selection_rules import Look, Rules
 from mldfr.images import ImageError, read_image
 from mldfr.localizer.mscam import evaluating, scale_maps_by_name, scaled_features, scaled_size
@@ -64,7 +65,7 @@ class Trial:
         views: (P, M, T, N, 4), the same from the view, in the picture's coordinates.
         windows: (N, 4), where the views are.
         contrast: (P, M, T, N), which share of the features' variance it explains to be inside or outside the box.
-        truth: For each of N the annotated boxes of that class (n, 4), none where the set has none.
+        truth: For each of N the boxes of that class (n, 4) that `annotated` gives, none where the set has none.
         shapes: (N, 2), width and height of the pictures.
         alone: (2, P, M, T, N, 4), the boxes at the lowest scale of the pyramid alone and at the highest alone; NaN
             where they were not asked for.
@@ -174,7 +175,7 @@ def _look(
         seen = np.stack([x1 - right, top + y0, x1 - left, bottom + y0], axis=-1)
         contrast = explained_variance(_unit_features(network, pixels), whole / unit)
     for k, label in enumerate(sample.labels):
-        truth = np.array([item.xyxy for item in sample.objects if item.label == label], np.float32).reshape(-1, 4)
+        truth = annotated(sample, label).astype(np.float32)
         found = whole[k] / unit, seen[k] / unit, ends[:, k] / unit
         yield _Finding(*found, window / unit, contrast[k], truth / unit, (width, height))
 
