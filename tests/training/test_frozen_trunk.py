@@ -21,8 +21,10 @@ from typer.testing import CliRunner
 
 import mldfr
 from helpers import lively, tensor
+from mldfr.artifacts import HeldOutBoxes
 from mldfr.cli.main import app
 from mldfr.data import open_data
+from mldfr.maps.base import FittedMap
 from mldfr.networks.network import LocalizationNetwork
 from mldfr.training import linear_head, prepared_features
 from mldfr.training.fit import fit
@@ -216,6 +218,25 @@ def test_what_train_says_at_its_end(pictures, trunk, tmp_path):
     )
     assert (trained.held_out.right, trained.held_out.pictures) == (right, 3)
     assert trained.held_out.sentence.startswith(f"In {right} of 3 pictures")
+
+
+def test_boxes_are_compared_once_and_only_if_that_is_wanted(pictures, trunk, tmp_path, monkeypatch):
+    monkeypatch.setattr("mldfr.evaluation.held_out_boxes.FEWEST", 2)
+    monkeypatch.setattr("mldfr.evaluation.held_out_boxes.FITTED_ON", 4)
+    monkeypatch.setattr("mldfr.localizer.likeness.SIDE", 64)
+    monkeypatch.setattr(FittedMap, "sides", (64, 96))
+    asked = {"recipe": "frozen", "settings": SMALL, "weights": str(trunk), "device": "cpu"}
+    trained = mldfr.train(f"folder:{pictures}", tmp_path / "run", **asked, compare=False)
+    assert trained.boxes is None
+    assert not (tmp_path / "run" / "held_out.json").exists()
+    result = CliRunner().invoke(app, ["train", "--resume", "--out", str(tmp_path / "run"), "--device", "cpu"])
+    assert "whether boxes agree that are drawn at two sizes of a picture. In 3 pictures they do by" in result.output
+    written = json.loads((tmp_path / "run" / "held_out.json").read_text())
+    assert (written["criterion"], written["pictures"], written["fitted_on"]) == ("repeated_boxes", 3, 4)
+    monkeypatch.setattr("mldfr.evaluation.held_out_boxes.held_out_boxes", None)  # it is not asked again
+    assert mldfr.train(None, tmp_path / "run", resume=True, device="cpu").boxes == HeldOutBoxes(**written)
+    page = mldfr.report(tmp_path / "run", tmp_path / "page.html").page.read_text()
+    assert "drawn at two sizes of a picture. In 3 pictures they do by" in page
 
 
 def test_pictures_that_cannot_be_read_are_named_and_left_out(pictures, trunk, tmp_path, capfd):

@@ -63,6 +63,13 @@ def test_a_run_folder_holds_all_of_the_run(finished, pictures):
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert all(float(row["loss"]) > 0 and 0 <= float(row["top1"]) <= 1 for row in rows)
+    model = mldfr.load(finished, device="cpu")
+    tried = model.card.training["held_out"]
+    assert (
+        float(rows[-1]["held_out"])
+        == tried["right"] / tried["pictures"]
+        == model.card.training["last_epoch"]["held_out"]
+    )
     split = json.loads((finished / "split.json").read_text())
     assert len(split["train"]) == 24
     assert len(split["held_out"]) == 3

@@ -1,6 +1,7 @@
 """`train`: from pictures with labels to a localizer."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from mldfr.api.notebook import html_table
 from mldfr.api.progress import SILENT, Progress
-from mldfr.artifacts import RUN
+from mldfr.artifacts import HELD_OUT, RUN, HeldOutBoxes
 
 if TYPE_CHECKING:
+    from mldfr.networks.network import LocalizationNetwork
     from mldfr.training.held_out import HeldOutAccuracy
     from mldfr.training.plan import Plan
     from mldfr.training.prepare import Material
@@ -31,12 +33,14 @@ class Trained:
         model: The model file in it.
         epochs: How each epoch went.
         held_out: How the model does on pictures that were held out of training, where there are any.
+        boxes: How its boxes do on some of them, beside boxes without training; None where they are too few.
     """
 
     folder: Path
     model: Path
     epochs: "tuple[Epoch, ...]" = field(repr=False)
     held_out: "HeldOutAccuracy | None" = None
+    boxes: HeldOutBoxes | None = None
 
     def _repr_html_(self) -> str:
         rows = ((each.epoch, each.loss, 100 * each.top1, each.lr, each.images_per_second) for each in self.epochs)
@@ -52,9 +56,10 @@ def train(
     weights: str | None = None,
     device: str = "auto",
     resume: bool = False,
+    compare: bool = True,
     progress: Progress = SILENT,
 ) -> Trained:
-    """Train a localizer from image labels; boxes, where the data has them, are not looked at (`mldfr train`).
+    """Train a localizer from image labels; no boxes, where the data has them, are learned from (`mldfr train`).
 
     How it goes is printed on standard error, and written into the run folder.
 
@@ -66,6 +71,7 @@ def train(
         weights: What the network starts from: torchvision, embedded, a weights file, a run.
         device: auto, cpu, cuda, cuda:1, ...
         resume: Go on with the run that is in the folder.
+        compare: Whether boxes in at most 60 held-out pictures are compared with those without training in the end.
         progress: Told what a user should know of the data, and where the run stands.
 
     Raises:
@@ -92,7 +98,41 @@ def train(
     network = run.train()
     progress.at(None)
     held_out = network.card.training.get("held_out")
-    return Trained(out, out / MODEL_FILE, tuple(run.history), held_out and HeldOutAccuracy.model_validate(held_out))
+    return Trained(
+        out,
+        out / MODEL_FILE,
+        tuple(run.history),
+        held_out and HeldOutAccuracy.model_validate(held_out),
+        _held_out_boxes(network, material, out, progress) if compare else None,
+    )
+
+
+def _held_out_boxes(
+    network: "LocalizationNetwork", material: "Material", out: Path, progress: Progress
+) -> HeldOutBoxes | None:
+    """Compare boxes on held-out pictures, and keep it in the run folder; what is there is taken as it is."""
+    from mldfr.artifacts import read_artifact
+    from mldfr.core.errors import DataError, InputError
+    from mldfr.core.json_files import write_json
+    from mldfr.evaluation.held_out_boxes import held_out_boxes
+
+    if os.environ.get("RANK", "0") != "0":
+        return None
+    if (out / HELD_OUT).exists():
+        return read_artifact(out / HELD_OUT, HeldOutBoxes)
+    try:
+        found = held_out_boxes(
+            network,
+            material.held_out,
+            [example.path for example in material.train],
+            follow=lambda seen, total: progress.follow(seen, "boxes compared", total=total, goes_on=False),
+        )
+    except (DataError, InputError) as error:  # the model is trained, whatever its pictures have become meanwhile
+        progress.warn(f"boxes cannot be compared with those without training: {error}")
+        return None
+    if found:
+        write_json(out / HELD_OUT, found.to_json())
+    return found
 
 
 def plan_training(

@@ -36,9 +36,11 @@ from mldfr.artifacts.predictions import (
 )
 from mldfr.artifacts.score_maps import MAP_LINES, MAPS_FACTS, MapFile, MapsFacts, MapsLine
 from mldfr.artifacts.training_runs import (
+    HELD_OUT,
     RUN,
     SELECTION,
     SPLIT,
+    HeldOutBoxes,
     RunFacts,
     RunSplit,
     Selection,
@@ -47,6 +49,7 @@ from mldfr.artifacts.training_runs import (
 )
 
 __all__ = [
+    "HELD_OUT",
     "MAPS_FACTS",
     "MAP_LINES",
     "METRICS",
@@ -68,6 +71,7 @@ __all__ = [
     "FailedRow",
     "Finite",
     "Fraction",
+    "HeldOutBoxes",
     "ImageRecord",
     "Kind",
     "LabelLine",

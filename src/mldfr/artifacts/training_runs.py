@@ -1,10 +1,12 @@
-"""What `train` and `select` write into a run's folder: `run.json`, `split.json`, `selection.json`."""
+"""What `train` and `select` write into a run's folder: `run.json`, `split.json`, `held_out.json`, `selection.json`."""
+
+from typing import Literal
 
 from pydantic import Field
 
 from mldfr.artifacts.base import Artifact
 
-RUN, SPLIT, SELECTION = "run.json", "split.json", "selection.json"
+RUN, SPLIT, HELD_OUT, SELECTION = "run.json", "split.json", "held_out.json", "selection.json"
 
 
 class RunFacts(Artifact):
@@ -27,6 +29,45 @@ class RunSplit(Artifact):
 
     train: tuple[str, ...]
     held_out: tuple[str, ...]
+
+
+class HeldOutBoxes(Artifact):
+    """`held_out.json`: how a model's boxes do on held-out pictures, beside boxes for which nothing was trained.
+
+    Examples:
+        >>> HeldOutBoxes(
+        ...     criterion="corloc", pictures=60, cases=60, model=0.93, untrained=0.92, low=-0.05, high=0.07,
+        ...     centred=0.54, map="foreground", fitted_on=60
+        ... ).verdict
+        'no difference'
+    """
+
+    criterion: Literal["corloc", "repeated_boxes"]
+    """`corloc` where there are boxes, else `repeated_boxes`."""
+    pictures: int = Field(ge=1)
+    """That were looked at."""
+    cases: int = Field(ge=1)
+    """Pairs of a picture and one of its classes that count."""
+    model: float
+    """The worth of the model's boxes, at most 1."""
+    untrained: float
+    """That of boxes by the embedded network and a map that is fitted on pictures without boxes."""
+    low: float
+    high: float
+    """The 95 % interval of `model - untrained`."""
+    centred: float | None = None
+    """That of a box in the middle of each picture with 60 % of its sides; None without boxes."""
+    map: str
+    """By which boxes are found without training."""
+    fitted_on: int | None = None
+    """On how many pictures it was fitted; None where it is the very map by which the model finds its boxes."""
+
+    @property
+    def verdict(self) -> Literal["better", "worse", "no difference"]:
+        """What the model's boxes are shown to be, beside those without training."""
+        if self.low > 0:
+            return "better"
+        return "worse" if self.high < 0 else "no difference"
 
 
 class TriedRule(Artifact):
@@ -90,3 +131,7 @@ class Selection(Artifact):
     `values["min_max"]["scales 1, 1.5"]`."""
     comparison: SelectionComparison | None = None
     """None in files that 0.1.0 wrote, which took the rule of the highest worth."""
+    written: bool = True
+    """Whether it went into the model's card; it does not where pictures are few."""
+    held_out: HeldOutBoxes | None = None
+    """How boxes by the model's rule do from then on, beside those for which nothing was trained."""

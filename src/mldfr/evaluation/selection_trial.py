@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,14 @@ DRAWN_AT = 256
 
 IN_A_MAP = (JOINED, AS_DRAWN)
 """Instances and refinement that need nothing but a map."""
+
+Follow = Callable[[Iterator[Any], int], Iterable[Any]]
+"""Passes on what was found in each picture as it comes, and is told how many pictures there are."""
+
+
+def unfollowed(found: Iterator[Any], total: int) -> Iterator[Any]:
+    """Pass everything on, and tell nobody."""
+    return found
 
 
 class _Finding(NamedTuple):
@@ -91,7 +99,9 @@ def try_rules(
     *,
     views: bool,
     alone: bool = False,
+    most_probable: bool = False,
     report: Callable[[ImageError], None] = lambda error: None,
+    follow: Follow = unfollowed,
 ) -> Trial:
     """Find the boxes of all rules in all pictures; each scale is run once.
 
@@ -102,8 +112,11 @@ def try_rules(
         views: Whether to look at a view of each picture too, and at its features: `repeated_contrast` needs them, and
             they double the work.
         alone: Whether to draw boxes at the ends of each pyramid alone too, which `repeated_boxes` needs.
+        most_probable: Whether the class that the network takes for the most probable stands for those of the labels,
+            which need not be its own then.
         report: Told of each picture that cannot be read, which is left out, and with a `SizeError` of each whose boxes
             belong to a picture of another size; it counts as one without boxes.
+        follow: Handed the pictures as they are done.
 
     Raises:
         InputError: No picture could be read, or a scale is too small.
@@ -128,13 +141,14 @@ def try_rules(
             return error, []
         other = size_error(sample, (pixels.shape[1], pixels.shape[2]))
         known = replace(sample, objects=()) if other else sample
-        return other, list(_look(network, pixels, known, rules, seed=number if views else None, alone=alone))
+        seed, classes = number if views else None, 1 if most_probable else sample.labels
+        return other, list(_look(network, pixels, known, rules, classes, seed=seed, alone=alone))
 
     findings: list[_Finding] = []
     picture_of: list[int] = []
-    pictures = 0
-    on_cores = network.device.type == "cpu"
-    for error, found in spread(look, enumerate(samples)) if on_cores else map(look, enumerate(samples)):
+    pictures, numbered = 0, list(enumerate(samples))
+    looked_at = spread(look, numbered) if network.device.type == "cpu" else map(look, numbered)
+    for error, found in follow(looked_at, len(numbered)):
         if error is not None:
             report(error)
         if error is None or isinstance(error, SizeError):
@@ -159,36 +173,44 @@ def try_rules(
 
 
 def _look(
-    network: LocalizationNetwork, pixels: Tensor, sample: Sample, rules: Rules, *, seed: int | None, alone: bool
+    network: LocalizationNetwork,
+    pixels: Tensor,
+    sample: Sample,
+    rules: Rules,
+    classes: Sequence[int] | int,
+    *,
+    seed: int | None,
+    alone: bool,
 ) -> Iterator[_Finding]:
     """The findings for each class of a picture; without a seed no view is looked at."""
     height, width = pixels.shape[1:]
     unit = np.array([width, height, width, height], dtype=np.float32)
     window = np.array([0, 0, width, height], dtype=np.float32)
-    whole, ends = _boxes(network, pixels, sample.labels, rules, alone=alone)
+    whole, ends = _boxes(network, pixels, classes, rules, alone=alone)
     seen, contrast = np.full_like(whole, np.nan), np.zeros(whole.shape[:-1], dtype=np.float32)
     if seed is not None:
         x0, y0, x1, y1 = window = _window(height, width, seed)
         view = pixels[:, int(y0) : int(y1), int(x0) : int(x1)].flip(-1)
-        mirrored, _ = _boxes(network, view, sample.labels, rules, alone=False)
+        mirrored, _ = _boxes(network, view, classes, rules, alone=False)
         left, top, right, bottom = np.moveaxis(mirrored, -1, 0)
         seen = np.stack([x1 - right, top + y0, x1 - left, bottom + y0], axis=-1)
         contrast = explained_variance(_unit_features(network, pixels), whole / unit)
-    for k, label in enumerate(sample.labels):
+    rows = [0] * len(sample.labels) if isinstance(classes, int) else range(len(sample.labels))
+    for k, label in zip(rows, sample.labels, strict=True):
         truth = annotated(sample, label).astype(np.float32)
         found = whole[k] / unit, seen[k] / unit, ends[:, k] / unit
         yield _Finding(*found, window / unit, contrast[k], truth / unit, (width, height))
 
 
 def _boxes(
-    network: LocalizationNetwork, image: Tensor, labels: Sequence[int], rules: Rules, *, alone: bool
+    network: LocalizationNetwork, image: Tensor, classes: Sequence[int] | int, rules: Rules, *, alone: bool
 ) -> tuple[Float32Array, Float32Array]:
     """The largest region's box under every rule for every class, in pixels; NaN for none.
 
     Returns:
         Of the pyramids (k, P, M, T, 4), and of their lowest and highest scales alone (2, k, P, M, T, 4).
     """
-    draw = _Drawing(network, image, labels, rules)
+    draw = _Drawing(network, image, classes, rules)
     own = np.stack([draw.boxes(look) for look in rules.looks], axis=1)
     if not alone:
         return own, np.full((2, *own.shape), np.nan, dtype=np.float32)
@@ -202,8 +224,9 @@ def _boxes(
 class _Drawing:
     """The boxes of one picture, each look drawn once."""
 
-    def __init__(self, network: LocalizationNetwork, image: Tensor, labels: Sequence[int], rules: Rules) -> None:
-        self.card, self.labels, self.rules = network.card.localization.boxes, labels, rules
+    def __init__(self, network: LocalizationNetwork, image: Tensor, classes: Sequence[int] | int, rules: Rules) -> None:
+        self.card, self.rules = network.card.localization.boxes, rules
+        self.count = classes if isinstance(classes, int) else len(classes)
         height, width = image.shape[1:]
         self.simple = self.card.box_rule == "regions" and {way[1:] for way in rules.ways} == {IN_A_MAP}
         size = (height, width)
@@ -212,7 +235,7 @@ class _Drawing:
         self.unit = np.array([width / size[1], height / size[0]] * 2, dtype=np.float32)
         self.pixels = image.permute(1, 2, 0).contiguous().numpy()
         scales = sorted({scale for pyramid in rules.pyramids for scale in pyramid})
-        self.maps = scale_maps_by_name(network, image, scales=scales, classes=labels, map_names=rules.maps, size=size)
+        self.maps = scale_maps_by_name(network, image, scales=scales, classes=classes, map_names=rules.maps, size=size)
         self.found: dict[Look, Float32Array] = {}
 
     def boxes(self, look: Look) -> Float32Array:
@@ -221,7 +244,7 @@ class _Drawing:
             summed = torch.stack([self.maps[look.map][scale] for scale in look.scales]).sum(dim=0).cpu().numpy()
             drawn = np.stack([self._of_map(score_map) for score_map in summed])
             # One map may stand for all classes.
-            self.found[look] = np.broadcast_to(drawn, (len(self.labels), *drawn.shape[1:])) * self.unit
+            self.found[look] = np.broadcast_to(drawn, (self.count, *drawn.shape[1:])) * self.unit
         return self.found[look]
 
     def _of_map(self, score_map: Float32Array) -> Float32Array:

@@ -132,13 +132,13 @@ def scale_maps_by_name(
     image: Tensor,
     *,
     scales: Sequence[float],
-    classes: Sequence[int],
+    classes: Sequence[int] | int,
     map_names: Sequence[str],
     size: Sequence[int],
 ) -> dict[str, dict[float, Tensor]]:
     """`scale_maps` of several kinds of maps, for which the network is run once at each scale.
 
-    Takes and raises what `scale_maps` does, and the size (H, W) that the maps shall have.
+    Takes and raises what `scale_maps` does, or a number of most probable classes, and the size (H, W) of the maps.
 
     Returns:
         By name and scale (k, H, W), or (1, H, W) where one map stands for all classes.
@@ -150,9 +150,10 @@ def scale_maps_by_name(
         >>> {name: tuple(of_scales[1].shape) for name, of_scales in maps.items()}
         {'cam': (2, 32, 48), 'feature_norm': (1, 32, 48)}
     """
-    logits, given = _start(network, [image], scales, [classes])
+    asked: Classes = classes if isinstance(classes, int) else [classes]
+    logits, given = _start(network, [image], scales, asked)
     found: dict[str, dict[float, Tensor]] = {name: {} for name in map_names}
-    for scale, _, of_names in _passes(network, [image], scales, [classes], logits, given, map_names):
+    for scale, _, of_names in _passes(network, [image], scales, asked, logits, given, map_names):
         if scale in scales:
             for name, maps in zip(map_names, of_names, strict=True):
                 found[name][scale] = upsampled(maps, size)

@@ -18,6 +18,7 @@ from mldfr.networks.network import LocalizationNetwork
 from mldfr.training import checkpoint, memory, run_folder
 from mldfr.training.examples import Batch, Order, Pictures, load_batches
 from mldfr.training.frozen import FrozenRun, begin_frozen
+from mldfr.training.held_out import held_out_accuracy
 from mldfr.training.log import Log, say_line
 from mldfr.training.objective import Learner, Objective, Place, right_ones
 from mldfr.training.prepare import Material, create_network
@@ -33,6 +34,8 @@ from mldfr.training.training_state import Course, Outcome
 
 SMALL_BATCH = 32
 """Under so many pictures for each statistic of BatchNorm, Table XII has nothing good to say."""
+EACH_EPOCH = 200
+"""So many held-out pictures are looked at after an epoch, at most: their share of right ones is known to 7 points."""
 ASK_EVERY = 20
 """Steps after which several processes agree whether to save."""
 
@@ -101,7 +104,8 @@ class Run:
                 course.after_step(outcome, self.material.train)
                 log.after_step(course)
                 if course.step == order.steps:
-                    log.after_epoch(course.end_epoch())
+                    course.end_epoch()
+                    log.after_epoch(course.add_held_out(self._held_out()))
                 if not self._due() and not self._overdue(saved):
                     continue
                 state = course.state()
@@ -121,6 +125,13 @@ class Run:
         for path, reason in batch.unreadable:
             if run_folder.note_unreadable(self.folder, path, reason):
                 log.say(f"skipped {one_line(path)}: {reason}")
+
+    def _held_out(self) -> float | None:
+        """Share of some held-out pictures whose most probable class is right by now."""
+        if not self.fabric.is_global_zero:
+            return None
+        found = held_out_accuracy(self.network, self.material.held_out, most=EACH_EPOCH)
+        return None if found is None else found.accuracy
 
     def _due(self) -> bool:
         """Whether an epoch has ended after which the state is saved."""

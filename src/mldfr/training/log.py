@@ -109,11 +109,13 @@ class Log:
         if self.board is None:
             return
         write_metrics(self.run, self.history)
-        names = ("loss", "top1", "lr", "images_per_second", "waiting")
-        self.board.add({f"epoch/{name}": getattr(epoch, name) for name in names}, epoch.epoch * self.order.steps)
+        names = ("loss", "top1", "lr", "images_per_second", "waiting", "held_out")
+        known = {f"epoch/{name}": value for name in names if (value := getattr(epoch, name)) is not None}
+        self.board.add(known, epoch.epoch * self.order.steps)
         self.board.flush()
+        held_out = "" if epoch.held_out is None else f"held-out top-1 {epoch.held_out:.1%}, "
         self.say(
-            f"epoch {epoch.epoch}/{self.order.epochs}: loss {epoch.loss:.4f}, top-1 {epoch.top1:.1%}, "
+            f"epoch {epoch.epoch}/{self.order.epochs}: loss {epoch.loss:.4f}, top-1 {epoch.top1:.1%}, {held_out}"
             f"lr {epoch.lr:.2g}, {epoch.images_per_second:.1f} images/s ({epoch.waiting:.0%} waiting), "
             f"{epoch.seconds:.0f} s"
         )

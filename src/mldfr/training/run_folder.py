@@ -48,6 +48,7 @@ class Epoch:
         images_per_second: Of all processes together.
         waiting: Share of the time in which the network waited for pictures.
         seconds: How long it took.
+        held_out: Share of the held-out pictures whose most probable class is right after it, where that was tried.
     """
 
     epoch: int
@@ -57,6 +58,7 @@ class Epoch:
     images_per_second: float
     waiting: float
     seconds: float
+    held_out: float | None = None
 
 
 def check_place(folder: Path) -> None:

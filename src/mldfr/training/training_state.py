@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 from lightning_fabric import Fabric
@@ -140,6 +140,12 @@ class Course:
             )
         )
         self._new_epoch()
+        return self.history[-1]
+
+    def add_held_out(self, share: float | None) -> Epoch:
+        """Note how the network does on held-out pictures after an epoch; no time of the next one is counted for it."""
+        self.history[-1] = replace(self.history[-1], held_out=share)
+        self.started = time.perf_counter()
         return self.history[-1]
 
     def _over_processes(self, *values: float) -> list[float]:

@@ -2,10 +2,10 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 
-from mldfr.artifacts import SELECTION, RunFacts, Selection, read_artifact
+from mldfr.artifacts import HELD_OUT, SELECTION, HeldOutBoxes, RunFacts, Selection, read_artifact
 from mldfr.core.errors import DataError
 from mldfr.networks.model_file import MODEL_FILE
 from mldfr.networks.weights import fingerprint
@@ -26,6 +26,7 @@ class Run:
         facts: Data, device and versions.
         trained_on, held_out: How many pictures.
         epochs: Those that are done.
+        boxes: How the boxes of its model did on held-out pictures when it was trained, if that was tried.
         selection: What was chosen on the pictures held out, if it was.
         evaluations: Those of its model that lie in the folder or beside it, by their folder, the newest first.
     """
@@ -36,6 +37,7 @@ class Run:
     trained_on: int
     held_out: int
     epochs: Sequence[Epoch]
+    boxes: HeldOutBoxes | None
     selection: Selection | None
     evaluations: Mapping[Path, Stored]
 
@@ -54,6 +56,7 @@ def read_training(folder: Path) -> Run:
         len(split.train),
         len(split.held_out),
         _epochs(folder / EPOCHS),
+        read_artifact(folder / HELD_OUT, HeldOutBoxes) if (folder / HELD_OUT).is_file() else None,
         _selection(folder / SELECTION),
         _evaluations(folder),
     )
@@ -65,9 +68,15 @@ def _epochs(file: Path) -> list[Epoch]:
         return []
     with file.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
-    names = [field.name for field in fields(Epoch)]
+    names = [field.name for field in fields(Epoch) if field.default is MISSING]
     try:
-        return [Epoch(int(row["epoch"]), *(float(row[name]) for name in names[1:])) for row in rows]
+        return [
+            replace(
+                Epoch(int(row["epoch"]), *(float(row[name]) for name in names[1:])),
+                held_out=float(row["held_out"]) if row.get("held_out") else None,
+            )
+            for row in rows
+        ]
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{file}: not a table of epochs ({error!r})") from error
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mldfr.artifacts import Selection
 from mldfr.boxes.thresholds import threshold_text
+from mldfr.evaluation.held_out_words import boxes_text
 from mldfr.evaluation.selection_words import sureness_text
 from mldfr.maps import DEFAULT, MAPS
 from mldfr.reports.content.display_names import counted, group_name, metric_name, percent, scales_name, told
@@ -31,10 +32,20 @@ def training(run: Run) -> Section:
         f"and threshold by. At the end the loss is {last.loss:.3f}, and {percent(100 * last.top1)} of the training "
         "pictures are classified right."
     )
+    tried = [(float(epoch.epoch), 100 * epoch.held_out) for epoch in run.epochs if epoch.held_out is not None]
+    if tried:
+        lead += f" Of held-out pictures it is {percent(tried[-1][1])}."
+    if run.boxes:
+        lead += f" {boxes_text(run.boxes)}"
     x = [float(epoch.epoch) for epoch in run.epochs]
     blocks: list[Block] = [
         _curve("Loss", "mean over the training pictures", x, [epoch.loss for epoch in run.epochs]),
         _curve("Top-1 accuracy on the training pictures", "%", x, [100 * epoch.top1 for epoch in run.epochs], top=100),
+        *(
+            [_curve("Top-1 accuracy on held-out pictures", "%", *map(list, zip(*tried, strict=True)), top=100)]
+            if tried
+            else []
+        ),
         _curve("Learning rate", "at the end of the epoch", x, [epoch.lr for epoch in run.epochs]),
         _curve("Speed", "pictures per second", x, [epoch.images_per_second for epoch in run.epochs]),
     ]
@@ -99,6 +110,10 @@ def selection(chosen: Selection) -> Section:
     )
     if chosen.comparison:
         lead += f" This rule is {sureness_text(chosen.comparison)}."
+    if not chosen.written:
+        lead += " The model's card does not have it, for the pictures were few."
+    if chosen.held_out:
+        lead += f" {boxes_text(chosen.held_out)}"
     highest = max((value for curves in chosen.values.values() for each in curves.values() for value in each), default=1)
     blocks: list[Block] = []
     fixed = [(place, each) for place, each in enumerate(chosen.thresholds) if not isinstance(each, str)]
