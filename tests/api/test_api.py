@@ -26,6 +26,7 @@ VERBS = ("train", "select", "locate", "evaluate", "annotate", "report", "merge")
 OTHERWISE = {
     "train": {"set": "settings", "dry_run": None},
     "locate": {"top_k": None},
+    "select": {"undo": None},
     "evaluate": {"json": None},
     "annotate": {},
 }

@@ -11,6 +11,7 @@ from torchvision.ops import box_iou
 from typer.testing import CliRunner
 
 import mldfr
+from mldfr.artifacts import Selection
 from mldfr.cli.main import app
 from mldfr.core.errors import SettingError
 from mldfr.core.types import GroundTruth, Sample
@@ -85,7 +86,7 @@ def test_select_writes_them_into_the_card(localizer, animals, tmp_path):
     model, data = str(tmp_path / "model.safetensors"), f"coco:{tmp_path / 'val.json'}"
 
     def select(*options, code=0):
-        result = CliRunner().invoke(app, ["select", model, "--data", data, "--split", "val", *options])
+        result = CliRunner().invoke(app, ["select", model, "--data", data, "--split", "val", "--few", *options])
         assert result.exit_code == code, (result.output, result.exception)
         return " ".join(result.output.split())
 
@@ -113,7 +114,14 @@ def test_maps_that_are_named_are_chosen_from(localizer, photos, tmp_path):
     (tmp_path / "two.csv").write_text("\n".join(["path,label", *lines]))
 
     def select(*options, code=0):
-        told = ["select", str(tmp_path / "model.safetensors"), "--data", f"csv:{tmp_path / 'two.csv'}", *options]
+        told = [
+            "select",
+            str(tmp_path / "model.safetensors"),
+            "--data",
+            f"csv:{tmp_path / 'two.csv'}",
+            "--few",
+            *options,
+        ]
         result = CliRunner().invoke(app, told)
         assert result.exit_code == code, (result.output, result.exception)
         return " ".join(result.output.split())
@@ -129,6 +137,38 @@ def test_maps_that_are_named_are_chosen_from(localizer, photos, tmp_path):
     assert "cannot tell which map is better: name one; got cam, nwc" in select("--map", "cam,nwc", code=2)
     assert "has to be fitted on pictures first" in select("--map", "colocalization", code=2)
     assert "unknown map 'cma' (did you mean 'cam'?)" in select("--map", "cma", code=2)
+
+
+def test_few_pictures_change_no_card_and_choices_are_undone_one_by_one(model, photos, tmp_path):
+    file = tmp_path / "model.safetensors"
+    mldfr.load(model, device="cpu").save(file)
+    (tmp_path / "two.csv").write_text(f"path,label\n{photos['chelsea.png']},0\n{photos['coffee.png']},1\n")
+    before = mldfr.load(file, device="cpu").card.localization
+
+    def select(*options, code=0):
+        told = ["select", str(file), "--data", f"csv:{tmp_path / 'two.csv'}", *options]
+        result = CliRunner().invoke(app, told)
+        assert result.exit_code == code, (result.output, result.exception)
+        return " ".join(result.output.split()), mldfr.load(file, device="cpu").card.localization
+
+    asked = ("--criterion", "repeated_boxes", "--map")
+    said, card = select(*asked, "nwc")
+    assert "2 pictures are few to choose by, so the card stays as it is; --few changes it" in said
+    assert "written into" not in said
+    assert card == before
+    assert not Selection.model_validate_json((tmp_path / "selection.json").read_text()).written
+    said, first = select(*asked, "nwc", "--few")
+    assert f"written into {file}; mldfr select {file} --undo takes it back" in said
+    assert first.map == "nwc"
+    _, second = select(*asked, "feature_norm", "--few")
+    assert second.map == "feature_norm"
+    said, card = select("--undo")
+    assert "has again map nwc, scales 1, 1.5" in said
+    assert card == first
+    assert select("--undo")[1] == before
+    said, card = select("--undo", code=2)
+    assert "select has changed nothing in this model's card" in said
+    assert mldfr.load(file, device="cpu").card == mldfr.load(model, device="cpu").card
 
 
 def test_a_model_that_looks_once_has_no_scales_to_compare(localizer):

@@ -22,6 +22,7 @@ from mldfr.api.reporting import Report as Report
 from mldfr.api.reporting import report as report
 from mldfr.api.selecting import Selected as Selected
 from mldfr.api.selecting import select as select
+from mldfr.api.selecting import undo_select as undo_select
 from mldfr.api.training import Trained as Trained
 from mldfr.api.training import plan_training as plan_training
 from mldfr.api.training import train as train
@@ -48,4 +49,5 @@ __all__ = [
     "report",
     "select",
     "train",
+    "undo_select",
 ]

@@ -1,14 +1,14 @@
 """`select`: map, pyramid, normaliser and threshold, chosen on held-out pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mldfr.api.notebook import names
 from mldfr.api.progress import SILENT, Progress
-from mldfr.artifacts import RUN, SELECTION, Selection, SelectionComparison
+from mldfr.artifacts import RUN, SELECTION, HeldOutBoxes, Selection, SelectionComparison
 from mldfr.core.errors import FileError, SettingError
 
 if TYPE_CHECKING:
@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from mldfr.evaluation.selection_rules import Rules, Way
     from mldfr.evaluation.selection_trial import Trial
     from mldfr.images import ImageError
-    from mldfr.networks.card import Localization
+    from mldfr.localizer.localizer import Localizer
+    from mldfr.networks.card import Card, Localization
 
 FEW = 30
+"""From fewer pictures a card is not changed unless that is asked for."""
+BEFORE = "before_select"
+"""Where the `training` of a card keeps what `select` replaced, the last of it last."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class Selected:
         pictures: How many it was tried on.
         values, chart: Files with the worth of every rule, as JSON and drawn.
         comparison: How sure the choice is: the rule before, the best of the others, their difference and its interval.
+        written: Whether the card was changed; it is not where pictures are few, or where it had this rule.
+        held_out: How the model's boxes do from then on beside those without training; None where pictures are too few.
     """
 
     model: Path
@@ -50,6 +56,8 @@ class Selected:
     instances: str
     refine: str
     comparison: SelectionComparison
+    written: bool
+    held_out: HeldOutBoxes | None
 
     def _repr_png_(self) -> bytes:
         return self.chart.read_bytes()
@@ -65,13 +73,15 @@ def select(
     instances: str | Sequence[str] | None = None,
     refine: str | Sequence[str] | None = None,
     images: int = 500,
+    few: bool = False,
+    compare: bool = True,
     device: str = "auto",
     progress: Progress = SILENT,
 ) -> Selected:
     """Choose map, pyramid, normaliser and threshold, and write them into the model's card (`mldfr select`).
 
     The card's rule is kept unless another is better beyond chance. `selection.json` and `selection.png` are written
-    beside the model.
+    beside the model. `undo_select` gives the card back what it had.
 
     Args:
         model: A run folder; or a model file, with `data`.
@@ -83,6 +93,8 @@ def select(
         instances: Ways to find instances to try, in a list or with commas; the model's own when left out.
         refine: Refinements to try, likewise.
         images: At most so many pictures, drawn at random.
+        few: Whether the card may be changed by fewer than 30 pictures.
+        compare: Whether the model's boxes in at most 60 of the pictures are compared with those without training.
         device: auto, cpu, cuda, ...
         progress: Told what a user should know, and of each picture that cannot be read.
 
@@ -92,12 +104,7 @@ def select(
     Example:
         `mldfr.select("runs/mine").threshold`
     """
-    from mldfr.networks.model_file import MODEL_FILE
-
-    folder = Path(model) if Path(model).is_dir() else Path(model).parent
-    file = folder / MODEL_FILE if Path(model).is_dir() else Path(model)
-    if not file.is_file():
-        raise FileError(f"{file}: no such model; training writes it when it is done")
+    folder, file = _place(model)
     samples = _pictures(folder, file, data, split, progress)
     from mldfr.data.sizes import SizeError, summed_up
     from mldfr.evaluation.selection import CRITERIA, draw_sample, has_boxes
@@ -119,23 +126,22 @@ def select(
         instances=ways,
         refinements=refinements,
         report=lambda error: _note(error, others, progress),
+        follow=lambda found, total: progress.follow(found, "looked at", total=total, goes_on=False),
     )
     if others and CRITERIA[name].needs_boxes:
         progress.warn(summed_up(others))
-    if trial.pictures < FEW:
-        progress.warn(f"warning: {trial.pictures} pictures are few to choose by; chance has a large part")
     assert choice.comparison is not None
-    stored = _write(folder / SELECTION, trial, choice)
-    chosen = localizer.card.localization.changed(
-        map=stored.map,
-        scales=stored.scales,
-        threshold=stored.threshold,
-        normalizer=stored.normalizer,
-        instances=stored.instances,
-        refine=stored.refine,
-    )
-    localizer.card = localizer.card.model_copy(update={"localization": chosen})
-    localizer.save(file)
+    rule, own = choice.rule, localizer.card.localization
+    chosen = own.changed(map=rule.look.map, scales=rule.look.scales, threshold=rule.threshold, **rule.way._asdict())
+    enough = few or trial.pictures >= FEW
+    if chosen != own and not enough:
+        progress.warn(f"{trial.pictures} pictures are few to choose by, so the card stays as it is; --few changes it")
+    if written := chosen != own and enough:
+        localizer.card = _changed(localizer.card, chosen)
+    boxes = _boxes(localizer, samples, progress) if compare else None
+    stored = _write(folder / SELECTION, trial, choice, written=written or chosen == own, held_out=boxes)
+    if written:
+        localizer.save(file)
     return Selected(
         model=file,
         criterion=stored.criterion,
@@ -150,7 +156,72 @@ def select(
         instances=stored.instances,
         refine=stored.refine,
         comparison=choice.comparison,
+        written=written,
+        held_out=boxes,
     )
+
+
+def undo_select(model: str | Path) -> "Localization":
+    """Give a model's card back what it had before the last `select` that changed it (`mldfr select --undo`).
+
+    Args:
+        model: A run folder or a model file.
+
+    Returns:
+        What the card says now of how boxes are drawn.
+
+    Raises:
+        MldfrError: No such model, or one that `select` has not changed.
+
+    Example:
+        `mldfr.api.undo_select("runs/mine").threshold`
+    """
+    _, file = _place(model)
+    from mldfr.networks.card import Localization
+    from mldfr.networks.network import LocalizationNetwork
+
+    network = LocalizationNetwork.load(file)
+    training = dict(network.card.training)
+    *older, last = training.pop(BEFORE, None) or [None]
+    if last is None:
+        raise SettingError(f"{file}: select has changed nothing in this model's card that could be undone")
+    if older:
+        training[BEFORE] = older
+    found = Localization.model_validate(last)
+    network.card = network.card.model_copy(update={"localization": found, "training": training})
+    network.save(file)
+    return found
+
+
+def _changed(card: "Card", chosen: "Localization") -> "Card":
+    """A card with another rule, which remembers the one that it had."""
+    known = [*card.training.get(BEFORE, ()), card.localization.model_dump(mode="json")]
+    return card.model_copy(update={"localization": chosen, "training": {**card.training, BEFORE: known}})
+
+
+def _place(model: str | Path) -> tuple[Path, Path]:
+    """Folder and file of a model.
+
+    Raises:
+        FileError: There is none.
+    """
+    from mldfr.networks.model_file import MODEL_FILE
+
+    folder = Path(model) if Path(model).is_dir() else Path(model).parent
+    file = folder / MODEL_FILE if Path(model).is_dir() else Path(model)
+    if not file.is_file():
+        raise FileError(f"{file}: no such model; training writes it when it is done")
+    return folder, file
+
+
+def _boxes(localizer: "Localizer", samples: "list[Sample]", progress: Progress) -> HeldOutBoxes | None:
+    """How boxes by the card do on some of the pictures, beside those without training."""
+    from mldfr.evaluation.held_out_boxes import held_out_boxes
+
+    def follow(seen: "Iterator[Any]", total: int) -> "Iterator[Any]":
+        return progress.follow(seen, "boxes compared", total=total, goes_on=False)
+
+    return held_out_boxes(localizer.network, samples, follow=follow)
 
 
 def _drawings(
@@ -200,7 +271,7 @@ def _pictures(folder: Path, file: Path, data: str | None, split: str | None, pro
     return held_out_samples(folder, names)
 
 
-def _write(file: Path, trial: "Trial", choice: "Choice") -> Selection:
+def _write(file: Path, trial: "Trial", choice: "Choice", *, written: bool, held_out: HeldOutBoxes | None) -> Selection:
     """Write and draw the worth of every rule, and what was chosen."""
     from mldfr.core.json_files import write_json
     from mldfr.reports.page.curves import draw_curves
@@ -218,6 +289,8 @@ def _write(file: Path, trial: "Trial", choice: "Choice") -> Selection:
             "thresholds": rules.thresholds,
             "values": panels,
             "comparison": choice.comparison,
+            "written": written,
+            "held_out": held_out,
         }
     )
     write_json(file, content.model_dump(mode="json"))

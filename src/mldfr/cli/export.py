@@ -30,6 +30,7 @@ def export(
     is compared on pictures that it was not calibrated on, and the difference is told. It says itself what goes in and
     what comes out: in its description, or for torch-export in the extra file mldfr_description.
     """
+    from mldfr import api
     from mldfr.deployment import DEPLOYMENT_FORMATS
 
     DEPLOYMENT_FORMATS.check(format)
@@ -40,7 +41,14 @@ def export(
     pictures = _pictures(calibrate or [])
     network = load(model, device="cpu").network
     agreement = write(
-        network, out, format=format, scales=factors, map_name=map, precision=precision, calibration=pictures
+        network,
+        out,
+        format=format,
+        scales=factors,
+        map_name=map,
+        precision=precision,
+        calibration=pictures,
+        say=api.ConsoleProgress().say,
     )
     size = out.stat().st_size / 1e6
     typer.echo(

@@ -1,6 +1,6 @@
 """From a network to a file that has been seen to compute the same."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -57,6 +57,7 @@ def export(
     map_name: str | None = None,
     precision: str = "f32",
     calibration: Sequence[Path] = (),
+    say: Callable[[str], None] = lambda text: None,
 ) -> Agreement:
     """Write a network and its pyramid into one file, which has its name only when it computes what the network does.
 
@@ -72,6 +73,7 @@ def export(
         precision: `f32`, or `int8` for convolutions in 8 bits, which are only near those of the network.
         calibration: Pictures like those to come, of which int8 takes some dozens: most to see how large values are, the
             rest to compare on. In f32, which needs none, two built-in pictures are compared.
+        say: Told of each step before it begins; each takes some of the minutes.
 
     Returns:
         How file and network agree.
@@ -104,14 +106,18 @@ def export(
     calibrated, compared = _pictures(chosen, format, precision, calibration)
     graph = PyramidGraph(network, scales, map_name)
     with replacing(path) as temporary:  # a place that cannot be written to shows before minutes are spent
+        say(f"1 of 3: the network is followed through {len(scales)} scales")
+        program = trace(graph)
+        say(f"2 of 3: {format} is written{f', and calibrated on {len(calibrated)} pictures' if calibrated else ''}")
         if calibrated:
             assert chosen.quantize is not None
             with TemporaryDirectory() as folder:
                 whole = Path(folder, f"f32{path.suffix}")
-                chosen.write(trace(graph), whole, texts)
+                chosen.write(program, whole, texts)
                 chosen.quantize(whole, temporary, calibrated)
         else:
-            chosen.write(trace(graph), temporary, texts)
+            chosen.write(program, temporary, texts)
+        say(f"3 of 3: file and network look at {len(compared)} pictures, to be compared")
         return compare(
             network, chosen.open(temporary), scales=scales, map_name=map_name, precision=precision, images=compared
         )

@@ -9,7 +9,7 @@ from mldfr.core.errors import SettingError
 from mldfr.core.types import Sample
 from mldfr.evaluation.selection import CRITERIA, Choice, choose
 from mldfr.evaluation.selection_rules import Rule, Rules, maps_to_try
-from mldfr.evaluation.selection_trial import Trial, try_rules
+from mldfr.evaluation.selection_trial import Follow, Trial, try_rules, unfollowed
 from mldfr.images import ImageError
 from mldfr.networks.network import LocalizationNetwork
 
@@ -26,6 +26,7 @@ def select_rule(
     instances: Sequence[str] = (JOINED,),
     refinements: Sequence[str] = (AS_DRAWN,),
     report: Callable[[ImageError], None] = lambda error: None,
+    follow: Follow = unfollowed,
 ) -> tuple[Trial, Choice]:
     """Try the rules that a network can have, and choose one.
 
@@ -40,7 +41,7 @@ def select_rule(
             criterion cannot tell which of two maps is better.
         instances: Names.
         refinements: Names.
-        report: As `try_rules` has it.
+        report, follow: As `try_rules` has them.
 
     Returns:
         The last trial, and what was chosen by it.
@@ -56,7 +57,8 @@ def select_rule(
     rules, before = rules.including(Rule.of(card))
 
     def tried(rules: Rules) -> Trial:
-        return try_rules(network, samples, rules, views=kind.needs_views, alone=kind.needs_alone, report=report)
+        looked_at = {"views": kind.needs_views, "alone": kind.needs_alone}
+        return try_rules(network, samples, rules, **looked_at, report=report, follow=follow)
 
     if {way[1:] for way in rules.ways} == {(JOINED, AS_DRAWN)}:
         trial = tried(rules)
