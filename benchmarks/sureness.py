@@ -16,9 +16,10 @@ import mldfr
 from mldfr.core.types import Float64Array, Sample
 from mldfr.data import open_data
 from mldfr.evaluation.selection import corloc_parts, draw_sample
-from mldfr.evaluation.selection_rules import Rule, Rules, maps_to_try
+from mldfr.evaluation.selection_rules import Rule, Rules
 from mldfr.evaluation.selection_trial import try_rules
 from mldfr.evaluation.statistics.simultaneous import simultaneous_differences
+from mldfr.localizer.possible_maps import possible_maps
 from mldfr.networks.card import Localization
 
 DRAWS, PICTURES, CONFIDENCES = 60, (20, 40, 60, 100), (0.95, 0.9, 0.8)
@@ -42,7 +43,7 @@ def main() -> None:
     else:
         samples = draw_sample(data.split_for(arguments.split, localizer.card.class_names), arguments.images)
     network = localizer.network.fused()
-    rules, published = Rules(maps=maps_to_try(network)).including(Rule.of(Localization()))
+    rules, published = Rules(maps=possible_maps(network)).including(Rule.of(Localization()))
     trial = try_rules(network, samples, rules, views=False)
     hits = corloc_parts(trial)
     before = hits[rules.index(published)]

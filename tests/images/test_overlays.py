@@ -10,7 +10,7 @@ from PIL import Image
 
 from mldfr.core.files import replacing
 from mldfr.core.types import Boxes, Label
-from mldfr.images.overlays import overlay
+from mldfr.images.overlays import overlay, tag_text
 from mldfr.reports.page.gallery import Panel, Row, write_gallery
 
 
@@ -49,6 +49,11 @@ def test_the_tags_of_several_classes_do_not_hide_each_other():
     pixels = np.asarray(overlay(photo, labels, np.zeros((400, 600), np.float32)))
     areas = [int((pixels == color).all(axis=-1).sum()) for color in ((255, 255, 255), (0, 229, 255), (255, 234, 0))]
     assert min(areas) > 1000  # a tag's ground; of the covered boxes nothing is left
+
+
+@pytest.mark.parametrize(("probability", "text"), [(0.004, "cup"), (0.006, "cup 1%"), (0.0, "cup"), (1.0, "cup 100%")])
+def test_no_number_stands_where_it_would_be_zero(probability, text):
+    assert tag_text(Label(0, "cup", probability, Boxes.make([], [], []))) == text
 
 
 def test_a_gallery_stands_alone_and_escapes(tmp_path):

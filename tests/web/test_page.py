@@ -8,6 +8,7 @@ from opened_page import (
     download,
     expected,
     redrawn,
+    settled,
     shown,
     slide,
     upload,
@@ -99,6 +100,50 @@ def test_the_threshold_may_be_each_maps_own(page, photos, model):
     page.select_option("#threshold-of", "")
     slide(page, 0.4)
     assert corners(page) == expected_of(model.locate(photos["coffee.png"], threshold=0.4).labels)
+
+
+def heat_of(page):
+    return page.evaluate("document.querySelector('#heat').toDataURL()")
+
+
+def test_boxes_and_heat_follow_the_map_that_is_chosen(page, photos, model):
+    upload(page, photos["coffee.png"])
+    names = page.locator("#map option").evaluate_all("options => options.map(option => option.value)")
+    assert names == ["cam", "nwc", "feature_norm", "normalized_cut"]
+    assert page.locator("#map").input_value() == "cam"
+    of_cam, heat = corners(page), heat_of(page)
+    page.locator("#classes input").nth(1).check()
+    redrawn(page)
+    for name in ("nwc", "feature_norm"):
+        page.select_option("#map", name)
+        redrawn(page)
+        assert corners(page) == expected_of(model.locate(photos["coffee.png"], classes=2, map=name).labels)
+        assert heat_of(page) != heat
+    slide(page, 0.4)
+    rules = {"map": "feature_norm", "threshold": 0.4}
+    assert corners(page) == expected_of(model.locate(photos["coffee.png"], classes=2, **rules).labels)
+    page.locator("#classes input").nth(2).check()  # a class that was not mapped by this map before
+    redrawn(page)
+    assert corners(page) == expected_of(model.locate(photos["coffee.png"], classes=3, **rules).labels)
+    for row in (1, 2):
+        page.locator("#classes input").nth(row).uncheck()
+    page.click("#defaults")
+    redrawn(page)
+    assert page.locator("#map").input_value() == "cam"
+    assert (corners(page), heat_of(page)) == (of_cam, heat)
+
+
+def test_a_map_for_all_pictures_is_that_of_those_to_come_too(page, photos, model):
+    upload(page, photos["coffee.png"])
+    page.select_option("#map", "nwc")
+    redrawn(page)
+    page.click("#for-all")
+    upload(page, photos["chelsea.png"])
+    settled(page, 2)
+    page.locator("#thumbs button").nth(1).click()
+    redrawn(page)
+    assert page.locator("#map").input_value() == "nwc"
+    assert corners(page) == expected_of(model.locate(photos["chelsea.png"], map="nwc").labels)
 
 
 def test_boxes_at_the_models_settings_are_fitted_to_the_picture_as_those_of_locate(page, photos, model, monkeypatch):
@@ -209,6 +254,9 @@ def test_other_classes_are_found_among_a_thousand(page, photo, model):
     redrawn(page)
     (label,) = model.locate(photo, classes=["golden retriever"]).labels
     assert sorted(xyxy for name, _, xyxy in shown(page) if name == "golden retriever") == expected(label.boxes)
+    row = page.locator("#classes li", has_text="golden retriever")
+    assert label.probability < 0.005
+    assert row.locator(".share").inner_text() == ""  # 0 % would say nothing of what was asked for
     page.locator("#box-list button").first.click()
     editor = page.get_by_role("combobox", name="Class", exact=True)
     editor.fill("window screen")

@@ -72,6 +72,20 @@ def test_classes_are_named_and_equal_names_have_their_number(client):
     assert len(ask(client, png()).json()["labels"]) == len(CLASSES)  # five are asked for, four are there
 
 
+def test_a_map_is_chosen_of_those_that_the_model_has(client, network):
+    names = [each["name"] for each in client.get("/api/model").json()["maps"]]
+    assert names == ["cam", "nwc", "feature_norm", "normalized_cut"]
+    pixels = np.asarray(Image.open(BytesIO(png())))
+    for name in names:
+        answer = ask(client, png(), map=name, top_k=2).json()
+        located = network.locate(pixels, classes=2, map=name)
+        assert answer["settings"]["map"] == name
+        for label, score_map in zip(answer["labels"], located.score_maps, strict=True):
+            np.testing.assert_allclose(summed(label["maps"], answer), score_map, atol=1e-5 * np.abs(score_map).max())
+    assert ask(client, png()).json()["settings"]["map"] == "cam"
+    assert error_of(ask(client, png(), map="foreground")) == (422, "unknown_map")
+
+
 def test_the_limits_that_the_page_must_know_are_told(client):
     model = client.get("/api/model").json()
     assert model["min_region"] == model["localization"]["min_region"] == MIN_REGION

@@ -5,15 +5,12 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import NamedTuple, Self
 
-import torch
-
 from mldfr.artifacts import TriedRule
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.refinement import AS_DRAWN
 from mldfr.boxes.rules import JOINED
 from mldfr.boxes.thresholds import THRESHOLDS
-from mldfr.core.errors import SettingError
-from mldfr.maps import DEFAULT, MAPS
+from mldfr.maps import DEFAULT
 from mldfr.networks.backbones import MIN_INPUT_SIZE
 from mldfr.networks.card import Localization
 from mldfr.networks.network import LocalizationNetwork
@@ -136,25 +133,3 @@ class Rules:
         """The rule at p, m and t."""
         p, m, t = index
         return Rule(self.looks[p], self.ways[m], self.thresholds[t])
-
-
-def maps_to_try(network: LocalizationNetwork) -> tuple[str, ...]:
-    """The maps that a network can have: those that it was fitted for, and those that need no fitting.
-
-    Examples:
-        >>> maps_to_try(LocalizationNetwork.create("mobilenet_v2", num_classes=2))
-        ('cam', 'nwc', 'feature_norm', 'normalized_cut')
-    """
-    return tuple(name for name in MAPS.names() if _possible(network, name))
-
-
-def _possible(network: LocalizationNetwork, name: str) -> bool:
-    channels = network.backbone.channels
-    try:
-        kind = network.activation_map(name)
-        with torch.inference_mode():
-            cells = [torch.ones(channels[stage], 1, 1, device=network.device) for stage in (-1, *kind.earlier)]
-            kind(cells[0], [0], network.head, cells[1:])
-    except SettingError:  # not fitted, or not to be had of such a head
-        return False
-    return True

@@ -8,9 +8,10 @@ from mldfr.boxes.rules import JOINED
 from mldfr.core.errors import SettingError
 from mldfr.core.types import Sample
 from mldfr.evaluation.selection import CRITERIA, Choice, choose
-from mldfr.evaluation.selection_rules import Rule, Rules, maps_to_try
+from mldfr.evaluation.selection_rules import Rule, Rules
 from mldfr.evaluation.selection_trial import Follow, Trial, try_rules, unfollowed
 from mldfr.images import ImageError
+from mldfr.localizer.possible_maps import possible_maps
 from mldfr.networks.network import LocalizationNetwork
 
 FINALISTS = 3
@@ -76,7 +77,7 @@ def _maps(network: LocalizationNetwork, criterion: str, given: Sequence[str] | N
         raise SettingError(f"criterion {criterion} cannot tell which map is better: name one; got {', '.join(given)}")
     if given or not across:
         return tuple(dict.fromkeys(given or (own,)))
-    return tuple(dict.fromkeys((*maps_to_try(network), own)))
+    return tuple(dict.fromkeys((*possible_maps(network), own)))
 
 
 def _several(scales: Sequence[float]) -> tuple[float, ...]:

@@ -76,13 +76,25 @@ def _draw_boxes(pen: ImageDraw.ImageDraw, label: Label, color: str, factor: floa
         pen.rectangle(corners, outline=color, width=line)
 
 
+def tag_text(label: Label) -> str:
+    """Class and probability; no number where it would be 0 %, as of a class that was asked for by name.
+
+    Examples:
+        >>> from mldfr.core.types import Boxes
+        >>> nothing = Boxes.make([], [], [])
+        >>> tag_text(Label(0, "cat", 0.874, nothing)), tag_text(Label(0, "cup", 0.004, nothing))
+        ('cat 87%', 'cup')
+    """
+    return f"{label.class_name} {label.probability:.0%}" if round(100 * label.probability) else label.class_name
+
+
 def _draw_tag(
     pen: ImageDraw.ImageDraw, label: Label, color: str, factor: float, others: Sequence[Rectangle]
 ) -> Rectangle:
     """Write the class at its best box: above it if there is room, else inside, and below the tags already there."""
     width, height = pen.im.size
     font = ImageFont.load_default(size=max(13, round(min(width, height) / 24)))
-    text = f"{label.class_name} {label.probability:.0%}"
+    text = tag_text(label)
     left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
     w, h = right - left + 7, bottom - top + 7
     x, y = (label.boxes[0].xyxy[0] * factor, label.boxes[0].xyxy[1] * factor) if len(label.boxes) else (0.0, 0.0)

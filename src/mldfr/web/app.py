@@ -20,7 +20,7 @@ from mldfr.localizer.localizer import Localizer
 from mldfr.web.errors import WebError, add_error_handlers, validated
 from mldfr.web.exporting import Download, export
 from mldfr.web.limits import HeadAsGet, RequestLimits, Safeguard, SameOrigin
-from mldfr.web.locating import locate, model_answer, wanted_classes
+from mldfr.web.locating import locate, model_answer, wanted_classes, wanted_map
 from mldfr.web.model_threads import Workers
 from mldfr.web.redrawing import redraw
 from mldfr.web.samples import samples
@@ -110,7 +110,7 @@ def _errors(*statuses: int) -> Responses:
 def _questions(localizer: Localizer, settings: Settings, workers: Workers) -> APIRouter:
     """What needs the model."""
     router = APIRouter()
-    answer = model_answer(localizer.card, settings)
+    answer = model_answer(localizer, settings)
 
     @router.get("/api/model", summary="The model and its settings", responses=_errors(*COMMON))
     async def model() -> ModelAnswer:
@@ -124,15 +124,17 @@ def _questions(localizer: Localizer, settings: Settings, workers: Workers) -> AP
             list[str] | None, Form(max_length=MAX_CLASSES, description="Names from `/api/model`; `top_k` is ignored.")
         ] = None,
         top_k: Annotated[int, Form(ge=1, le=MAX_CLASSES, description="How many of the most probable classes.")] = 5,
+        map: Annotated[str | None, Form(description="One of `/api/model`; the model's own when left out.")] = None,
     ) -> LocateAnswer:
-        """Say what is in a picture, and where, at the model's own settings.
+        """Say what is in a picture, and where, at the model's own settings, but for the map where one is named.
 
         With the maps a client asks `/api/boxes` for boxes at any other setting. The picture is forgotten when the
         answer is sent.
         """
         wanted = wanted_classes(answer.classes, classes or [], top_k)
+        named = wanted_map(answer, map)
         content = await picture.read()
-        return await workers.run(request, partial(locate, localizer, content, wanted, settings.max_pixels))
+        return await workers.run(request, partial(locate, localizer, content, wanted, named, settings.max_pixels))
 
     return router
 

@@ -14,8 +14,9 @@ from mldfr.core.types import Float32Array, Label
 from mldfr.data.class_names import told_apart
 from mldfr.exports import FORMATS
 from mldfr.localizer.localizer import Localizer
+from mldfr.localizer.possible_maps import map_choices
 from mldfr.localizer.results import Located
-from mldfr.networks.card import Card, Localization
+from mldfr.networks.card import Localization
 from mldfr.web.errors import WebError
 from mldfr.web.pictures import read_picture
 from mldfr.web.schemas import (
@@ -27,20 +28,26 @@ from mldfr.web.schemas import (
     LocateAnswer,
     LocatedBox,
     LocatedLabel,
+    MapChoice,
     ModelAnswer,
     ScaleMap,
 )
 from mldfr.web.settings import Settings
 
 
-def model_answer(card: Card, settings: Settings) -> ModelAnswer:
+def model_answer(localizer: Localizer, settings: Settings) -> ModelAnswer:
     """What the page needs to know before the first picture."""
+    card = localizer.card
     return ModelAnswer(
         name=settings.model_name,
         classes=list(told_apart(card.class_names)),
         multi_label=card.multi_label,
         localization=_settings(card.localization),
         min_region=card.localization.min_region or MIN_REGION,
+        maps=[
+            MapChoice(name=name, normalizer=best.normalizer, threshold=best.threshold)
+            for name, best in map_choices(localizer).items()
+        ],
         thresholds=list(THRESHOLDS.names()),
         normalizers=list(NORMALIZERS.names()),
         box_rules=list(BOX_RULES.names()),
@@ -71,14 +78,28 @@ def wanted_classes(names: Sequence[str], classes: Sequence[str], top_k: int) -> 
     return list(dict.fromkeys(indices[name] for name in classes))
 
 
-def locate(localizer: Localizer, content: bytes, wanted: int | list[int], max_pixels: int) -> LocateAnswer:
+def wanted_map(answer: ModelAnswer, name: str | None) -> str:
+    """The map that is named, or else the model's own.
+
+    Raises:
+        WebError: 422 for one that the model does not have.
+    """
+    known = [each.name for each in answer.maps]
+    if name is not None and name not in known:
+        raise WebError(422, "unknown_map", f"The model has no map {name[:80]!r}; it has {', '.join(known)}.")
+    return name or answer.localization.map
+
+
+def locate(
+    localizer: Localizer, content: bytes, wanted: int | list[int], map_name: str, max_pixels: int
+) -> LocateAnswer:
     """Decode a picture and look at it.
 
     Raises:
         WebError: What is wrong with the picture.
     """
     picture = read_picture(content, max_pixels=max_pixels)
-    located = localizer.locate(picture.pixels, classes=wanted)
+    located = localizer.locate(picture.pixels, classes=wanted, map=map_name)
     factors = picture.width / located.width, picture.height / located.height
     repeated = Counter(localizer.card.localization.scales)  # a scale named twice counts twice in the sum
     names = told_apart(localizer.card.class_names)
@@ -87,7 +108,7 @@ def locate(localizer: Localizer, content: bytes, wanted: int | list[int], max_pi
         width=picture.width,
         map_height=located.height,
         map_width=located.width,
-        settings=_settings(localizer.card.localization),
+        settings=_settings(localizer.card.localization.changed(map=map_name)),
         labels=[
             LocatedLabel(
                 class_index=label.class_index,

@@ -114,6 +114,14 @@ class LocalizationSettings(BaseModel):
     )
 
 
+class MapChoice(BaseModel):
+    """A map, and how boxes are best drawn of it."""
+
+    name: str = Field(examples=["nwc"])
+    normalizer: str = Field(examples=["min_max"])
+    threshold: float | str = Field(examples=[0.2])
+
+
 class Limits(BaseModel):
     """What the server takes."""
 
@@ -136,6 +144,7 @@ class ModelAnswer(BaseModel):
         description="`min_region` where specks are left out: the model's own, or 0.1 where its own is 0.",
         examples=[0.1],
     )
+    maps: list[MapChoice] = Field(description="Those that the model can compute, its own first.")
     thresholds: list[str] = Field(description="Those that look at the map.", examples=[["mean", "otsu", "otsu_0.7"]])
     normalizers: list[str] = Field(examples=[["min_max", "max", "percentile"]])
     box_rules: list[str] = Field(examples=[["regions", "union", "union_regions"]])

@@ -2,7 +2,7 @@
 
 import { isOwn, sane } from "./boxes.js";
 import { combobox } from "./combobox.js";
-import { announce, byId, colorOf, count, make, percent, toast } from "./dom.js";
+import { announce, byId, colorOf, count, make, percent, percentIfAny, toast } from "./dom.js";
 import { settingsOf } from "./session.js";
 
 const RULES = {
@@ -81,7 +81,7 @@ export class Controls {
       announce(this.#found());
     });
     const name = make("span", { className: "name", textContent: label.name });
-    const share = make("span", { className: "share", textContent: percent(label.probability) });
+    const share = make("span", { className: "share", textContent: (label.given ? percentIfAny : percent)(label.probability) });
     return make("li", {}, make("label", {}, box, swatch, name, share, bar));
   }
 
@@ -89,9 +89,10 @@ export class Controls {
 
   #makeRules() {
     const { model } = this.session;
-    byId("map-note").textContent = `Map: ${model.localization.map.replaceAll("_", " ")}`;
     const option = (value, text) => make("option", { value, textContent: text });
     byId("rule").append(...model.box_rules.map((name) => option(name, name.replaceAll("_", " "))));
+    byId("map").append(...model.maps.map(({ name }) => option(name, name.replaceAll("_", " "))));
+    byId("map").disabled = model.maps.length < 2;
     byId("normalizer").append(...model.normalizers.map((name) => option(name, NORMALIZERS[name] ?? name)));
     const set = async (values) => {
       await this.session.set(this.picture, values);
@@ -103,6 +104,10 @@ export class Controls {
     const slid = () => Number(byId("threshold").value);
     byId("threshold").addEventListener("input", () => set({ threshold: slid() }));
     byId("threshold-of").addEventListener("change", () => set({ threshold: byId("threshold-of").value || slid() }));
+    byId("map").addEventListener("change", () => {
+      const { name: map, normalizer, threshold } = model.maps[byId("map").selectedIndex];
+      set({ map, normalizer, threshold });
+    });
     byId("rule").addEventListener("change", () => set({ rule: byId("rule").value }));
     byId("normalizer").addEventListener("change", () => set({ normalizer: byId("normalizer").value }));
     const opacity = byId("opacity");
@@ -145,6 +150,7 @@ export class Controls {
     byId("threshold").disabled = !isFixed;
     byId("threshold-of").value = isFixed ? "" : settings.threshold;
     byId("threshold-value").textContent = isFixed ? settings.threshold.toFixed(2) : "each map's own";
+    byId("map").value = settings.map;
     byId("rule").value = settings.rule;
     byId("normalizer").value = settings.normalizer;
     byId("specks").checked = settings.minRegion > 0;
@@ -217,7 +223,7 @@ export class Controls {
     const [swatch, name, share] = button.children;
     swatch.style.background = this.stage.colorOf(box);
     name.textContent = this.stage.nameOf(box);
-    share.textContent = isOwn(this.picture.history.now, box.id) ? "yours" : percent(box.score);
+    share.textContent = isOwn(this.picture.history.now, box.id) ? "yours" : percentIfAny(box.score);
     button.setAttribute("aria-pressed", String(box.id === selected));
   }
 

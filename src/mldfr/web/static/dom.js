@@ -29,6 +29,8 @@ export function toast(text) {
 }
 
 export const percent = (share) => (share > 0 && share < 0.01 ? "< 1 %" : `${Math.round(100 * share)} %`);
+/** Nothing where it would be 0 %: of what was asked for by name the number says nothing then. */
+export const percentIfAny = (share) => (Math.round(100 * share) > 0 ? percent(share) : "");
 export const count = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
 
 /** Colours of classes, all light, so that dark text is legible on each. */

@@ -23,6 +23,7 @@ export class Session {
     this.worker = new Worker("/static/worker.js", { type: "module" });
     this.worker.addEventListener("message", ({ data }) => this.#answered(data));
     this.waiting = new Map();
+    this.turns = Promise.resolve();
     this.asked = 0;
     this.busy = false;
   }
@@ -55,7 +56,8 @@ export class Session {
       state: "waiting",
       problem: "",
       answer: null,
-      labels: [], // {index, name, probability, shown}
+      labels: [], // {index, name, probability, shown, given}
+      mapped: new Map(), // of which classes the worker has which map
       settings: { ...this.settings },
       suggestions: [],
       heat: null,
@@ -82,9 +84,7 @@ export class Session {
     picture.state = "working";
     this.changed();
     try {
-      const answer = await locate(picture.file, { signal: picture.abort.signal });
-      picture.abort.signal.throwIfAborted();
-      this.#know(picture, answer);
+      const answer = await this.#mapped(picture, picture.settings.map);
       picture.answer = answer;
       picture.state = "ready";
       picture.labels[0].shown = true;
@@ -105,25 +105,44 @@ export class Session {
     this.#work();
   }
 
-  #know(picture, answer) {
+  /** Let the server map classes of a picture, the most probable ones unless some are given. */
+  async #mapped(picture, map, given = []) {
+    const classes = given.map((index) => this.model.classes[index]), { signal } = picture.abort;
+    const answer = await locate(picture.file, { map, classes, signal });
+    signal.throwIfAborted();
     this.worker.postMessage({ kind: "add", key: picture.key, answer });
-    const known = new Set(picture.labels.map((label) => label.index));
-    for (const label of answer.labels.filter(({ class_index: index }) => !known.has(index))) {
-      picture.labels.push({
-        index: label.class_index, name: label.class_name, probability: label.probability, shown: false,
-      });
+    const known = picture.mapped.get(map) ?? new Set();
+    for (const label of answer.labels) {
+      known.add(label.class_index);
+      if (picture.labels.some(({ index }) => index === label.class_index)) continue;
+      const { class_index: index, class_name: name, probability } = label;
+      picture.labels.push({ index, name, probability, shown: false, given: given.length > 0 });
     }
+    picture.mapped.set(map, known);
+    return answer;
+  }
+
+  /** Have the shown classes of a picture mapped as its settings say; one picture after the other is asked for. */
+  #complete(picture) {
+    const turn = this.turns.then(async () => {
+      const { map } = picture.settings, { max_classes: most } = this.model.limits;
+      const missing = picture.labels.filter((label) => label.shown && !picture.mapped.get(map)?.has(label.index));
+      for (let at = 0; at < missing.length; at += most) {
+        await this.#mapped(picture, map, missing.slice(at, at + most).map((label) => label.index));
+      }
+    });
+    this.turns = turn.catch(() => {});
+    return turn;
+  }
+
+  #isComplete({ labels, mapped, settings }) {
+    return labels.every((label) => !label.shown || mapped.get(settings.map)?.has(label.index));
   }
 
   /** Map a further class of a picture. */
   async addClass(picture, index) {
     const known = picture.labels.find((label) => label.index === index);
-    if (!known) {
-      const names = [this.model.classes[index]];
-      const answer = await locate(picture.file, { classes: names, signal: picture.abort.signal });
-      picture.abort.signal.throwIfAborted();
-      this.#know(picture, answer);
-    }
+    if (!known) await this.#mapped(picture, picture.settings.map, [index]);
     picture.labels.find((label) => label.index === index).shown = true;
     this.unsaved = true;
     await this.look(picture);
@@ -151,9 +170,15 @@ export class Session {
     }
   }
 
-  #ask(picture, wishes) {
+  async #ask(picture, wishes) {
     const { heat } = wishes.next;
     Object.assign(wishes, { running: true, next: null, id: (this.asked += 1), done: wishes.resolve, resolve: [] });
+    try {
+      while (!this.#isComplete(picture)) await this.#complete(picture);
+    } catch (error) {
+      this.#answered({ id: wishes.id, error: error.message });
+      return;
+    }
     const classes = picture.labels.filter((label) => label.shown).map((label) => label.index);
     const { key, settings } = picture;
     const wanted = { longest: heat ? LONGEST_HEAT : 0, known: picture.heat?.name };

@@ -1,7 +1,7 @@
 // The picture with its heat map and boxes: what is drawn on it, and what pointer and keys do.
 
 import * as edit from "./boxes.js";
-import { announce, byId, colorOf, make, percent } from "./dom.js";
+import { announce, byId, colorOf, make, percentIfAny } from "./dom.js";
 
 const EDGES = ["n", "s", "w", "e", "nw", "ne", "sw", "se"];
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -322,8 +322,8 @@ export class Stage {
     const area = ((box.xyxy[2] - box.xyxy[0]) * (box.xyxy[3] - box.xyxy[1])) / (this.size.width * this.size.height);
     element.style.zIndex = box.id === this.picture.selected ? 2000 : Math.round(1000 * (1 - area)); // small ones on top
     element.setAttribute("aria-label", `Box ${place + 1} of ${total}: ${this.words(box)}`);
-    const score = box.score === null ? "" : ` ${percent(box.score)}`;
-    element.firstChild.textContent = this.nameOf(box) + score;
+    const score = box.score === null ? "" : percentIfAny(box.score);
+    element.firstChild.textContent = `${this.nameOf(box)} ${score}`.trimEnd();
     this.#put(element, box.xyxy);
   }
 

@@ -3,13 +3,18 @@
 import { drawBoxes } from "./api.js";
 import { colored } from "./heat.js";
 
-const pictures = new Map();
+const pictures = new Map(); // by key and map
+const place = (key, map) => `${key} ${map}`;
 let last = Promise.resolve();
 
 function add({ key, answer }) {
-  const known = pictures.get(key)?.labels ?? new Map();
+  const at = place(key, answer.settings.map), known = pictures.get(at)?.labels ?? new Map();
   for (const label of answer.labels) known.set(label.class_index, label);
-  pictures.set(key, { ...answer, labels: known });
+  pictures.set(at, { ...answer, labels: known });
+}
+
+function remove({ key }) {
+  for (const at of [...pictures.keys()]) if (at.startsWith(`${key} `)) pictures.delete(at);
 }
 
 /** Whether settings are those at which the boxes of an answer were found. */
@@ -27,9 +32,9 @@ function boxesOf(label) {
 
 /** Boxes of a picture, and its heat map where that is not the one that the page has. */
 async function look({ key, settings, classes, longest, known }) {
-  const picture = pictures.get(key);
+  const picture = pictures.get(place(key, settings.map));
   const { height, width, map_height: mapHeight, map_width: mapWidth, labels } = picture;
-  const name = JSON.stringify([key, settings.scales, settings.normalizer, classes]);
+  const name = JSON.stringify([key, settings.map, settings.scales, settings.normalizer, classes]);
   const wanted = name === known ? 0 : longest;
   const answer = await drawBoxes({
     height,
@@ -64,6 +69,6 @@ async function answerTo(data) {
 
 self.addEventListener("message", ({ data }) => {
   if (data.kind === "add") add(data);
-  if (data.kind === "remove") pictures.delete(data.key);
+  if (data.kind === "remove") remove(data);
   if (data.kind === "look") last = last.then(() => answerTo(data));
 });
