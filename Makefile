@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-# A worker for each core, and the tests of a file in one of them; threads that wait for each other leave it to the others.
-TEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# A worker for each core, and the tests of a file in one of them, in the order of the files: files of one long test would
+# else come last, when nobody has anything to do beside them. Threads that wait for each other leave it to the others.
+TEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
+  --no-loadscope-reorder
 
 .PHONY: setup demo experiment test docs lint check
 

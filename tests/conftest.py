@@ -1,4 +1,5 @@
 import os
+import shutil
 import warnings
 from importlib.resources import files
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 from PIL import Image
 
@@ -51,17 +53,29 @@ def small():
 
 @pytest.fixture(scope="session")
 def small_files(small, tmp_path_factory):
-    """A file of each format, from one trace at the scales 1.5 and 1.5, so that logits need a pass of their own."""
+    """A file of each format, from one trace at the scales 1.5 and 1.5, so that logits need a pass of their own.
+
+    Where several processes share the tests, the first that asks makes them for all.
+    """
     pytest.importorskip("onnxscript")
+    own = tmp_path_factory.getbasetemp()  # of this process, in a folder of this run
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "small_files"
+    folder.mkdir(exist_ok=True)
+    paths = {name: folder / f"small{DEPLOYMENT_FORMATS[name].suffix}" for name in DEPLOYMENT_FORMATS}
+    with FileLock(folder / "lock"):
+        if not (folder / "whole").exists():
+            _write_small(small, paths)
+            (folder / "whole").touch()
+    return paths
+
+
+def _write_small(small, paths):
     scales = (1.5, 1.5)
     program, texts = trace(PyramidGraph(small, scales)), metadata(small, scales)
-    folder = tmp_path_factory.mktemp("small")
-    paths = {name: folder / f"small{DEPLOYMENT_FORMATS[name].suffix}" for name in DEPLOYMENT_FORMATS}
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # what the libraries say to themselves is not for the user
         for name, path in paths.items():
             DEPLOYMENT_FORMATS[name].write(program, path, texts)
-    return paths
 
 
 @pytest.fixture(scope="session")
@@ -74,13 +88,20 @@ def small_pt2(small_files):
     return small_files["torch-export"]
 
 
+@pytest.fixture(scope="session")
+def jpegs(photos, tmp_path_factory):
+    """The coloured ones of them as JPEG files, by their names without ending; to be copied."""
+    folder = tmp_path_factory.mktemp("jpegs")
+    for path in (photos["chelsea.png"], photos["coffee.png"]):
+        with Image.open(path) as picture:
+            picture.convert("RGB").save(folder / f"{path.stem}.jpg", quality=95)
+    return {path.stem: path for path in folder.iterdir()}
+
+
 @pytest.fixture
-def photo(tmp_path, photos):
+def photo(tmp_path, jpegs):
     """A photograph as a JPEG file of the test's own."""
-    path = tmp_path / "photo.jpg"
-    with Image.open(photos["chelsea.png"]) as picture:
-        picture.convert("RGB").save(path, quality=95)
-    return path
+    return shutil.copy(jpegs["chelsea"], tmp_path / "photo.jpg")
 
 
 @pytest.fixture(autouse=True)

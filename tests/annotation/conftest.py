@@ -1,5 +1,7 @@
 """Fixtures of this room."""
 
+import shutil
+
 import pytest
 import torch
 from annotating import (
@@ -23,10 +25,9 @@ def model(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def pictures(tmp_path, photos):
-    """Pictures in folders of classes, with the names that people give."""
-    root = tmp_path / "pictures"
+@pytest.fixture(scope="session")
+def pictures_once(tmp_path_factory, photos):
+    root = tmp_path_factory.mktemp("pictures")
     names = [
         "cat/a.jpg",
         "cat/ein schönes Bild (1).png",
@@ -41,3 +42,9 @@ def pictures(tmp_path, photos):
         with Image.open(photos[source]) as picture:
             picture.convert("RGB").resize((90 + 7 * number, 80)).save(root / name)
     return root
+
+
+@pytest.fixture
+def pictures(pictures_once, tmp_path):
+    """Pictures in folders of classes, with the names that people give; the test's own."""
+    return shutil.copytree(pictures_once, tmp_path / "pictures")

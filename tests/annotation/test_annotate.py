@@ -6,8 +6,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from itertools import chain
 from pathlib import Path
@@ -24,6 +22,7 @@ from annotating import (
 from PIL import Image
 
 import mldfr
+from forked import Program
 from mldfr.annotation.collect import Collection
 from mldfr.annotation.journal import annotation_job, read_rows
 from mldfr.annotation.listing import Listing, list_pictures
@@ -396,25 +395,13 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(model, picture
         shutil.copy(pictures / "cup/a.jpg", pictures / f"cup/copy {number}.jpg")
     whole, out = tmp_path / "whole", tmp_path / "out"
     annotate(model, pictures, whole, formats="coco,voc")
-    command = [
-        sys.executable,
-        "-m",
-        "mldfr",
-        "annotate",
-        model,
-        pictures,
-        "--out",
-        out,
-        "--format",
-        "coco,voc",
-        *OPTIONS,
-    ]
+    command = ("annotate", model, pictures, "--out", out, "--format", "coco,voc", *OPTIONS)
     moments = np.random.default_rng(0)
     kills = 0
     while True:
         rows = out / "parts" / "1-of-1.jsonl"
         before = rows.stat().st_size if rows.exists() else 0
-        process = subprocess.Popen([str(part) for part in command], stderr=subprocess.DEVNULL)
+        process = Program(*command)
         while process.poll() is None and (not rows.exists() or rows.stat().st_size == before):
             time.sleep(0.01)
         time.sleep(moments.uniform(0, 0.2))

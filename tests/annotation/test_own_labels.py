@@ -4,8 +4,6 @@ import csv
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from itertools import pairwise
 
@@ -15,6 +13,7 @@ from annotating import coco, run
 from PIL import Image
 
 import mldfr
+from forked import Program
 from mldfr.annotation.journal import read_rows
 from mldfr.maps.base import FittedMap
 from mldfr.networks.network import LocalizationNetwork
@@ -116,11 +115,9 @@ def test_what_was_killed_goes_on(model, birds, tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "out"
     for copy in range(20):
         shutil.copy(birds / "wren/a.jpg", birds / f"wren/{copy}.jpg")
-    command = [sys.executable, "-m", "mldfr", "annotate", model, f"folder:{birds}", "--format", "coco", "--out"]
 
     def start(folder):
-        told = [str(part) for part in (*command, folder, "--device", "cpu")]
-        return subprocess.Popen(told, stderr=subprocess.DEVNULL)
+        return Program("annotate", model, f"folder:{birds}", "--format", "coco", "--out", folder, "--device", "cpu")
 
     def kill_as_soon_as(happened):
         process = start(out)

@@ -1,9 +1,6 @@
 """The same work on Ray, with a worker that dies."""
 
-import os
 import shutil
-import subprocess
-import sys
 import time
 
 import psutil
@@ -11,12 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+from forked import Program
 from mldfr.annotation.journal import read_rows
 from mldfr.networks.network import LocalizationNetwork
 
 pytest.importorskip("ray.data", reason="Ray is not installed: pip install 'mldfr[ray]'")
 
-PICTURES, WORKERS = 120, 3
+PICTURES, WORKERS = 120, 2
 
 
 def test_a_cluster_that_loses_a_worker_ends_with_the_same_annotations(tmp_path, photos):
@@ -32,10 +30,10 @@ def test_a_cluster_that_loses_a_worker_ends_with_the_same_annotations(tmp_path, 
     (pictures / "broken.jpg").write_bytes(b"no picture")
 
     def start(out, *options):
-        command = [sys.executable, "-m", "mldfr", "annotate", tmp_path / "model.safetensors", pictures]
-        command += ["--out", tmp_path / out, "--format", "coco", "--scales", "1", "--device", "cpu", *options]
+        options = ("--out", tmp_path / out, "--format", "coco", "--scales", "1", "--device", "cpu", *options)
         # The last bits of a convolution depend on the number of threads, which Ray would set to an actor's CPUs.
-        return subprocess.Popen([str(part) for part in command], env=os.environ | {"OMP_NUM_THREADS": "1"})
+        threads = {"OMP_NUM_THREADS": "1"}
+        return Program("annotate", tmp_path / "model.safetensors", pictures, *options, environment=threads)
 
     cluster = start("ray", "--engine", "ray", "--workers", WORKERS)
     rows = tmp_path / "ray" / "parts" / "1-of-1.jsonl"

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from forked import finished
 from mldfr.cli.main import app
 
 
@@ -129,7 +130,7 @@ def test_a_folder_with_a_broken_picture(album, tmp_path):
 
 
 def test_lines_on_standard_output_are_nothing_but_json(album, tmp_path):
-    done = mldfr("locate", album / "cat.jpg", "--jsonl", "-", "--scales", "1", "--top-k", "3", cwd=tmp_path)
+    done = finished("locate", album / "cat.jpg", "--jsonl", "-", "--scales", "1", "--top-k", "3", cwd=tmp_path)
     assert done.returncode == 0
     (line,) = map(json.loads, done.stdout.splitlines())
     assert len(line["labels"]) == 3

@@ -4,9 +4,9 @@ import errno
 import importlib
 import pickle
 import pkgutil
-import subprocess
 import sys
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import mldfr
+from forked import finished
 from helpers import small_network
 from mldfr.cli import entry
 from mldfr.cli.main import app
@@ -183,14 +184,7 @@ def test_a_bug_in_our_own_code_is_no_wrong_usage(monkeypatch, tmp_path, in_proce
 
 
 def test_the_program_itself_owns_up_to_a_bug():
-    program = (
-        "import sys, mldfr.networks.complexity as place\n"
-        "from mldfr.cli.entry import main\n"
-        "place.complexity = lambda *a, **b: int('a bug')\n"
-        "sys.argv = ['mldfr', 'complexity', 'vgg16']\n"
-        "main()"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    done = finished("complexity", "vgg16", patched={"mldfr.networks.complexity.complexity": partial(int, "a bug")})
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("Traceback")

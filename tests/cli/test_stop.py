@@ -16,6 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import mldfr
+from forked import Program
 from mldfr.cli import entry
 from mldfr.cli.main import app
 from mldfr.core.files import WriteError
@@ -241,16 +242,16 @@ def program(*arguments, **options):
 def test_a_killed_and_an_interrupted_process_lose_nothing(photos, model):
     for number in range(COUNT, MANY):
         paint(f"photos/{number}.png", number % 8)
-    command = program("locate", "photos", "--model", model, "--scales", "1", "--device", "cpu")
+    command = ("locate", "photos", "--model", model, "--scales", "1", "--device", "cpu")
     locate(model, photos, "--out", "whole")
     file = Path("located/predictions.jsonl")
     for sent, expected in ((signal.SIGKILL, -9), (signal.SIGTERM, 143)):
         before = len(lines()) if file.exists() else 0
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        with Program(*command) as process:
             while process.poll() is None and (not file.exists() or file.read_bytes().count(b"\n") <= before):
                 time.sleep(0.01)
             process.send_signal(sent)
-            said = process.stderr.read()
+        said = process.stderr
         assert process.returncode == expected, said
         if expected > 0:
             assert said.splitlines()[-1].startswith("mldfr: stopped after ")

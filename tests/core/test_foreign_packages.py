@@ -1,15 +1,13 @@
 """Somebody else's package, installed into a folder: its method, backbone, data and formats from the command line."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from forked import finished
 from mldfr.core import registry
 from mldfr.core.registry import PluginError, Registry, UnknownNameError
 from mldfr.core.types import Sample
@@ -206,10 +204,7 @@ def pictures(tmp_path_factory):
 
 
 def mldfr(site, *told, cwd=None, code=0):
-    path = os.pathsep.join([str(site), *sys.path])
-    environment = {**os.environ, "PYTHONPATH": path}
-    command = [sys.executable, "-m", "mldfr", *map(str, told)]
-    done = subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True)
+    done = finished(*told, path=[site], cwd=cwd)
     assert done.returncode == code, done.stderr
     return done
 

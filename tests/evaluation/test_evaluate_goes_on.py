@@ -1,11 +1,8 @@
 """`mldfr evaluate`: interrupted and gone on with, and folders of another setting."""
 
 import math
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,6 +11,7 @@ import numpy as np
 import pytest
 
 import mldfr
+from forked import Program
 from helpers import (
     PICTURES,
     evaluate,
@@ -82,17 +80,15 @@ def test_killed_and_gone_on_with(tmp_path, model, no_plots):
     """SIGKILL in the middle; then it ends as if nothing had happened."""
     pictures = {f"{n:03}.png": (60, 48, n % 6, [(5, 6, 50, 40)]) for n in range(24)}
     data = make_blob_wsol(tmp_path, pictures)
-    program = str(Path(sys.executable).with_name("mldfr"))
     folders = ["--out", str(tmp_path / "out"), "--save-maps", str(tmp_path / "maps")]
-    command = [program, "evaluate", str(model), "--data", data, *folders]
     journal = tmp_path / "out" / "images.jsonl"
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with Program("evaluate", model, "--data", data, *folders) as process:
         end = time.monotonic() + 60
         while time.monotonic() < end and process.poll() is None:
             if journal.is_file() and journal.read_bytes().count(b"\n") >= 7:
                 break
             time.sleep(0.002)
-        os.kill(process.pid, signal.SIGKILL)
+        process.send_signal(signal.SIGKILL)
     done = journal.read_bytes().count(b"\n")
     assert 7 <= done < 24
     assert not (tmp_path / "out" / "metrics.json").exists()

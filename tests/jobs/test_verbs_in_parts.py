@@ -3,13 +3,12 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
 import mldfr
+from forked import Program
 from helpers import make_blob_wsol, run, save_small
 from mldfr import api
 from mldfr.jobs.lock import locked
@@ -101,11 +100,11 @@ def test_a_killed_part_goes_on_to_the_same_bytes_and_meanwhile_nobody_else_may(v
     rows, part = "parts/2-of-2.jsonl", ("--shard", "2/2")
     file = tmp_path / "killed" / rows
     begun = command(verb, material, tmp_path / "killed", *part)
-    with subprocess.Popen([sys.executable, "-m", "mldfr", *begun], stderr=subprocess.PIPE) as process:
+    with Program(*begun) as process:
         while process.poll() is None and not (file.is_file() and file.read_bytes().count(b"\n") >= 3):
             time.sleep(0.002)
         process.send_signal(signal.SIGSTOP)
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, process.stderr
         for again in [begun] + [command(verb, material, tmp_path / "killed")] * (verb == "locate"):
             assert ": another process is writing " in " ".join(done(again, code=2).split())
         process.send_signal(signal.SIGKILL)

@@ -4,6 +4,7 @@ import socket
 
 from safetensors.torch import load_file
 
+from forked import Program
 from mldfr.data import open_data
 from mldfr.training.prepare import prepare
 from mldfr.training.recipe import load_recipe
@@ -43,3 +44,12 @@ def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return str(free.getsockname()[1])
+
+
+def together(count, *arguments):
+    """Run the program in processes that work together, told so as `torchrun` does; their exit codes."""
+    everyone = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "GROUP_RANK": "0", "OMP_NUM_THREADS": "1"}
+    everyone |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "TORCHELASTIC_RUN_ID": "x"}
+    own = [{name: str(rank) for name in ("RANK", "LOCAL_RANK", "ROLE_RANK")} for rank in range(count)]
+    programs = [Program(*arguments, environment=everyone | ranks) for ranks in own]
+    return [program.wait() for program in programs]

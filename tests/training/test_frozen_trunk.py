@@ -3,11 +3,8 @@
 import csv
 import itertools
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -20,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
 import mldfr
+from forked import Program
 from helpers import lively, tensor
 from mldfr.artifacts import HeldOutBoxes
 from mldfr.cli.main import app
@@ -174,13 +172,11 @@ def test_only_the_head_is_learned(finished, trunk):
 
 def test_killed_and_resumed_it_ends_with_the_same_weights(finished, pictures, trunk, tmp_path, monkeypatch):
     settings = [part for setting in SMALL for part in ("--set", setting)]
-    program = (
-        "import sys; from mldfr.training import prepared_features; prepared_features.PICTURES = 4; "
-        "from mldfr.cli.main import app; app()"
+    process = Program(
+        *("train", "--data", f"folder:{pictures}", "--out", tmp_path / "run", "--recipe", "frozen", "--weights", trunk),
+        *("--device", "cpu", "--resume", *settings),
+        patched={"mldfr.training.prepared_features.PICTURES": 4},
     )
-    command = [sys.executable, "-c", program, "train", "--data", f"folder:{pictures}", "--out", str(tmp_path / "run")]
-    command += ["--recipe", "frozen", "--weights", str(trunk), "--device", "cpu", "--resume", *settings]
-    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())})
     parts = tmp_path / "run" / "features" / "parts.jsonl"
     while process.poll() is None and not (parts.is_file() and parts.read_bytes().count(b"\n")):
         time.sleep(0.005)

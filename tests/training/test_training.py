@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from small_runs import (
     free_port,
     material,
     small,
+    together,
     weights,
 )
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -28,6 +28,7 @@ from torchvision.models import mobilenet_v2
 from typer.testing import CliRunner
 
 import mldfr
+from forked import METHOD, Program
 from mldfr.cli.main import app
 from mldfr.core.types import GroundTruth, Sample
 from mldfr.data import DataSet, open_data
@@ -119,10 +120,9 @@ def test_reading_in_other_processes_changes_nothing(finished, pictures, tmp_path
 def test_killed_at_random_moments_a_run_ends_with_the_same_weights(finished, pictures, tmp_path):
     run, moments = tmp_path / "run", random.Random(0)
     options = ["--set", "training.checkpoint_minutes=0.0001", "--resume"]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     interrupted = 0
     for _ in range(10):
-        process = subprocess.Popen([sys.executable, *command(pictures, run, *options)], env=environment)
+        process = Program(*command(pictures, run, *options)[2:])
         before = sorted((run / "checkpoints").glob("step_*"))
         while process.poll() is None and sorted((run / "checkpoints").glob("step_*")) == before:
             time.sleep(0.02)
@@ -306,18 +306,15 @@ def test_a_run_goes_on_elsewhere_without_its_weights_and_with_other_workers(pict
 def test_plateau_and_its_losses_survive_a_cut_of_two_processes(pictures, tmp_path):
     options = ["training.schedule=plateau", "training.epochs=3", "training.checkpoint_minutes=0.00001"]
     settings = [part for option in options for part in ("--set", option)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def run(name):
-        torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
-        program = [sys.executable, *torchrun, *command(pictures, tmp_path / name, *settings, "--resume")]
-        return subprocess.run(program, env=environment, check=False).returncode
+        return together(2, *command(pictures, tmp_path / name, *settings, "--resume")[2:])
 
-    assert run("whole") == 0
+    assert run("whole") == [0, 0]
     shutil.copytree(tmp_path / "whole", tmp_path / "cut")
     (tmp_path / "cut" / "model.safetensors").unlink()
     sorted((tmp_path / "cut" / "checkpoints").iterdir())[-1].unlink()
-    assert run("cut") == 0
+    assert run("cut") == [0, 0]
     losses = [
         [row["loss"] for row in csv.DictReader((tmp_path / name / "metrics.csv").open())] for name in ("whole", "cut")
     ]
@@ -326,7 +323,7 @@ def test_plateau_and_its_losses_survive_a_cut_of_two_processes(pictures, tmp_pat
 
 
 def test_the_sums_of_an_epoch_are_those_of_all_processes_once(tmp_path):
-    torch.multiprocessing.spawn(_save_and_load_sums, (free_port(),), nprocs=2)
+    torch.multiprocessing.start_processes(_save_and_load_sums, (free_port(),), nprocs=2, start_method=METHOD)
 
 
 def _save_and_load_sums(rank, port):

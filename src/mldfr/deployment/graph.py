@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
 from mldfr.deployment.resampling import resize, upsampling
@@ -140,6 +139,8 @@ class _SamePadding(nn.Module):
 
 
 def _replace_same_padding(module: nn.Module) -> None:
+    from timm.layers import Conv2dSame  # half a second, which whoever only opens a model need not spend
+
     for name, child in list(module.named_children()):
         if isinstance(child, Conv2dSame):
             module.register_module(name, _SamePadding(child))
