@@ -44,6 +44,14 @@ def run(command):
     assert result.exit_code == 0, f"{' '.join(command)}\n{result.output}"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _small_sides():
+    """Fitted maps look at pictures in a smaller size, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mldfr.maps.base.FittedMap.sides", (96, 160))
+        yield
+
+
 @pytest.fixture(scope="module")
 def start(tmp_path_factory, photos):
     """A folder with `photo.jpg`, `photos`, pictures `sorted` into classes, and all that is `MADE`."""

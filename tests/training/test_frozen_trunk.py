@@ -40,6 +40,17 @@ SMALL = (
 )
 
 
+SIDES = (64, 96)
+"""At which the map that comes with the head looks at pictures here, which are as small."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_sides():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FittedMap, "sides", SIDES)
+        yield
+
+
 @pytest.fixture(scope="session")
 def trunk(tmp_path_factory):
     """Weights of a trunk whose features tell something."""
@@ -56,7 +67,7 @@ def frozen(trunk, *settings):
     return load_recipe("frozen", [*SMALL, *settings], weights=str(trunk))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def finished(pictures, trunk, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "frozen"
     recipe = frozen(trunk)
@@ -175,7 +186,7 @@ def test_killed_and_resumed_it_ends_with_the_same_weights(finished, pictures, tr
     process = Program(
         *("train", "--data", f"folder:{pictures}", "--out", tmp_path / "run", "--recipe", "frozen", "--weights", trunk),
         *("--device", "cpu", "--resume", *settings),
-        patched={"mldfr.training.prepared_features.PICTURES": 4},
+        patched={"mldfr.training.prepared_features.PICTURES": 4, "mldfr.maps.base.FittedMap.sides": SIDES},
     )
     parts = tmp_path / "run" / "features" / "parts.jsonl"
     while process.poll() is None and not (parts.is_file() and parts.read_bytes().count(b"\n")):
