@@ -20,11 +20,13 @@ from mldfr.networks.network import LocalizationNetwork
 
 NAMES = ("wren/a.jpg", "wren/b.png", "robin/a.jpg", "robin/c.jpg", "dove/a.jpg", "dove/d.jpg")
 
+SIDES = (96, 160)
+
 
 @pytest.fixture(autouse=True)
 def small_sides(monkeypatch):
     """Fitted maps look at these small pictures as small as they are, so that the tests are quick."""
-    monkeypatch.setattr(FittedMap, "sides", (96, 160))
+    monkeypatch.setattr(FittedMap, "sides", SIDES)
 
 
 @pytest.fixture
@@ -117,7 +119,8 @@ def test_what_was_killed_goes_on(model, birds, tmp_path):
         shutil.copy(birds / "wren/a.jpg", birds / f"wren/{copy}.jpg")
 
     def start(folder):
-        return Program("annotate", model, f"folder:{birds}", "--format", "coco", "--out", folder, "--device", "cpu")
+        told = ("annotate", model, f"folder:{birds}", "--format", "coco", "--out", folder, "--device", "cpu")
+        return Program(*told, patched={"mldfr.maps.base.FittedMap.sides": SIDES})
 
     def kill_as_soon_as(happened):
         process = start(out)

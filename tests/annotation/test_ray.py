@@ -1,6 +1,9 @@
 """The same work on Ray, with a worker that dies."""
 
+import os
 import shutil
+import subprocess
+import sys
 import time
 
 import psutil
@@ -8,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from forked import Program
+from forked import finished
 from mldfr.annotation.journal import read_rows
 from mldfr.networks.network import LocalizationNetwork
 
 pytest.importorskip("ray.data", reason="Ray is not installed: pip install 'mldfr[ray]'")
 
-PICTURES, WORKERS = 120, 2
+PICTURES, WORKERS = 120, 3
 
 
 def test_a_cluster_that_loses_a_worker_ends_with_the_same_annotations(tmp_path, photos):
@@ -29,13 +32,12 @@ def test_a_cluster_that_loses_a_worker_ends_with_the_same_annotations(tmp_path, 
         shutil.copy(pictures / "000.jpg", pictures / f"{number:03}.jpg")
     (pictures / "broken.jpg").write_bytes(b"no picture")
 
-    def start(out, *options):
-        options = ("--out", tmp_path / out, "--format", "coco", "--scales", "1", "--device", "cpu", *options)
-        # The last bits of a convolution depend on the number of threads, which Ray would set to an actor's CPUs.
-        threads = {"OMP_NUM_THREADS": "1"}
-        return Program("annotate", tmp_path / "model.safetensors", pictures, *options, environment=threads)
-
-    cluster = start("ray", "--engine", "ray", "--workers", WORKERS)
+    # The last bits of a convolution depend on the number of threads, which Ray would set to an actor's CPUs.
+    threads = {"OMP_NUM_THREADS": "1"}
+    command = ("annotate", tmp_path / "model.safetensors", pictures, "--format", "coco", "--scales", "1")
+    on_ray = ("--device", "cpu", "--engine", "ray", "--workers", WORKERS, "--out", tmp_path / "ray")
+    program = [sys.executable, "-m", "mldfr", *map(str, (*command, *on_ray))]
+    cluster = subprocess.Popen(program, env=os.environ | threads)
     rows = tmp_path / "ray" / "parts" / "1-of-1.jsonl"
     while not (rows.exists() and rows.stat().st_size):
         assert cluster.poll() is None
@@ -45,7 +47,8 @@ def test_a_cluster_that_loses_a_worker_ends_with_the_same_annotations(tmp_path, 
     actors[0].kill()
     assert len(_rows(tmp_path / "ray")) < PICTURES, "all was done before the worker was killed"
     assert cluster.wait(300) == 1  # the broken picture
-    assert start("local").wait(300) == 1
+    here = ("--device", "cpu", "--out", tmp_path / "local")
+    assert finished(*command, *here, environment=threads).returncode == 1
     for name in ("annotations.json", "review.csv", "failed.csv"):
         assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
     found, local = ({row["name"]: row for row in _rows(tmp_path / name)} for name in ("ray", "local"))
