@@ -12,7 +12,7 @@ from mldfr.networks.network import LocalizationNetwork
 
 
 def possible_maps(network: LocalizationNetwork) -> tuple[str, ...]:
-    """The maps that a network can have: those that it was fitted for, and those that need no fitting.
+    """The maps that a network can have: those that it was fitted for, and of the others those that are worth a try.
 
     Examples:
         >>> possible_maps(LocalizationNetwork.create("mobilenet_v2", num_classes=2))
@@ -57,6 +57,8 @@ def _possible(network: LocalizationNetwork, name: str) -> bool:
     channels = network.backbone.channels
     try:
         kind = network.activation_map(name)
+        if not kind.tried:
+            return False
         with torch.inference_mode():
             cells = [torch.ones(channels[stage], 1, 1, device=network.device) for stage in (-1, *kind.earlier)]
             kind(cells[0], [0], network.head, cells[1:])

@@ -33,9 +33,12 @@ class ActivationMap(nn.Module, ABC):
 
     Attributes:
         earlier: Which stages before the last it looks at too: of 0 to 2, at strides 4, 8 and 16.
+        tried: Whether `select` tries it, and the page offers it, without its name: not what is nearly another map or
+            costs much.
     """
 
     earlier: tuple[int, ...] = ()
+    tried: bool = True
 
     @abstractmethod
     def forward(
