@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from PIL import Image
 
 from helpers import tensor
-from mldfr.localizer.mscam import evaluating, mscam, scaled_size
+from mldfr.localizer.modes import evaluating
+from mldfr.localizer.mscam import mscam, scaled_size
 from mldfr.networks.network import LocalizationNetwork
 
 

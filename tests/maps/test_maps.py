@@ -14,7 +14,7 @@ from mldfr.localizer.localizer import Localizer
 from mldfr.localizer.mscam import mscam, scale_maps, scale_maps_by_name, upsampled
 from mldfr.localizer.sources import NetworkSource
 from mldfr.maps import MAPS
-from mldfr.maps.base import FittedMap
+from mldfr.maps.base import FittedMap, NetworkMap
 from mldfr.maps.colocalization import Colocalization
 from mldfr.maps.moments import Moments
 from mldfr.maps.normalized_cut import NormalizedCut, second_eigenvector
@@ -24,6 +24,8 @@ from mldfr.networks.card import FittedOn
 from mldfr.networks.network import LocalizationNetwork
 
 EACH = pytest.mark.parametrize("name", MAPS.names())
+OF_FEATURES = [name for name in MAPS.names() if not issubclass(MAPS[name], NetworkMap)]
+EACH_OF_FEATURES = pytest.mark.parametrize("name", OF_FEATURES)
 
 
 def features(channels=12, height=6, width=9, seed=0):
@@ -35,6 +37,11 @@ def moments_of(*pictures):
     for each in pictures:
         found.add(each)
     return found
+
+
+@pytest.fixture(autouse=True)
+def few_passes(monkeypatch):
+    monkeypatch.setattr("mldfr.maps.score_cam.ScoreCAM.budget", 4)
 
 
 CHANNELS = (4, 5, 8, 12)
@@ -92,7 +99,7 @@ def network_with(name):
 # ---- the contract
 
 
-@EACH
+@EACH_OF_FEATURES
 def test_a_map_is_one_for_each_class_or_one_for_all(name):
     head = ConvCls(12, 5, bias=True)
     one = made(name)
@@ -105,7 +112,7 @@ def test_a_map_is_one_for_each_class_or_one_for_all(name):
     torch.testing.assert_close(maps[1] if len(maps) == 3 else maps[0], alone[0])
 
 
-@EACH
+@EACH_OF_FEATURES
 def test_a_mirrored_picture_has_the_mirrored_map(name):
     head = ConvCls(12, 5, bias=True)
     one = made(name)
@@ -114,7 +121,7 @@ def test_a_mirrored_picture_has_the_mirrored_map(name):
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
-@EACH
+@EACH_OF_FEATURES
 def test_features_that_are_all_alike_give_a_map_without_nans(name):
     for same in (torch.zeros(12, 4, 5), torch.ones(12, 4, 5), torch.ones(12, 1, 1)):
         one = made(name)

@@ -13,7 +13,11 @@ OF_MODEL = "the model's own"
 
 Scales = Annotated[str | None, typer.Option(help="Image pyramid, such as 1,1.5,2.", show_default=OF_MODEL)]
 Map = Annotated[
-    str | None, typer.Option(help="What is summed over the pyramid, see `mldfr list maps`.", show_default=OF_MODEL)
+    str | None,
+    typer.Option(
+        help="What is summed over the pyramid, see `mldfr list maps`; grad_cam@stage1 is that behind a stage.",
+        show_default=OF_MODEL,
+    ),
 ]
 Threshold = Annotated[
     str | None,

@@ -7,9 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mldfr.core.errors import SettingError
 from mldfr.deployment.resampling import resize, upsampling
 from mldfr.localizer.mscam import channel_statistics, short_side, standardize
 from mldfr.maps import DEFAULT
+from mldfr.maps.base import NEEDS_NETWORK, NetworkMap
 from mldfr.networks.network import LocalizationNetwork
 
 INPUTS = ("image", "classes")
@@ -24,7 +26,8 @@ class PyramidGraph(nn.Module):
         map_name: What is summed over it, of `mldfr list maps`.
 
     Raises:
-        ValueError: A scale at which the short side has under 64 pixels, or a map that the network does not have.
+        ValueError: A scale at which the short side has under 64 pixels, or a map that the network does not have or for
+            which it has to be asked again.
     """
 
     mean: Tensor
@@ -34,6 +37,8 @@ class PyramidGraph(nn.Module):
         super().__init__()
         self.network = network.fused()
         self.map = self.network.activation_map(map_name)
+        if isinstance(self.map, NetworkMap):
+            raise SettingError(f"map {map_name} cannot be exported: {NEEDS_NETWORK}")
         _replace_same_padding(self.network)
         self.scales = tuple(scales)
         self.sides = {scale: short_side(network.card.preprocessing, scale) for scale in passes(scales)}

@@ -21,7 +21,8 @@ from mldfr.data.sizes import SizeError, size_error
 from mldfr.evaluation.record import annotated
 from mldfr.evaluation.selection_rules import Look, Rules
 from mldfr.images import ImageError, read_image
-from mldfr.localizer.mscam import evaluating, scale_maps_by_name, scaled_features, scaled_size
+from mldfr.localizer.modes import evaluating
+from mldfr.localizer.mscam import scale_maps_by_name, scaled_features, scaled_size
 from mldfr.networks.network import LocalizationNetwork
 
 VIEW = 0.8

@@ -12,7 +12,8 @@ import torch
 from mldfr.core.errors import DataError, SettingError
 from mldfr.core.parallel import spread
 from mldfr.images import ImageError, read_image
-from mldfr.localizer.mscam import evaluating, inference_precision, stage_features
+from mldfr.localizer.modes import evaluating
+from mldfr.localizer.mscam import inference_precision, stage_features
 from mldfr.maps.base import FittedMap, fitted_map
 from mldfr.maps.seen import SeenPicture
 from mldfr.networks.card import Card, FittedOn, Localization, Preprocessing

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from mldfr.core.parallel import spread
 from mldfr.images import ImageError, read_image
-from mldfr.localizer.mscam import evaluating, scaled_features
+from mldfr.localizer.modes import evaluating
+from mldfr.localizer.mscam import scaled_features
 from mldfr.networks.network import LocalizationNetwork
 
 LOOKED_AT = 64

@@ -17,7 +17,8 @@ from mldfr.localizer.sources import NetworkSource, Source
 from mldfr.localizer.streaming import ImageLike, Query, answer_each
 from mldfr.localizer.wanted_classes import Chosen, Wanted, class_indices
 from mldfr.networks.card import Card, Localization, Rules
-from mldfr.networks.network import LocalizationNetwork, NetworkOptions
+from mldfr.networks.network import LocalizationNetwork
+from mldfr.networks.options import NetworkOptions
 from mldfr.networks.weights import WeightsError
 
 

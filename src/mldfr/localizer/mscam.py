@@ -1,20 +1,21 @@
 """Multi-scale class activation mapping, MsCAM (paper, Section III-C and Fig. 6)."""
 
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 from mldfr.core.errors import InputError, SettingError
 from mldfr.core.parallel import spread
+from mldfr.localizer.modes import evaluating
 from mldfr.maps import DEFAULT
+from mldfr.maps.base import LAST, map_of_stages
+from mldfr.maps.gradients import GradientMap
 from mldfr.networks.backbones import MIN_INPUT_SIZE
 from mldfr.networks.card import Preprocessing
 from mldfr.networks.network import LocalizationNetwork
@@ -22,10 +23,6 @@ from mldfr.networks.network import LocalizationNetwork
 Classes = int | Literal["all"] | Sequence[Sequence[int]] | Callable[[int, Tensor], Sequence[int]]
 """Which classes to map: the k most probable of each image, all, those listed for each image, or a function that is
 given the image's index and logits (K,)."""
-
-_evaluated: dict[nn.Module, tuple[int, list[tuple[nn.Module, bool]]]] = {}
-"""What is `evaluating`: by how many threads, and the modes of its parts before."""
-_modes = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,10 +86,9 @@ def mscam(
     parts: list[dict[float, Tensor]] = [{} for _ in images]
     logits, given = _start(network, images, scales, classes)
     for scale, index, (maps,) in _passes(network, images, scales, classes, logits, given, [map_name]):
-        if times := list(scales).count(scale):
-            whole = upsampled(times * maps, images[index].shape[-2:])
-            sums[index] = sums[index].add_(whole) if index in sums else whole
-            parts[index][scale] = maps
+        whole = upsampled(list(scales).count(scale) * maps, images[index].shape[-2:])
+        sums[index] = sums[index].add_(whole) if index in sums else whole
+        parts[index][scale] = maps
     return [
         Activation(
             logits[i],
@@ -154,9 +150,8 @@ def scale_maps_by_name(
     logits, given = _start(network, [image], scales, asked)
     found: dict[str, dict[float, Tensor]] = {name: {} for name in map_names}
     for scale, _, of_names in _passes(network, [image], scales, asked, logits, given, map_names):
-        if scale in scales:
-            for name, maps in zip(map_names, of_names, strict=True):
-                found[name][scale] = upsampled(maps, size)
+        for name, maps in zip(map_names, of_names, strict=True):
+            found[name][scale] = upsampled(maps, size)
     return found
 
 
@@ -206,25 +201,6 @@ def upsampled(maps: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(maps[None], size=tuple(size), mode="bilinear", align_corners=False)[0]
 
 
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into eval mode, and each of its parts back into its own mode when the last thread is done."""
-    with _modes:
-        users, own = _evaluated.get(module) or (0, [(part, part.training) for part in module.modules()])
-        _evaluated[module] = users + 1, own
-        module.eval()
-    try:
-        yield
-    finally:
-        with _modes:
-            users, own = _evaluated.pop(module)
-            if users > 1:
-                _evaluated[module] = users - 1, own
-            else:
-                for part, training in own:
-                    part.training = training
-
-
 def _start(
     network: LocalizationNetwork, images: Sequence[Tensor], scales: Sequence[float], classes: Classes
 ) -> tuple[list[Tensor], list[Sequence[int]]]:
@@ -244,34 +220,39 @@ def _passes(
     given: list[Sequence[int]],
     map_names: Sequence[str],
 ) -> Iterator[tuple[float, int, list[Tensor]]]:
-    """For each scale and image, by name, the maps (k, h, w) of its classes, or one (1, h, w) for all that are alike.
+    """For each of the scales and image, by name, the maps (k, h, w) of its classes, or one (1, h, w) for all alike.
 
     Fills in logits, and classes that they tell.
     """
     device, kinds = network.device, [network.activation_map(name) for name in map_names]
-    stages = sorted({stage for kind in kinds for stage in kind.earlier})
+    # A map of gradients needs the pass no further than its stage, from where it goes on by itself.
+    alone = kinds[0] if len(kinds) == 1 and isinstance(kinds[0], GradientMap) else None
+    stages = [] if alone else sorted({stage for kind in kinds for stage in kind.earlier})
     images = [image.to(device) for image in images]
     # Scale 1 comes first: it says which classes are the most probable.
     order = sorted({1.0, *scales}, key=lambda scale: scale != 1)
 
     def run(scale: float) -> list[tuple[int, Sequence[Tensor]]]:
         with inference_precision(device):  # which holds for one thread
-            return _features(network, images, scale, stages)
+            return _features(network, images, scale, stages, alone.stage if alone else LAST)
 
     with torch.inference_mode(), evaluating(network), inference_precision(device):
         found = spread(run, order) if device.type == "cpu" else map(run, order)
         for scale, of_images in zip(order, found, strict=True):
             for index, (*earlier, features) in of_images:
+                begun = alone.begun(features, network.logits_behind) if alone else None
                 if scale == 1:
-                    logits[index] = network.logits(features[None])[0].float()
+                    scores = begun.logits.detach() if begun else network.logits(features[None])[0]
+                    logits[index] = scores.float()
                     given[index] = given[index] or _by_logits(index, logits[index], classes)
-                with torch.autocast(device.type, enabled=False):  # sums of squares leave the range of half precision
-                    last, floats = features.float(), [part.float() for part in earlier]
-                    maps = [
-                        kind(last, given[index], network.head, [floats[stages.index(each)] for each in kind.earlier])
-                        for kind in kinds
-                    ]
-                yield scale, index, maps
+                if scale in scales and alone and begun:
+                    yield scale, index, [begun.maps(given[index], alone.formula)]
+                elif scale in scales:
+                    at = {n: x.float() for n, x in zip((*stages, LAST), (*earlier, features), strict=True)}
+                    own = at, given[index], network.head, network.logits_behind
+                    with torch.autocast(device.type, enabled=False):  # half precision has no room for sums of squares
+                        maps = [map_of_stages(kind, *own) for kind in kinds]
+                    yield scale, index, maps
 
 
 def _for_each(classes: Sequence[int], maps: Tensor) -> Tensor:
@@ -311,7 +292,7 @@ def _by_logits(index: int, logits: Tensor, classes: Classes) -> Sequence[int]:
 
 @torch.inference_mode()
 def _features(
-    network: LocalizationNetwork, images: Sequence[Tensor], scale: float, earlier: Sequence[int] = ()
+    network: LocalizationNetwork, images: Sequence[Tensor], scale: float, earlier: Sequence[int] = (), last: int = LAST
 ) -> list[tuple[int, Sequence[Tensor]]]:
     """The features (C, h, w) of every image at one scale, behind those of earlier stages, with the image's index."""
     pixels = short_side(network.card.preprocessing, scale)
@@ -321,7 +302,7 @@ def _features(
     found: list[tuple[int, Sequence[Tensor]]] = []
     for size, members in batches.items():
         batch = torch.stack([resized(images[index], size) for index in members])
-        stages = network.features_of_stages(normalize(network, batch), earlier)
+        stages = network.features_of_stages(normalize(network, batch), earlier, last)
         found += zip(members, zip(*stages, strict=True), strict=True)
     return found
 

@@ -10,6 +10,9 @@ from mldfr.core.registry import Registry
 if TYPE_CHECKING:
     from mldfr.maps.base import ActivationMap
 
+AT_STAGES = ("grad_cam", "hires_cam", "grad_cam_plus_plus", "layer_cam", "bag_cams", "score_cam")
+"""What can be had behind any stage, as `grad_cam@stage1`."""
+
 MAPS: Registry[type["ActivationMap"]] = Registry(
     "map",
     {
@@ -25,8 +28,11 @@ MAPS: Registry[type["ActivationMap"]] = Registry(
         "grad_cam_plus_plus": "mldfr.maps.closed_forms:GradCAMPlusPlus",
         "layer_cam": "mldfr.maps.closed_forms:LayerCAM",
         "bag_cams": "mldfr.maps.closed_forms:BagCAMs",
+        "score_cam": "mldfr.maps.score_cam:ScoreCAM",
+        "backprop": "mldfr.maps.gradients:Backprop",
     },
     entry_points="mldfr.maps",
+    makers={f"{name}@": "mldfr.maps.at_stage:at_stage" for name in AT_STAGES},
 )
 
 DEFAULT = "cam"

@@ -4,18 +4,27 @@
 |---|---|
 | is computed from features and head alone | an `ActivationMap` |
 | has to see pictures first, and keeps what it learned from them in the model file | a `FittedMap` |
+| needs gradients, or further passes of the network | a `NetworkMap` |
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
+import torch
 from torch import Tensor, nn
 
 from mldfr.core.errors import SettingError
 from mldfr.maps import MAPS
 from mldfr.maps.seen import SeenPicture
 from mldfr.methods.heads import Head
+
+PICTURE = -1
+"""Where a stage can be named, the picture before the first one: normalised (3, H, W)."""
+LAST = 3
+"""The last stage."""
+
+NEEDS_NETWORK = "this map asks the network again, for gradients or further passes"
 
 
 class ActivationMap(nn.Module, ABC):
@@ -32,7 +41,7 @@ class ActivationMap(nn.Module, ABC):
         (torch.Size([2, 4, 6]), torch.Size([1, 4, 6]))
 
     Attributes:
-        earlier: Which stages before the last it looks at too: of 0 to 2, at strides 4, 8 and 16.
+        earlier: Which stages before the last it looks at too: of 0 to 2, at strides 4, 8 and 16, or `PICTURE`.
         tried: Whether `select` tries it, and the page offers it, without its name: not what is nearly another map or
             costs much.
     """
@@ -54,6 +63,51 @@ class ActivationMap(nn.Module, ABC):
 
         Raises:
             SettingError: The head is not of a kind that this map can be had of.
+        """
+
+
+class LogitsBehind(Protocol):
+    """A network from any of its stages on (`LocalizationNetwork.logits_behind`)."""
+
+    def __call__(self, stage: int, x: Tensor) -> Tensor:
+        """What comes out behind a stage (B, C', h', w'), or pictures for `PICTURE`, to logits (B, K)."""
+
+
+class NetworkMap(ActivationMap):
+    """A map for which the network is asked again: for gradients, or about pictures that were changed.
+
+    It is had of a network in PyTorch alone: there is no such thing in an exported file.
+
+    Examples:
+        >>> from mldfr.networks.network import LocalizationNetwork
+        >>> network = LocalizationNetwork.create("mobilenet_v2", num_classes=3, recalibration="none").eval()
+        >>> earlier, features = network.features_of_stages(torch.rand(1, 3, 64, 96), [1])
+        >>> made = MAPS["grad_cam@stage1"]()
+        >>> made.of_network(features[0].detach(), [2, 0], network.logits_behind, [earlier[0].detach()]).shape
+        torch.Size([2, 8, 12])
+    """
+
+    tried = False
+
+    def forward(
+        self, features: Tensor, classes: Sequence[int] | Tensor, head: Head, earlier: Sequence[Tensor] = ()
+    ) -> Tensor:
+        """Refuse: features and a head are not enough.
+
+        Raises:
+            SettingError: Always.
+        """
+        raise SettingError(f"{NEEDS_NETWORK}: it cannot be had of features and a head alone")
+
+    @abstractmethod
+    def of_network(
+        self, features: Tensor, classes: Sequence[int], logits_behind: LogitsBehind, earlier: Sequence[Tensor] = ()
+    ) -> Tensor:
+        """What `forward` of other maps gives, with the network at hand.
+
+        Args:
+            features, classes, earlier: As `forward` has them; of no pass in inference mode, and without a graph.
+            logits_behind: The network from any stage on.
         """
 
 
@@ -124,3 +178,38 @@ def fitted_map(name: str) -> type[FittedMap]:
     if not issubclass(kind, FittedMap):
         raise SettingError(f"map {name} is not fitted on anything, and cannot be kept in a model file")
     return kind
+
+
+def map_of_stages(
+    kind: ActivationMap,
+    stages: Mapping[int, Tensor],
+    classes: Sequence[int],
+    head: Head,
+    logits_behind: LogitsBehind,
+) -> Tensor:
+    """The maps of one picture, of whichever kind.
+
+    Args:
+        kind: Of map.
+        stages: Features (C, h, w) by their stage: `LAST` and those that the map wants; from inference mode or not.
+        classes: k indices of classes.
+        head, logits_behind: The network's.
+
+    Returns:
+        (k, h, w), or one (1, h, w) for all classes.
+
+    Examples:
+        >>> from mldfr.networks.network import LocalizationNetwork
+        >>> network = LocalizationNetwork.create("mobilenet_v2", num_classes=3, recalibration="none").eval()
+        >>> with torch.inference_mode():
+        ...     stages = dict(zip([1, LAST], network.features_of_stages(torch.rand(1, 3, 64, 96), [1])))
+        >>> at = {stage: features[0] for stage, features in stages.items()}
+        >>> map_of_stages(MAPS["grad_cam@stage1"](), at, [2, 0], network.head, network.logits_behind).shape
+        torch.Size([2, 8, 12])
+    """
+    if not isinstance(kind, NetworkMap):
+        maps: Tensor = kind(stages[LAST], classes, head, [stages[each] for each in kind.earlier])
+        return maps
+    with torch.inference_mode(False), torch.no_grad():
+        last, *earlier = (stages[each].clone() for each in (LAST, *kind.earlier))  # which inference mode has not seen
+        return kind.of_network(last, classes, logits_behind, earlier)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypedDict
+from typing import Any, Self
 
 import torch
 from pydantic import ValidationError
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mldfr.core.errors import InputError, SettingError
 from mldfr.core.versions import installed_versions
 from mldfr.maps import MAPS
-from mldfr.maps.base import ActivationMap, FittedMap, fitted_map
+from mldfr.maps.base import LAST, PICTURE, ActivationMap, FittedMap, fitted_map
 from mldfr.methods import DEFAULT as CAM
 from mldfr.methods.base import Method, Place, make_method
 from mldfr.methods.heads import Head
@@ -24,23 +24,6 @@ from mldfr.networks.recalibration import CONVOLUTION, KERNEL_SIZES, POOLING
 from mldfr.networks.recalibration.normalization import fold_batch_norms, normalize_convolutions
 from mldfr.networks.sharing import twin
 from mldfr.networks.weights import WeightsError, is_model, pretrained, read, write
-
-
-class NetworkOptions(TypedDict, total=False):
-    """What `LocalizationNetwork.create` takes besides the backbone."""
-
-    num_classes: int | None
-    class_names: Sequence[str]
-    last_downsampling: LastDownsampling | None
-    recalibration: str
-    recalibration_options: Mapping[str, Any] | None
-    convolution: str | None
-    classifier_bias: bool
-    weights: str | Path | StateDict | None
-    pretrained_classifier: bool
-    multi_label: bool
-    method: str
-    method_options: Mapping[str, Any] | None
 
 
 class LocalizationNetwork(nn.Module):
@@ -96,23 +79,41 @@ class LocalizationNetwork(nn.Module):
         """Normalised images (B, 3, H, W), sides of at least 64, to features (B, C, H/16, W/16)."""
         return self.features_of_stages(images)[-1]
 
-    def features_of_stages(self, images: Tensor, earlier: Sequence[int] = ()) -> list[Tensor]:
+    def features_of_stages(self, images: Tensor, earlier: Sequence[int] = (), last: int = LAST) -> list[Tensor]:
         """Features after some stages, and those of the last behind them.
 
         Args:
             images: Normalised, (B, 3, H, W).
-            earlier: Which others, of 0 to 2, in their order: at strides 4, 8 and 16.
+            earlier: Which others, of 0 to 2, in their order: at strides 4, 8 and 16; `PICTURE` first, for the images.
+            last: Where it ends.
         """
-        x, kept, within = images, [], within_stages(self.behind_stages)
-        for index in range(len(self.backbone.stages)):
-            x = self.backbone.run_stage(index, x, within)
-            if index < len(self.recalibration):
-                x = self.recalibration[index](x)
-            if str(index) in self.behind_stages:
-                x = self.behind_stages[str(index)](x)
+        x, kept = images, [images] if PICTURE in earlier else []
+        for index in range(last + 1):
+            x = self._run_stage(index, x)
             if index in earlier:
                 kept.append(x)
         return [*kept, x]
+
+    def _run_stage(self, index: int, x: Tensor) -> Tensor:
+        """A stage of the backbone, and what stands behind it."""
+        x = self.backbone.run_stage(index, x, within_stages(self.behind_stages))
+        if index < len(self.recalibration):
+            x = self.recalibration[index](x)
+        return self.behind_stages[str(index)](x) if str(index) in self.behind_stages else x
+
+    def logits_behind(self, stage: int, x: Tensor) -> Tensor:
+        """Run on from any stage.
+
+        Args:
+            stage: From 0 to 3, or `PICTURE`.
+            x: What came out behind it, (B, C', h', w'); normalised images (B, 3, H, W) where it is `PICTURE`.
+
+        Returns:
+            Logits (B, K).
+        """
+        for index in range(stage + 1, LAST + 1):
+            x = self._run_stage(index, x)
+        return self.logits(x)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised images (B, 3, H, W) to logits (B, K) and score maps (B, K, h, w); see `Head`."""
