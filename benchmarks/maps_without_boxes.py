@@ -51,6 +51,8 @@ PARTS = {
     "threshold mean": "--threshold mean",
     "threshold otsu_0.7": "--threshold otsu_0.7",
     "grabcut": "--refine grabcut",
+    "superpixels": "--refine superpixels",
+    "instances cut": "--instances cut",
 }
 """What is changed in the map that is fitted, one at a time."""
 
@@ -140,6 +142,8 @@ class Bench:
         if name in ("cub", "creatures"):
             key = f"{each.best}, of train"
             yield Row(name, trunk, key, f"{name}-{trunk}-{each.best}-train", each.agnostic)
+            cut = f"{each.agnostic} --instances cut"
+            yield Row(name, trunk, f"{key}, instances cut", f"{name}-{trunk}-{each.best}-train", cut)
         yield from (Row(name, trunk, key, bare, f"{told} {each.agnostic}") for key, (told, _) in FIXED.items())
 
     def make(self, model: str) -> None:
