@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import mldfr
 from helpers import annotation, make_blob_voc, tensor
 from mldfr.boxes.iou import iou
+from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.thresholds import THRESHOLDS
 from mldfr.cli.main import app
 from mldfr.core.types import GroundTruth, Sample
@@ -83,7 +84,7 @@ def test_boxes_of_a_trial_are_those_of_locate(localizer, cats, trial):
 
 
 def test_views_lie_in_their_windows_and_see_the_same(trial):
-    assert trial.boxes.shape == trial.views.shape == (2, 3, 2, 2, 4)
+    assert trial.boxes.shape == trial.views.shape == (2, len(NORMALIZERS.names()), 2, 2, 4)
     slack = 1e-5
     assert (trial.views[..., :2] >= trial.windows[:, :2] - slack).all()
     assert (trial.views[..., 2:] <= trial.windows[:, 2:] + slack).all()

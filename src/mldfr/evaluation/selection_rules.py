@@ -69,7 +69,7 @@ class Rules:
 
     Examples:
         >>> len(Rules().looks) * len(Rules().ways) * len(Rules().thresholds)
-        306
+        408
     """
 
     pyramids: tuple[tuple[float, ...], ...] = (
