@@ -137,13 +137,13 @@ class Bench:
             yield from (Row(name, trunk, key, fitted, told) for key, (_, told) in FIXED.items() if told)
             yield Row(name, trunk, "cam, class-agnostic", bare, f"{FIXED['cam'][0]} --class-agnostic")
             return
-        maps = [each.best, "colocalization", each.others]
+        maps = [each.best, "colocalization", each.others, "psol"]
         yield from (Row(name, trunk, map, f"{name}-{trunk}-{map}", each.agnostic) for map in maps)
         if name in ("cub", "creatures"):
-            key = f"{each.best}, of train"
-            yield Row(name, trunk, key, f"{name}-{trunk}-{each.best}-train", each.agnostic)
+            for map in (each.best, "psol"):
+                yield Row(name, trunk, f"{map}, of train", f"{name}-{trunk}-{map}-train", each.agnostic)
             cut = f"{each.agnostic} --instances cut"
-            yield Row(name, trunk, f"{key}, instances cut", f"{name}-{trunk}-{each.best}-train", cut)
+            yield Row(name, trunk, f"{each.best}, of train, instances cut", f"{name}-{trunk}-{each.best}-train", cut)
         yield from (Row(name, trunk, key, bare, f"{told} {each.agnostic}") for key, (told, _) in FIXED.items())
 
     def make(self, model: str) -> None:

@@ -57,22 +57,25 @@ def test_every_map_can_be_exported_for_pictures_of_any_size(name, groups):
             torch.testing.assert_close(program(*given), alone(*given), atol=1e-4, rtol=1e-3)
 
 
-def test_an_onnx_file_gives_the_foreground_and_boxes_of_its_network(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["foreground", "psol"])
+def test_an_onnx_file_gives_the_foreground_and_boxes_of_its_network(tmp_path, monkeypatch, name):
     monkeypatch.setattr("mldfr.maps.base.FittedMap.sides", (64, 96))
     torch.manual_seed(1)
     network = small_network("mobilenet_v2", recalibration="none", classifier_bias=True)
     pictures = [write_picture(tmp_path / f"{number}.png", size=(90, 70)) for number in range(3)]
-    fit_map(network, "foreground", [(path, ()) for path in pictures])
-    agreement = export(network, tmp_path / "model.onnx", scales=(1.0,), map_name="foreground")
+    fit_map(network, name, [(path, ()) for path in pictures])
+    agreement = export(network, tmp_path / "model.onnx", scales=(1.0,), map_name=name)
     assert agreement.difference <= 1e-4 * max(1.0, agreement.largest)
     expected = Localizer(NetworkSource(network))
     for runtime in ("onnxruntime", "openvino"):
         found = mldfr.load(tmp_path / "model.onnx", device="cpu", runtime=runtime)
-        assert found.card.localization.map == "foreground"
+        assert found.card.localization.map == name
         for shape in ((70, 100), (90, 64)):
             one = found.locate(random_picture(*shape), classes=[3, 1])
-            other = expected.locate(random_picture(*shape), classes=[3, 1], map="foreground", scales=(1.0,))
+            other = expected.locate(random_picture(*shape), classes=[3, 1], map=name, scales=(1.0,))
             np.testing.assert_allclose(one.score_maps, other.score_maps, atol=2e-3 * np.abs(other.score_maps).max())
-            assert [len(label.boxes) for label in one.labels] == [len(label.boxes) for label in other.labels]
-    with pytest.raises(SettingError, match="was exported with the map foreground; got cam"):
+            for ours, theirs in zip(one.labels, other.labels, strict=True):
+                assert len(ours.boxes) == len(theirs.boxes)
+                np.testing.assert_allclose(ours.boxes.xyxy, theirs.boxes.xyxy, atol=2)
+    with pytest.raises(SettingError, match=f"was exported with the map {name}; got cam"):
         found.locate(random_picture(70, 100), map="cam")

@@ -109,6 +109,8 @@ def test_pictures_that_cannot_be_read_are_told_and_passed_over(network, noise, t
     facts = fit_map(network, "foreground", [*noise, (tmp_path / "broken.png", ())], report=told.append)
     assert facts.pictures == len(noise)
     assert [str(tmp_path / "broken.png") in str(error) for error in told] == [True]
+    facts = fit_map(network, "psol", [*noise, (tmp_path / "broken.png", ())], report=told.append)  # goes through thrice
+    assert (facts.pictures, len(told)) == (len(noise), 2)
     with pytest.raises(DataError, match=r"none of the 1 pictures to fit it on can be read, such as .*broken\.png"):
         fit_map(network, "foreground", [(tmp_path / "broken.png", ())])
 

@@ -50,7 +50,7 @@ def fit(
         model: A name of `mldfr list models`, a model file or a run folder.
         data: A folder of pictures, or `KIND:PATH`. Labels are used where they are of the model's classes.
         out: The model file to write, which ends in .safetensors.
-        map: A map that is fitted: foreground, foreground_cam, colocalization.
+        map: A map that is fitted: foreground, foreground_cam, colocalization, psol.
         split: Splits of a data set; train where there is one, else all, when left out.
         images: Where the pictures of wsol data are, if not beside it.
         pictures: At most so many, drawn at random; as many as the map wants when left out.

@@ -14,7 +14,7 @@ def fit(
     data: Annotated[str, typer.Argument(metavar="DIR|KIND:PATH", help="Pictures, or a data set; no boxes are used.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The model file to write, which ends in .safetensors.")],
     map: Annotated[
-        str, typer.Option(help="foreground: one kind of thing. foreground_cam: many kinds. colocalization.")
+        str, typer.Option(help="foreground: one kind of thing. foreground_cam: many kinds. colocalization. psol.")
     ] = "foreground",
     split: Annotated[
         str, typer.Option(metavar="NAME,...", help="Splits of a data set.", show_default="train, or all")

@@ -1,8 +1,9 @@
-"""Fitting a map on pictures: they are looked at once, in an order by chance, and none is kept."""
+"""Fitting a map on pictures: they are looked at in an order by chance, and none is kept."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,7 +50,7 @@ def fit_map(
         pictures: What it is fitted on.
         per_class: Whether each class has a map of its own, where the map can be had so.
         most: So many pictures are taken by chance; as many as the map wants when left out.
-        follow: Handed the pictures as they come.
+        follow: Handed the pictures as they come, each time that the map goes through them.
         report: Told of each picture that cannot be read.
 
     Returns:
@@ -73,30 +74,12 @@ def fit_map(
     most = most or wanted(kind, per_class=per_class)
     order = np.random.default_rng(0).permutation(len(pictures))[:most]
     chosen = [pictures[index] for index in order]
-    count = 0
-
-    def readable() -> Iterator[SeenPicture]:
-        nonlocal count
-        why: ImageError | None = None
-        for seen in spread(lambda each: _look(fast, kind, *each), chosen):
-            if isinstance(seen, ImageError):
-                why = why or seen
-                report(seen)
-            else:
-                count += 1
-                yield seen
-        if count == 0:
-            such = f", such as {why}" if why else ""
-            raise DataError(f"map {name}: none of the {len(chosen)} pictures to fit it on can be read{such}")
-
     groups = network.card.architecture.num_classes if per_class else 1
     with torch.no_grad(), evaluating(network):  # what is made in inference mode could not be exported
-        fast = network.fused()
+        pictures_seen = _Looks(network.fused(), name, kind, chosen, follow, report)
         head = deepcopy(network.head).cpu()  # where the features are
-        fitted = kind.fitted(
-            follow(readable(), len(chosen)), channels=network.backbone.channels, groups=groups, head=head
-        )
-    facts = FittedOn(groups=groups, pictures=count, scales=scales_of(kind, network.card.preprocessing))
+        fitted = kind.fitted(pictures_seen, channels=network.backbone.channels, groups=groups, head=head)
+    facts = FittedOn(groups=groups, pictures=pictures_seen.count, scales=scales_of(kind, network.card.preprocessing))
     network.take_map(name, fitted, facts)
     return facts
 
@@ -109,6 +92,40 @@ def wanted(kind: type[FittedMap], *, per_class: bool) -> int:
         1200
     """
     return kind.most_by_class if per_class else kind.most_pictures
+
+
+@dataclass(eq=False)
+class _Looks:
+    """Pictures that are looked at anew whenever they are gone through; what cannot be read is told once."""
+
+    network: LocalizationNetwork
+    name: str
+    kind: type[FittedMap]
+    chosen: Sequence[Labelled]
+    follow: Follow
+    report: Callable[[ImageError], None]
+    count: int = 0
+    """Of those that can be read, as far as they have been gone through."""
+    _broken: dict[Path, ImageError] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[SeenPicture]:
+        return iter(self.follow(self._readable(), len(self.chosen)))
+
+    def _readable(self) -> Iterator[SeenPicture]:
+        count = 0
+        seen = spread(lambda each: _look(self.network, self.kind, *each), self.chosen)
+        for (path, _), picture in zip(self.chosen, seen, strict=True):
+            if isinstance(picture, ImageError):
+                if path not in self._broken:
+                    self._broken[path] = picture
+                    self.report(picture)
+            else:
+                count += 1
+                self.count = max(self.count, count)
+                yield picture
+        if count == 0:
+            such = "".join(f", such as {why}" for why in list(self._broken.values())[:1])
+            raise DataError(f"map {self.name}: none of the {len(self.chosen)} pictures to fit it on can be read{such}")
 
 
 def suggested(card: Card, name: str) -> Localization:

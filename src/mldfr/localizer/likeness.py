@@ -5,32 +5,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mldfr.core.parallel import spread
 from mldfr.images import ImageError, read_image
 from mldfr.localizer.modes import evaluating
 from mldfr.localizer.mscam import scaled_features
+from mldfr.maps.kinds import LOOKED_AT, map_of_kinds, mean_cosine, mean_direction
 from mldfr.networks.network import LocalizationNetwork
 
-LOOKED_AT = 64
-"""Pictures, drawn by chance."""
 SIDE = 336
-"""Pixels of their short side."""
-ONE_KIND = 0.38
-"""Likeness from which on pictures are taken to show one kind of thing.
-
-By the features of the embedded network birds have 0.51 and pets, cats and dogs, 0.40; VOC2007
-has 0.35 and ILSVRC 0.26.
-"""
+"""Pixels of the short side."""
 
 
 def likeness(network: LocalizationNetwork, pictures: Sequence[Path]) -> float:
     """The mean cosine between the averaged features of different pictures.
 
     Args:
-        network: Whose features; `ONE_KIND` is measured for those of the embedded one.
+        network: Whose features; `mldfr.maps.kinds.ONE_KIND` is measured for those of the embedded one.
         pictures: Some of them are looked at; those that cannot be read say nothing.
 
     Returns:
@@ -45,11 +37,7 @@ def likeness(network: LocalizationNetwork, pictures: Sequence[Path]) -> float:
     with torch.inference_mode(), evaluating(fast):
         means = spread(lambda path: _mean(fast, path), [pictures[number] for number in order])
         found = [each for each in means if each is not None]
-    if len(found) < 2:
-        return 1.0
-    cosines = torch.stack(found) @ torch.stack(found).T
-    count = len(found)
-    return float((cosines.sum() - count) / (count * (count - 1)))
+    return mean_cosine(found)
 
 
 def map_for(network: LocalizationNetwork, pictures: Sequence[Path]) -> str:
@@ -59,7 +47,7 @@ def map_for(network: LocalizationNetwork, pictures: Sequence[Path]) -> str:
         >>> map_for(LocalizationNetwork.create("mobilenet_v2", num_classes=2), [Path("photo.jpg")])
         'foreground'
     """
-    return "foreground" if likeness(network, pictures) >= ONE_KIND else "foreground_cam"
+    return map_of_kinds(likeness(network, pictures))
 
 
 @torch.inference_mode()
@@ -71,4 +59,4 @@ def _mean(network: LocalizationNetwork, path: Path) -> Tensor | None:
     features = scaled_features(
         network, torch.from_numpy(pixels).permute(2, 0, 1), SIDE / network.card.preprocessing.input_size
     )
-    return F.normalize(features.float().mean(dim=(1, 2)), dim=0).cpu()
+    return mean_direction(features).cpu()

@@ -23,6 +23,7 @@ MAPS: Registry[type["ActivationMap"]] = Registry(
         "foreground": "mldfr.maps.foreground:Foreground",
         "foreground_cam": "mldfr.maps.foreground_cam:ForegroundCAM",
         "normalized_cut": "mldfr.maps.normalized_cut:NormalizedCut",
+        "psol": "mldfr.maps.psol:PSOL",
         "grad_cam": "mldfr.maps.closed_forms:GradCAM",
         "hires_cam": "mldfr.maps.closed_forms:HiResCAM",
         "grad_cam_plus_plus": "mldfr.maps.closed_forms:GradCAMPlusPlus",

@@ -151,7 +151,8 @@ class FittedMap(ActivationMap):
         """What was learned from pictures, which are taken one by one and not kept.
 
         Args:
-            pictures: In an order by chance.
+            pictures: In an order by chance. They can be gone through again, in the same order, for which each is looked
+                at anew: that takes its time, and no memory.
             channels, groups: Of the map.
             head: The model's.
 
