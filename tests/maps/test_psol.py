@@ -78,7 +78,7 @@ def test_fields_of_several_scales_draw_a_box_between():
 @pytest.mark.parametrize("size", [-3.0, 0.0, 50.0])
 @pytest.mark.parametrize("place", [-9.0, 0.013, 9.0])
 def test_whatever_is_regressed_is_drawn_as_a_box(size, place):
-    box = box_within(WHOLE, torch.tensor([place, size, size]), torch.tensor([place]))
+    box = box_within(torch.tensor(WHOLE), torch.tensor([place, size, size]), torch.tensor([place]))
     assert (box[2:] - box[:2]).tolist() == pytest.approx([min(1, max(windows.SMALLEST, size))] * 2)
     field = distance_field(box, 24, 24).numpy()
     assert len(draw_boxes(field, None, BoxSettings(**PSOL.suggested))) == 1
@@ -91,7 +91,7 @@ def test_whatever_is_regressed_is_drawn_as_a_box(size, place):
 def test_a_whole_picture_is_pooled_as_by_area(size):
     features = torch.rand(3, *size)
     areas = F.interpolate(features[None], scale_factor=(BINS, BINS), mode="nearest")
-    torch.testing.assert_close(pooled(features, WHOLE), F.adaptive_avg_pool2d(areas, BINS)[0])
+    torch.testing.assert_close(pooled(features, torch.tensor(WHOLE)), F.adaptive_avg_pool2d(areas, BINS)[0])
 
 
 def test_a_window_is_pooled_as_its_cells_and_nothing_is_beyond_the_picture():

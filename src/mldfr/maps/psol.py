@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -96,7 +97,7 @@ class PSOL(FittedMap):
             box = pseudo_box(teacher, picture, head)
             for scale in sorted(picture.at):
                 reduced = made.reduced(picture.last(scale))
-                whole.add(number, reduced, WHOLE, box)
+                whole.add(number, reduced, torch.tensor(WHOLE), box)
                 for _ in range(DRAWS):
                     windows.add(number, reduced, enlarged(moved(box, generator), MARGIN), box)
         for index, lessons in enumerate((whole, windows)):
@@ -113,8 +114,7 @@ class PSOL(FittedMap):
     def box(self, features: Tensor) -> Tensor:
         """The box (4,) of a picture whose features are (C, h, w): `xyxy` as shares of its sides."""
         reduced = self.reduced(features)
-        window = WHOLE.to(reduced)
-        box = self._within(window, reduced, 0)
+        box = self._within(reduced.new_tensor(WHOLE), reduced, 0)
         for _ in range(LOOKS_CLOSER):
             box = self._within(enlarged(box, MARGIN), reduced, 1)
         return box
@@ -130,7 +130,7 @@ class PSOL(FittedMap):
         return distance_field(self.box(features), earlier[0].shape[1], earlier[0].shape[2])[None]
 
 
-WHOLE = torch.tensor([0.0, 0.0, 1.0, 1.0])
+WHOLE = (0.0, 0.0, 1.0, 1.0)
 """The window that is the whole picture."""
 
 
@@ -189,7 +189,8 @@ def pseudo_box(teacher: FittedMap, picture: SeenPicture, head: Head) -> Tensor:
         total += F.interpolate(maps[None], size=size, mode="bilinear", align_corners=False)[0].amax(dim=0)
     found = draw_boxes(total.numpy(), None, BoxSettings(**teacher.suggested)).largest()
     height, width = size
-    return WHOLE if found is None else torch.tensor(found.xyxy) / torch.tensor([width, height, width, height])
+    shares = WHOLE if found is None else found.xyxy / np.array([width, height, width, height], np.float32)
+    return torch.tensor(shares, dtype=torch.float32)
 
 
 FINER = 8
