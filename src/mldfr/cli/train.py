@@ -36,8 +36,8 @@ def train(
 ) -> None:
     """Train a localizer from image labels; no boxes, where the data has them, are learned from.
 
-    In the end some held-out pictures are looked at, which takes half a minute: how often the class is right, and how
-    boxes do beside those without any training.
+    In the end held-out pictures are looked at: how often the class is right, and on at most 60 of
+    them how boxes do beside those without any training.
 
     A run that was stopped, in whatever way, goes on with `mldfr train --resume --out RUN`. Several processes work
     together when started by `torchrun --nproc-per-node N -m mldfr train ...`.
