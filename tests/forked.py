@@ -9,6 +9,7 @@ import os
 import pkgutil
 import signal
 import sys
+import tracemalloc
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -93,6 +94,24 @@ def finished(*arguments, **options):
     """The program when it has ended."""
     with Program(*arguments, **options) as program:
         return program
+
+
+def peak_of_memory(function, *arguments):
+    """The bytes that Python held at most within a call, in a process where no thread of another test is at work."""
+    receiver, sender = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=_trace, args=(sender, function, *arguments))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    finally:
+        process.join()
+
+
+def _trace(sender, function, *arguments):
+    tracemalloc.start()
+    function(*arguments)
+    sender.send(tracemalloc.get_traced_memory()[1])
 
 
 def _run(arguments, environment, threads, cwd, path, patched, files):

@@ -1,7 +1,6 @@
 """Bootstrap intervals against SciPy, all resamples of small sets, the normal approximation and simulated coverage."""
 
 import itertools
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from forked import peak_of_memory
 from mldfr.evaluation.statistics.bootstrap import Difference, Interval, bootstrap_interval, paired_bootstrap
 
 
@@ -244,14 +244,12 @@ def test_verdicts(low, high, verdict, of_errors):
 def test_memory_is_bounded(kind, samples):
     """All draws at once would take 4 GB for the hits, and 200 MB for the overlaps."""
     one, other = hits(0, 50_000) if kind == "hits" else np.random.default_rng(0).random((2, 50_000))
-    tracemalloc.start()
-    try:
-        found = paired_bootstrap(one, other, samples=samples)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+    assert peak_of_memory(draw, one, other, samples) < 16 * 2**20
+
+
+def draw(one, other, samples):
+    found = paired_bootstrap(one, other, samples=samples)
     assert found.low < found.value < found.high
-    assert peak < 16 * 2**20
 
 
 @pytest.mark.parametrize(
