@@ -7,9 +7,12 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
+from mldfr.core.errors import SettingError
 from mldfr.networks.backbones import BACKBONES
 from mldfr.networks.backbones.base import Backbone
 from mldfr.networks.complexity import complexity
+from mldfr.networks.network import LocalizationNetwork
+from mldfr.networks.published import published
 
 EACH = pytest.mark.parametrize("name", BACKBONES.names())
 EACH_WAY = pytest.mark.parametrize("last_downsampling", ["transition", "dilate"])
@@ -193,3 +196,64 @@ def test_table_v(name, parameters, giga_multiply_adds):
 def test_table_v_without_the_bias_that_the_text_leaves_out():
     assert complexity("vgg16").parameters == 20_814_828
     assert complexity("vgg16", num_classes=200, classifier_bias=True).parameters == 19_995_828
+
+
+WSOLEVALUATION = ("vgg16", "inception_v3", "resnet50")
+PLACES_OF_ADL = {  # wsolevaluation's
+    "vgg16": [1, "features.32", "features.42"],
+    "inception_v3": ["Mixed_5d", "Mixed_6e", "conv8"],
+    "resnet50": ["layer3.0", "layer4.0", "layer4.2"],
+}
+
+
+def as_wsolevaluation(name, **options):
+    told = {"recalibration": "none", "classifier_bias": True, "num_classes": 200, **options}
+    return LocalizationNetwork.create(name, last_downsampling="wsolevaluation", **told)
+
+
+@pytest.mark.parametrize("name", WSOLEVALUATION)
+def test_wsolevaluations_trunks_have_the_size_that_table_v_counts(name):
+    with torch.device("meta"):
+        ours, counted = as_wsolevaluation(name), published(name, "cam", num_classes=200)
+        side = counted.input_size
+        features = ours.backbone(torch.empty(1, 3, side, side))
+    assert sum(part.numel() for part in ours.parameters()) == sum(part.numel() for part in counted.parameters())
+    assert features.shape[2:] == ((18, 18) if side == 299 else (14, 14))
+
+
+@pytest.mark.parametrize("name", WSOLEVALUATION)
+def test_adl_stands_where_wsolevaluation_has_it(name):
+    with torch.device("meta"):
+        network = as_wsolevaluation(name, method="adl", method_options={"behind": PLACES_OF_ADL[name]})
+    assert len(network.behind_stages) == 3
+
+
+def test_wsolevaluations_resnet_takes_a_stride_out_and_changes_nothing_else():
+    original = randomize_(torchvision.models.resnet50()).eval()
+    ours = Backbone(BACKBONES["resnet50"], last_downsampling="wsolevaluation", weights=original.state_dict()).eval()
+    original.layer4[0].conv2.stride = original.layer4[0].downsample[0].stride = (1, 1)
+    images = torch.randn(1, 3, 96, 128)
+    with torch.inference_mode():
+        expected = original_features("resnet50", original)(images)["y"]
+        torch.testing.assert_close(ours(images), expected)
+
+
+def test_wsolevaluations_vgg_is_the_plain_one_as_far_as_conv5_3():
+    original = torchvision.models.vgg16(weights=None).eval()
+    network = as_wsolevaluation("vgg16", weights=original.state_dict()).eval()
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in network.modules())
+    images = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        x = images
+        for index in range(3):
+            x = network.backbone.run_stage(index, x)
+        torch.testing.assert_close(x, original.features[:24](images))
+        network.backbone.trunk.conv6 = nn.Identity()
+        torch.testing.assert_close(network.backbone.run_stage(3, x), original.features[:30](images))
+
+
+def test_wsolevaluation_has_no_other_trunks():
+    with pytest.raises(SettingError, match="vgg16, inception_v3 and resnet50"):
+        as_wsolevaluation("mobilenet_v2")
+    with pytest.raises(SettingError, match="vgg16, inception_v3 and resnet50"):
+        as_wsolevaluation("timm:resnet18")

@@ -95,7 +95,7 @@ def test_a_file_extends_recipes_of_the_package(tmp_path):
         ("model.backbone=resnet", "did you mean 'resnet50'?"),
         ("model.recalibration=sa", "unknown recalibration 'sa'"),
         ("model.convolution=batchnorm", "did you mean 'batch_norm'?"),
-        ("model.last_downsampling=none", "'transition' or 'dilate'"),
+        ("model.last_downsampling=none", "'transition', 'dilate' or 'wsolevaluation'"),
         ("localization.threshold=1", "less than 1"),
         ("localization.normalizer=minmax", "did you mean 'min_max'?"),
         ("augmentation.crop_scale=[1, 0.5]", "crop_scale is a range from 0 to 1; got [1.0, 0.5]"),

@@ -64,7 +64,7 @@ class Architecture(Strict):
 
     backbone: str
     num_classes: int = Field(ge=1)
-    last_downsampling: Literal["transition", "dilate"]
+    last_downsampling: Literal["transition", "dilate", "wsolevaluation"]
     recalibration: str
     recalibration_options: dict[str, Any] = {}
     convolution: str

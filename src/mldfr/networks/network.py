@@ -198,7 +198,8 @@ class LocalizationNetwork(nn.Module):
             backbone: A name of `mldfr list backbones`, or `timm:` and a name of timm's.
             num_classes: K; may be left out where `class_names` are given, and is 1000 without either.
             class_names: K names; "0", "1", ... when left out.
-            last_downsampling: `transition` (the paper) or `dilate`; the backbone's own default when left out.
+            last_downsampling: `transition` (the paper), `dilate`, or `wsolevaluation` (its benchmark's trunks: vgg16,
+                inception_v3, resnet50); the backbone's own default when left out.
             recalibration: The module behind the downsamplings ("S"), or `none`.
             recalibration_options: Its further arguments, such as `{"gate": "identity"}`.
             convolution: The normalisation behind the convolutions ("B"), or `none`; the backbone's own default
@@ -228,7 +229,7 @@ class LocalizationNetwork(nn.Module):
                 last_downsampling=last_downsampling or spec.last_downsampling,
                 recalibration=recalibration,
                 recalibration_options=dict(recalibration_options or {}),
-                convolution=convolution or spec.convolution,
+                convolution=convolution or spec.variant(last_downsampling).convolution,
                 classifier_bias=classifier_bias or pretrained_classifier,
             )
             card = Card(
@@ -263,7 +264,7 @@ class LocalizationNetwork(nn.Module):
         check_architecture(wanted, backbone)
         normalize_convolutions(backbone.trunk, CONVOLUTION[wanted.convolution])
         module, options = POOLING[wanted.recalibration], wanted.recalibration_options
-        places = zip(spec.channels[:3], KERNEL_SIZES, strict=True)
+        places = zip(backbone.channels[:3], KERNEL_SIZES, strict=True)
         try:
             modules = [module(channels, kernel_size, **options) for channels, kernel_size in places]
         except (TypeError, ValueError, ArithmeticError) as error:
@@ -271,8 +272,8 @@ class LocalizationNetwork(nn.Module):
                 raise
             raise SettingError(f"recalibration_options {options} of {wanted.recalibration}: {error}") from error
         method = make_method(card.method, card.method_options)
-        head = method.head_on_stages(spec.channels, wanted.num_classes, bias=wanted.classifier_bias)
-        behind = method.stage_modules(spec.channels)
+        head = method.head_on_stages(backbone.channels, wanted.num_classes, bias=wanted.classifier_bias)
+        behind = method.stage_modules(backbone.channels)
         check_modules(behind, backbone)
         return cls(backbone, modules, head, card=card, behind_stages=behind)
 

@@ -9,10 +9,7 @@ trunks of this package.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import inception_v3, resnet50, vgg16
 
@@ -23,6 +20,7 @@ from mldfr.methods.heads import ConvCls, Head
 from mldfr.methods.i2c import InterImageCommunication
 from mldfr.methods.spg import GuidedConvCls, SelfProducedGuidance
 from mldfr.networks.backbones.base import remove_strides
+from mldfr.networks.backbones.inception import DenseInceptionB, pad_like_wsolevaluation
 
 LIKE_CAM = ("cam", "has", "cutmix", "adl", "tap")
 """Methods that add no parameter to CAM's network."""
@@ -112,14 +110,13 @@ def _vgg16(method: str) -> _Trunk:
 
 def _inception_v3(method: str) -> _Trunk:
     trunk = inception_v3(weights=None, aux_logits=False, init_weights=False)
-    trunk.Conv2d_1a_3x3.conv.padding = (1, 1)
-    pools = [nn.MaxPool2d(kernel_size=3, stride=2, padding=1) for _ in range(2)]
-    begin = [trunk.Conv2d_1a_3x3, trunk.Conv2d_2a_3x3, trunk.Conv2d_2b_3x3, pools[0]]
-    begin += [trunk.Conv2d_3b_1x1, trunk.Conv2d_4a_3x3, pools[1]]
+    pad_like_wsolevaluation(trunk)
+    begin = [trunk.Conv2d_1a_3x3, trunk.Conv2d_2a_3x3, trunk.Conv2d_2b_3x3, trunk.maxpool1]
+    begin += [trunk.Conv2d_3b_1x1, trunk.Conv2d_4a_3x3, trunk.maxpool2]
     fifth = [trunk.Mixed_5b, trunk.Mixed_5c, trunk.Mixed_5d]
     if method != "i2c":  # stride 16
         fifth.append(nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True))
-    sixth = [_DenseInceptionB(trunk.Mixed_6a), trunk.Mixed_6b, trunk.Mixed_6c, trunk.Mixed_6d, trunk.Mixed_6e]
+    sixth = [DenseInceptionB(trunk.Mixed_6a), trunk.Mixed_6b, trunk.Mixed_6c, trunk.Mixed_6d, trunk.Mixed_6e]
     deep = method in ("cam", "spg")
     last = _convolutions(768, 1024, 1024) if deep else nn.Identity()
     parts = [nn.Sequential(*begin), nn.Sequential(*fifth), nn.Sequential(*sixth), last]
@@ -134,27 +131,6 @@ def _resnet50(method: str) -> _Trunk:
     begin = nn.Sequential(trunk.conv1, trunk.bn1, trunk.relu, trunk.maxpool, trunk.layer1, trunk.layer2)
     parts = [begin, trunk.layer3[0], trunk.layer3[1:], trunk.layer4]
     return _Trunk(parts, (512, 1024, 1024, 2048), width=1024)
-
-
-class _DenseInceptionB(nn.Module):
-    """Mixed_6a without its stride, padded so that the map keeps its size.
-
-    Args:
-        block: torchvision's InceptionB; its layers are taken over.
-    """
-
-    def __init__(self, block: Any) -> None:
-        super().__init__()
-        self.branch3x3: nn.Module = block.branch3x3
-        self.branch3x3dbl = nn.Sequential(block.branch3x3dbl_1, block.branch3x3dbl_2, block.branch3x3dbl_3)
-        for name in ("branch3x3.conv", "branch3x3dbl.2.conv"):
-            remove_strides(self, name)
-            self.get_submodule(name).padding = (1, 1)  # type: ignore[assignment]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 288, h, w) to (B, 768, h, w)."""
-        pooled = F.max_pool2d(x, kernel_size=3, stride=1, padding=1)
-        return torch.cat([self.branch3x3(x), self.branch3x3dbl(x), pooled], dim=1)
 
 
 def _convolutions(*channels: int) -> nn.Sequential:

@@ -40,7 +40,7 @@ class ModelChoice(Strict):
     """
 
     backbone: str
-    last_downsampling: Literal["transition", "dilate"] | None = None
+    last_downsampling: Literal["transition", "dilate", "wsolevaluation"] | None = None
     recalibration: str = "self_attention"
     recalibration_options: dict[str, Any] = Field(default_factory=dict)
     convolution: str | None = None

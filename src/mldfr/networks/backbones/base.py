@@ -6,15 +6,15 @@ last downsampling is taken out of it (Section III-D), stays at stride 16.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from mldfr.core.errors import InputError
+from mldfr.core.errors import InputError, SettingError
 from mldfr.networks.initialization import xavier_
 
-LastDownsampling = Literal["transition", "dilate"]
+LastDownsampling = Literal["transition", "dilate", "wsolevaluation"]
 StateDict = Mapping[str, Tensor]
 
 STRIDES = (4, 8, 16)
@@ -22,6 +22,27 @@ STRIDES = (4, 8, 16)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a trunk becomes when its last downsampling is taken out in one of the ways there are.
+
+    Attributes:
+        surgery: Changes the trunk in place.
+        stages, channels: As in `BackboneSpec`.
+        convolution: The normalisation behind convolutions where none is asked for.
+
+    Examples:
+        >>> from mldfr.networks.backbones import BACKBONES
+        >>> BACKBONES["inception_v3"].variant("wsolevaluation").channels
+        (64, 192, 768, 1024)
+    """
+
+    surgery: Callable[[nn.Module], None]
+    stages: tuple[tuple[str, ...], ...]
+    channels: tuple[int, int, int, int]
+    convolution: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +66,8 @@ class BackboneSpec:
         last_downsampling, convolution: The variant that is built when none is asked for.
         strides: At the end of each stage.
         foldable: Whether each BatchNorm that is defined right behind a convolution directly follows it.
+        wsolevaluation: What differs in the trunk that the benchmark wsolevaluation trains: `surgery`, and any other
+            attribute of `Variant`; empty where it has none.
 
     Examples:
         >>> from mldfr.networks.backbones import BACKBONES
@@ -68,6 +91,24 @@ class BackboneSpec:
     convolution: str = "batch_norm"
     strides: tuple[int, int, int, int] = (*STRIDES, 16)
     foldable: bool = True
+    wsolevaluation: Mapping[str, Any] = field(default_factory=dict)
+
+    def variant(self, last_downsampling: LastDownsampling | None = None) -> Variant:
+        """The trunk with its last downsampling taken out in this way, the backbone's own when None.
+
+        Raises:
+            SettingError: wsolevaluation has no such trunk.
+        """
+        way = last_downsampling or self.last_downsampling
+        here = Variant(self.transition, self.stages, self.channels, self.convolution)
+        if way == "wsolevaluation":
+            if not self.wsolevaluation:
+                raise SettingError(
+                    "wsolevaluation has the trunks vgg16, inception_v3 and resnet50; for others last_downsampling is "
+                    "transition or dilate"
+                )
+            return replace(here, **self.wsolevaluation)
+        return here if way == "transition" else replace(here, surgery=self.dilate)
 
 
 class Backbone(nn.Module):
@@ -75,12 +116,13 @@ class Backbone(nn.Module):
 
     Args:
         spec: Which backbone.
-        last_downsampling: `transition` or `dilate`; None for the backbone's own default.
+        last_downsampling: `transition`, `dilate` or `wsolevaluation`; None for the backbone's own default.
         weights: ImageNet weights under the library's key names; None starts at random. They are put in before the
             last downsampling is changed, so `dilate` keeps them all and `transition` loses what it replaces.
 
     Raises:
         InputError: The weights do not fit the trunk; the message names the keys.
+        SettingError: There is no such variant of the trunk.
 
     Examples:
         >>> import torch
@@ -98,14 +140,14 @@ class Backbone(nn.Module):
         weights: StateDict | None = None,
     ) -> None:
         super().__init__()
-        self.stages = spec.stages  # and no more of it: a network can be pickled whatever made its trunk
-        self.channels, self.strides, self.foldable = spec.channels, spec.strides, spec.foldable
+        variant = spec.variant(last_downsampling)
+        self.stages = variant.stages  # and no more of it: a network can be pickled whatever made its trunk
+        self.channels, self.strides, self.foldable = variant.channels, spec.strides, spec.foldable
         self.trunk = spec.trunk()
         if weights is not None:
             _load_trunk(self.trunk, spec, weights)
-        surgery = spec.transition if (last_downsampling or spec.last_downsampling) == "transition" else spec.dilate
-        surgery(self.trunk)
-        _drop_unused(self.trunk, {name for stage in spec.stages for name in stage})
+        variant.surgery(self.trunk)
+        _drop_unused(self.trunk, {name for stage in variant.stages for name in stage})
 
     def run_stage(self, index: int, x: Tensor, behind: Mapping[str, nn.Module] | None = None) -> Tensor:
         """Run stage `index` (0 to 3), from the output of the one before it to its own.

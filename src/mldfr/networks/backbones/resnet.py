@@ -28,6 +28,10 @@ def _dilate(trunk: nn.Module) -> None:
         dilate_convolutions(trunk.get_submodule(name))
 
 
+def _as_wsolevaluation(trunk: nn.Module) -> None:
+    remove_strides(trunk, "layer4.0.conv2", "layer4.0.downsample.0")
+
+
 RESNET50 = BackboneSpec(
     trunk=_trunk,
     transition=_transition,
@@ -37,5 +41,6 @@ RESNET50 = BackboneSpec(
     heads=("fc.",),
     classifier="fc",
     pretrained="ResNet50_Weights.IMAGENET1K_V1",
+    wsolevaluation={"surgery": _as_wsolevaluation},
 )
-RESNET50X = replace(RESNET50, convolution="none")
+RESNET50X = replace(RESNET50, convolution="none", wsolevaluation={})

@@ -71,4 +71,5 @@ VGG16 = BackboneSpec(
     classifier=None,
     pretrained="VGG16_BN_Weights.IMAGENET1K_V1",
     rename=_rename,
+    wsolevaluation={"surgery": _transition, "convolution": "none"},  # that of the paper before its BatchNorms
 )
