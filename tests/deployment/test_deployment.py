@@ -98,14 +98,19 @@ def test_upsampling_is_bilinear_interpolation(cells, pixels):
     torch.testing.assert_close(upsampling(cells, pixels) @ values, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("backbone", ["googlenet", "inception_v3", "efficientnet_lite0"])
-def test_the_graph_is_mscam(backbone):
+@pytest.mark.parametrize(
+    ("backbone", "classified_at"),
+    [("googlenet", "scale_1"), ("inception_v3", "scale_1"), ("efficientnet_lite0", "all_scales")],
+)
+def test_the_graph_is_mscam(backbone, classified_at):
     """These round the sizes of their maps each in a way of its own."""
     made = small_network(backbone)
+    made.card = made.card.model_copy(update={"classified_at": classified_at})
     graph = PyramidGraph(made, (1, 1.5))
     pixels = random_picture(61, 83)
     with torch.inference_mode():
-        outputs = dict(zip(output_names((1, 1.5)), graph(torch.from_numpy(pixels), torch.tensor([-5, 2])), strict=True))
+        given = graph(torch.from_numpy(pixels), torch.tensor([-5, 2]))
+    outputs = dict(zip(output_names(made.card, (1, 1.5)), given, strict=True))
     (expected,) = mscam(made, [torch.from_numpy(pixels).permute(2, 0, 1)], scales=(1, 1.5), classes="all")
     classes = [int(expected.logits.argmin()), 2]
     assert outputs["resolved_classes"].tolist() == classes
@@ -142,7 +147,7 @@ def test_the_file_says_what_it_is(small, small_onnx):
     model = onnx.load(small_onnx, load_external_data=False)
     onnx.checker.check_model(model)
     assert [value.name for value in model.graph.input] == ["image", "classes"]
-    assert [value.name for value in model.graph.output] == list(output_names(SCALES))
+    assert [value.name for value in model.graph.output] == list(output_names(small.card, SCALES))
     assert [part.dim_param or part.dim_value for part in model.graph.input[0].type.tensor_type.shape.dim] == [
         "height",
         "width",

@@ -1,5 +1,7 @@
 """MsCAM against a naive loop and its own invariants."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -65,6 +67,28 @@ def test_logits_come_from_scale_one_whatever_the_pyramid(small):
     for scales in ((1, 1.5), (2, 1), (0.5, 1.5)):
         for one, other in zip(alone, mscam(small, batch, scales=scales), strict=True):
             assert torch.equal(one.logits, other.logits)
+
+
+def test_logits_may_be_the_mean_over_the_pyramid(small):
+    network = copy.deepcopy(small)
+    network.card = network.card.model_copy(update={"classified_at": "all_scales"})
+    batch = images((70, 99), (64, 64))
+    each = [mscam(resized_input(small, scale), batch, scales=(1,)) for scale in (1.5, 2)]
+    for index, found in enumerate(mscam(network, batch, scales=(1.5, 2, 1.5), classes=2)):
+        expected = torch.stack([at_scale[index].logits for at_scale in each]).mean(dim=0)
+        torch.testing.assert_close(found.logits, expected)
+        assert list(found.classes) == expected.topk(2).indices.tolist()
+        assert set(found.scale_maps) == {1.5, 2.0}
+
+
+def resized_input(network, scale):
+    """The same network, whose scale 1 is another's `scale`."""
+    other = copy.deepcopy(network)
+    wanted = other.card.preprocessing.model_copy(
+        update={"input_size": int(scale * other.card.preprocessing.input_size)}
+    )
+    other.card = other.card.model_copy(update={"preprocessing": wanted})
+    return other
 
 
 def test_a_batch_is_one_by_one(small):

@@ -114,7 +114,8 @@ def asked(chosen: Chosen) -> list[int]:
     return list(range(-1, -1 - chosen, -1)) if isinstance(chosen, int) else list(chosen)
 
 
-def activation(outputs: Sequence[Tensor], scales: Sequence[float]) -> Activation:
+def activation(outputs: Sequence[Tensor], card: Card) -> Activation:
     """The outputs of a graph by their names."""
     logits, classes, score_maps, *parts = outputs
-    return Activation(logits, tuple(classes.tolist()), score_maps, dict(zip(mapped_scales(scales), parts, strict=True)))
+    scales = mapped_scales(card, card.localization.scales)
+    return Activation(logits, tuple(classes.tolist()), score_maps, dict(zip(scales, parts, strict=True)))

@@ -14,7 +14,7 @@ Inputs
     -{count}.
 
 Outputs
-  logits, float32 ({count}): of all classes. {probabilities}
+  logits, float32 ({count}): of all classes, {classified_at}. {probabilities}
   resolved_classes, int64 (k): the indices of the classes that were mapped.
   score_maps, float32 (k, height, width): their maps, one for each pixel of the picture, any range. Each is the sum of
     its maps ({map}) at the scales {scales}.
@@ -41,6 +41,9 @@ PROBABILITIES = {
 }
 """By whether an image may have several classes."""
 
+CLASSIFIED_AT = {"scale_1": "at scale 1", "all_scales": "the mean over the scales"}
+"""Where logits come from, by what the card calls it."""
+
 PRECISIONS = {
     "f32": "Everything is computed in float32.",
     "int8": "Convolutions have int8 weights and uint8 inputs, whose ranges were seen on pictures: logits and maps are\n"
@@ -55,11 +58,12 @@ def describe(card: Card, *, precision: str = "f32") -> str:
     return TEXT.format(
         last=count - 1,
         count=count,
+        classified_at=CLASSIFIED_AT[card.classified_at],
         probabilities=PROBABILITIES[card.multi_label],
         map=settings.map,
         scales=", ".join(map(written, settings.scales)),
         precision=PRECISIONS[precision],
-        parts=", ".join(output_names(settings.scales)[3:]),
+        parts=", ".join(output_names(card, settings.scales)[3:]),
         normalizer=settings.normalizer,
         box_rule=settings.box_rule,
         threshold=threshold_text(settings.threshold),

@@ -66,7 +66,7 @@ def open_graph(path: Path, device: str, threads: int) -> OpenedGraph:
         with torch.inference_mode():
             for image, classes in zip(pixels, chosen, strict=True):
                 outputs = module(torch.from_numpy(image), torch.tensor(asked(classes)))
-                found.append(activation(outputs, card.localization.scales))
+                found.append(activation(outputs, card))
         return found
 
     return OpenedGraph(texts, card, lambda: activate)

@@ -12,6 +12,7 @@ from mldfr.deployment.resampling import resize, upsampling
 from mldfr.localizer.mscam import channel_statistics, short_side, standardize
 from mldfr.maps import DEFAULT
 from mldfr.maps.base import NEEDS_NETWORK, NetworkMap
+from mldfr.networks.card import Card
 from mldfr.networks.network import LocalizationNetwork
 
 INPUTS = ("image", "classes")
@@ -41,7 +42,9 @@ class PyramidGraph(nn.Module):
             raise SettingError(f"map {map_name} cannot be exported: {NEEDS_NETWORK}")
         _replace_same_padding(self.network)
         self.scales = tuple(scales)
-        self.sides = {scale: short_side(network.card.preprocessing, scale) for scale in passes(scales)}
+        card = network.card
+        self.sides = {scale: short_side(card.preprocessing, scale) for scale in card.passes(scales)}
+        self.telling = card.classifying(scales)
         mean, std = channel_statistics(network.card.preprocessing)
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
@@ -51,14 +54,15 @@ class PyramidGraph(nn.Module):
 
         A class is its index, or -r for the r-th most probable class.
         """
-        logits, maps = torch.empty(0), {}
-        for scale, side in self.sides.items():  # scale 1 comes first: it says which classes are the most probable
-            *earlier, features = self._features(image, side)
-            if scale == 1:
-                logits = self.network.logits(features)[0]
-                classes = _resolve(classes, logits)
-            if scale in self.scales:
-                maps[scale] = self.map(features[0], classes, self.network.head, [part[0] for part in earlier])
+        stages = {scale: self._features(image, side) for scale, side in self.sides.items()}
+        told = [self.network.logits(behind[-1])[0] for scale, behind in stages.items() if scale in self.telling]
+        logits = torch.stack(told).mean(dim=0) if len(told) > 1 else told[0]
+        classes = _resolve(classes, logits)
+        maps = {
+            scale: self.map(features[0], classes, self.network.head, [part[0] for part in earlier])
+            for scale, (*earlier, features) in stages.items()
+            if scale in self.scales
+        }
         fused = self._fuse(maps, image)
         # One map may stand for all classes.
         each = (part.expand(classes.shape[0], -1, -1) for part in (fused, *maps.values()))
@@ -91,19 +95,15 @@ def trace(graph: PyramidGraph) -> torch.export.ExportedProgram:
     return program
 
 
-def output_names(scales: Sequence[float]) -> tuple[str, ...]:
+def output_names(card: Card, scales: Sequence[float]) -> tuple[str, ...]:
     """Logits (K,); classes (k,); score maps (k, H, W), summed; for each scale the maps (k, h, w) that were summed."""
-    return ("logits", "resolved_classes", "score_maps", *(f"maps_{written(scale)}" for scale in mapped_scales(scales)))
+    parts = (f"maps_{written(scale)}" for scale in mapped_scales(card, scales))
+    return ("logits", "resolved_classes", "score_maps", *parts)
 
 
-def mapped_scales(scales: Sequence[float]) -> list[float]:
+def mapped_scales(card: Card, scales: Sequence[float]) -> list[float]:
     """The scales in the order of their maps."""
-    return [scale for scale in passes(scales) if scale in scales]
-
-
-def passes(scales: Sequence[float]) -> list[float]:
-    """The scales at which the network looks, in its order: 1 comes first, asked for or not."""
-    return list(dict.fromkeys((1.0, *scales)))
+    return [scale for scale in card.passes(scales) if scale in scales]
 
 
 def pixels_name(scale: float) -> str:

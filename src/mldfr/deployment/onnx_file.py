@@ -13,7 +13,7 @@ import torch
 from mldfr.deployment import quantization
 from mldfr.deployment.base import CARD_KEY, DESCRIPTION_KEY, DeploymentError, DeploymentFormat
 from mldfr.deployment.exported_source import load_onnx
-from mldfr.deployment.graph import INPUTS, mapped_scales, output_names, passes, pixels_name, written
+from mldfr.deployment.graph import INPUTS, mapped_scales, output_names, pixels_name, written
 from mldfr.localizer.sources import Activator
 from mldfr.networks.card import Card
 from mldfr.networks.network import LocalizationNetwork
@@ -43,19 +43,20 @@ def check(network: LocalizationNetwork) -> None:
 def write(program: torch.export.ExportedProgram, path: Path, texts: Mapping[str, str]) -> None:
     """Write a traced pyramid as ONNX, with the description where other programs look for it."""
     properties = dict(texts)
-    scales = Card.model_validate_json(texts[CARD_KEY]).localization.scales
+    card = Card.model_validate_json(texts[CARD_KEY])
+    scales = card.localization.scales
     with _quiet():
         made = torch.onnx.export(
             program,
             dynamo=True,
             opset_version=OPSET,
             input_names=INPUTS,
-            output_names=output_names(scales),
+            output_names=output_names(card, scales),
             verbose=False,
         )
         assert made is not None
-        _tidy(made.model, [*_sizes(scales)])
-        _name_pictures(made.model, [pixels_name(scale) for scale in passes(scales)])
+        _tidy(made.model, [*_sizes(mapped_scales(card, scales))])
+        _name_pictures(made.model, [pixels_name(scale) for scale in card.passes(scales)])
         made.model.doc_string = properties.pop(DESCRIPTION_KEY)
         made.model.metadata_props.update(properties)
         made.save(path, external_data=False)
@@ -74,14 +75,14 @@ def quantize(source: Path, target: Path, pictures: Sequence[Path]) -> None:
         quantization.quantize(source, target, pictures)
 
 
-def _sizes(scales: tuple[float, ...]) -> Iterator[tuple[str | int | None, ...]]:
+def _sizes(scales: Sequence[float]) -> Iterator[tuple[str | int | None, ...]]:
     """The sizes of inputs and outputs; None stays as it is."""
     yield "height", "width", 3
     yield ("k",)
     yield (None,)
     yield ("k",)
     yield "k", "height", "width"
-    for scale in mapped_scales(scales):
+    for scale in scales:
         yield "k", f"map_height_{written(scale)}", f"map_width_{written(scale)}"
 
 

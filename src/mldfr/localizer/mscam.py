@@ -30,7 +30,7 @@ class Activation:
     """What the pyramid has to say about one image.
 
     Attributes:
-        logits: (K,), of the scale-1 pass.
+        logits: (K,), of the scale-1 pass, or the mean over the pyramid (see `Card.classified_at`).
         classes: k class indices.
         score_maps: (k, H, W), the sum over the scales at image resolution, any range.
         scale_maps: What was summed, before it was resized: (k, h, w) for each scale.
@@ -59,7 +59,8 @@ def mscam(
     The short side of an image becomes `scale * input_size`, its shape is kept; the maps of the classes asked for,
     and no others, are resized to the image (bilinear, half-pixel centres) and added. Images whose scaled sizes agree
     run through the network together, on an NVIDIA GPU in half precision. Logits come from the scale-1 pass, which is
-    run for them alone if 1 is not among the scales. The network is left in the mode, train or eval, it was in.
+    run for them alone if 1 is not among the scales, or are the mean over the scales where the model's card says so
+    (`classified_at`). The network is left in the mode, train or eval, it was in.
 
     Args:
         network: The network.
@@ -208,7 +209,7 @@ def _start(
     if not scales:
         raise SettingError("the pyramid needs at least one scale")
     given = _check_classes(classes, len(images), network.card.architecture.num_classes)
-    return [torch.empty(0)] * len(images), given
+    return [torch.zeros((), device=network.device)] * len(images), given
 
 
 def _passes(
@@ -222,15 +223,15 @@ def _passes(
 ) -> Iterator[tuple[float, int, list[Tensor]]]:
     """For each of the scales and image, by name, the maps (k, h, w) of its classes, or one (1, h, w) for all alike.
 
-    Fills in logits, and classes that they tell.
+    Fills in logits, and classes that they tell: no map is made before all passes are done that say them.
     """
     device, kinds = network.device, [network.activation_map(name) for name in map_names]
     # A map of gradients needs the pass no further than its stage, from where it goes on by itself.
     alone = kinds[0] if len(kinds) == 1 and isinstance(kinds[0], GradientMap) else None
     stages = [] if alone else sorted({stage for kind in kinds for stage in kind.earlier})
     images = [image.to(device) for image in images]
-    # Scale 1 comes first: it says which classes are the most probable.
-    order = sorted({1.0, *scales}, key=lambda scale: scale != 1)
+    telling = network.card.classifying(scales)
+    order = sorted({*telling, *scales}, key=lambda scale: scale not in telling)  # what is added first is not to change
 
     def run(scale: float) -> list[tuple[int, Sequence[Tensor]]]:
         with inference_precision(device):  # which holds for one thread
@@ -238,21 +239,30 @@ def _passes(
 
     with torch.inference_mode(), evaluating(network), inference_precision(device):
         found = spread(run, order) if device.type == "cpu" else map(run, order)
+        waiting, untold = [], set(telling)
         for scale, of_images in zip(order, found, strict=True):
+            untold.discard(scale)
             for index, (*earlier, features) in of_images:
                 begun = alone.begun(features, network.logits_behind) if alone else None
-                if scale == 1:
+                if scale in telling:
                     scores = begun.logits.detach() if begun else network.logits(features[None])[0]
-                    logits[index] = scores.float()
-                    given[index] = given[index] or _by_logits(index, logits[index], classes)
-                if scale in scales and alone and begun:
-                    yield scale, index, [begun.maps(given[index], alone.formula)]
-                elif scale in scales:
-                    at = {n: x.float() for n, x in zip((*stages, LAST), (*earlier, features), strict=True)}
-                    own = at, given[index], network.head, network.logits_behind
-                    with torch.autocast(device.type, enabled=False):  # half precision has no room for sums of squares
-                        maps = [map_of_stages(kind, *own) for kind in kinds]
-                    yield scale, index, maps
+                    logits[index] = logits[index] + scores.float() / len(telling)
+                if scale in scales:
+                    waiting.append((scale, index, begun, (*earlier, features)))
+            if untold:
+                continue
+            for index, of_image in enumerate(logits):
+                given[index] = given[index] or _by_logits(index, of_image, classes)
+            for scale_of, index, begun, behind in waiting:
+                if alone and begun:
+                    yield scale_of, index, [begun.maps(given[index], alone.formula)]
+                    continue
+                at = {n: x.float() for n, x in zip((*stages, LAST), behind, strict=True)}
+                own = at, given[index], network.head, network.logits_behind
+                with torch.autocast(device.type, enabled=False):  # half precision has no room for sums of squares
+                    maps = [map_of_stages(kind, *own) for kind in kinds]
+                yield scale_of, index, maps
+            waiting.clear()
 
 
 def _for_each(classes: Sequence[int], maps: Tensor) -> Tensor:

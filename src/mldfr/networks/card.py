@@ -187,6 +187,8 @@ class Card(Strict):
     """By name, the maps that were fitted on pictures and are in the model file."""
     multi_label: bool = False
     """Whether an image may have several classes: probabilities are sigmoids then, and a softmax otherwise."""
+    classified_at: Literal["scale_1", "all_scales"] = "scale_1"
+    """Which passes say what is in a picture: that at scale 1, or all that its maps are made of (their mean logits)."""
     training: dict[str, Any] = {}
     """The recipe, free-form."""
     versions: dict[str, str] = {}
@@ -202,7 +204,17 @@ class Card(Strict):
             values["localization"] = {k: v for k, v in values["localization"].items() if k != "min_region"}
         unsaid = ("method", "method_options") if self.method == CAM else ()
         unsaid = unsaid if self.fitted_maps else (*unsaid, "fitted_maps")
+        unsaid = unsaid if self.classified_at != "scale_1" else (*unsaid, "classified_at")
         return {key: value for key, value in values.items() if key not in unsaid}
+
+    def classifying(self, scales: Sequence[float]) -> set[float]:
+        """Those passes, of the pyramid that is asked for, whose logits say what is in a picture."""
+        return {1.0} if self.classified_at == "scale_1" else set(scales)
+
+    def passes(self, scales: Sequence[float]) -> list[float]:
+        """At which scales the network looks, each once: those that classify come first."""
+        first = self.classifying(scales)
+        return list(dict.fromkeys((*sorted(first), *scales)))
 
     @field_validator("class_names", "training", mode="before")
     @classmethod

@@ -78,6 +78,7 @@ def published(backbone: str, method: str, *, num_classes: int = 1000) -> Publish
         SettingError: The paper has no such pair.
 
     Examples:
+        >>> import torch
         >>> with torch.device("meta"):
         ...     network = published("vgg16", "acol")
         >>> sum(part.numel() for part in network.parameters())

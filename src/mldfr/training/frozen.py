@@ -101,7 +101,9 @@ class FrozenRun:
         say_line(f"fitting the map {name} on {count:,} pictures{', class by class' if per_class else ''}")
         fit_map(self.network, name, pictures, per_class=per_class)
         card = self.network.card
-        self.network.card = card.model_copy(update={"localization": suggested(card, name)})
+        # The map needs the passes anyway, and the head has learned from all of them.
+        told = {"localization": suggested(card, name), "classified_at": "all_scales"}
+        self.network.card = card.model_copy(update=told)
 
     def _write(self, probed: Probed, seconds: float) -> None:
         """Write how it went as other runs do: it was one epoch, in which the trunk learned nothing."""

@@ -44,15 +44,14 @@ def open_graph(path: Path, device: str, threads: int) -> OpenedGraph:
     card = read_card(texts, path)
     if device.startswith("cuda") and session.get_providers()[0] != "CUDAExecutionProvider":
         raise SettingError(f"device {device!r} cannot be used (onnxruntime could not start on it)")
-    scales = card.localization.scales
-    names = output_names(scales)
+    names = output_names(card, card.localization.scales)
 
     def activate(pixels: Sequence[UInt8Array], chosen: Sequence[Chosen]) -> list[Activation]:
         found = []
         for image, classes in zip(pixels, chosen, strict=True):
             inputs = dict(zip(INPUTS, (image, np.array(asked(classes), dtype=np.int64)), strict=True))
             outputs = [torch.from_numpy(array) for array in session.run(names, inputs)]
-            found.append(activation(outputs, scales))
+            found.append(activation(outputs, card))
         return found
 
     def activator() -> GraphActivator:

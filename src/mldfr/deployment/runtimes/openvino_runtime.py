@@ -15,7 +15,7 @@ import torch
 from mldfr.core.errors import SettingError
 from mldfr.core.types import UInt8Array
 from mldfr.deployment.base import METADATA, GraphActivator, OpenedGraph, activation, asked, read_card
-from mldfr.deployment.graph import INPUTS, mapped_scales, output_names, passes, pixels_name
+from mldfr.deployment.graph import INPUTS, mapped_scales, output_names, pixels_name
 from mldfr.localizer.mscam import Activation, resized, scaled_size, short_side, upsampled
 from mldfr.localizer.wanted_classes import Chosen
 from mldfr.networks.card import Card
@@ -75,7 +75,7 @@ def _open(path: Path, device: str, threads: int, *, precision: str) -> OpenedGra
         # A pinned thread waits for a core that another process has; and several processes would pin the same ones.
         "ENABLE_CPU_PINNING": False,
     }
-    compiled = core.compile_model(_network(model, card.localization.scales, path), "CPU", settings)
+    compiled = core.compile_model(_network(model, card, path), "CPU", settings)
     return OpenedGraph(texts, card, lambda: _activator(compiled, card))
 
 
@@ -85,7 +85,7 @@ def _texts(model: "openvino.Model") -> dict[str, str]:
     return {key: model.get_rt_info(place).astype(str) for key, place in places.items() if model.has_rt_info(place)}
 
 
-def _network(model: "openvino.Model", scales: Sequence[float], path: Path) -> "openvino.Model":
+def _network(model: "openvino.Model", card: Card, path: Path) -> "openvino.Model":
     """The part of the graph from the picture at each scale to its maps; of the picture itself it takes the shape.
 
     Raises:
@@ -96,7 +96,7 @@ def _network(model: "openvino.Model", scales: Sequence[float], path: Path) -> "o
 
     outputs = {name: output for node in model.get_ops() for output in node.outputs() for name in output.names}
     parameters = model.get_parameters()
-    for name in map(pixels_name, passes(scales)):
+    for name in map(pixels_name, card.passes(card.localization.scales)):
         if name not in outputs:
             raise WeightsError(f"{path}: was exported before OpenVINO could run such models; export it again")
         given = opset13.parameter(openvino.PartialShape([1, 3, -1, -1]), np.uint8, name)
@@ -111,7 +111,8 @@ def _network(model: "openvino.Model", scales: Sequence[float], path: Path) -> "o
 def _activator(compiled: "openvino.CompiledModel", card: Card) -> GraphActivator:
     """From pictures to maps; of several threads that call it at once one waits for the other."""
     scales = card.localization.scales
-    sides = {scale: short_side(card.preprocessing, scale) for scale in passes(scales)}
+    sides = {scale: short_side(card.preprocessing, scale) for scale in card.passes(scales)}
+    names = output_names(card, scales)
     request, alone = compiled.create_infer_request(), Lock()
 
     def activate(pixels: Sequence[UInt8Array], chosen: Sequence[Chosen]) -> list[Activation]:
@@ -121,12 +122,14 @@ def _activator(compiled: "openvino.CompiledModel", card: Card) -> GraphActivator
             inputs |= _pictures(image, sides)
             with alone:
                 outputs = request.infer(inputs)
-                arrays = {name: outputs[name].copy() for name in output_names(scales) if name != SUMMED}
+                arrays = {name: outputs[name].copy() for name in names if name != SUMMED}
             tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
             logits, resolved, *parts = tensors.values()
-            weighted = [scales.count(scale) * part for scale, part in zip(mapped_scales(scales), parts, strict=True)]
+            weighted = [
+                scales.count(scale) * part for scale, part in zip(mapped_scales(card, scales), parts, strict=True)
+            ]
             summed = torch.stack([upsampled(part, image.shape[:2]) for part in weighted]).sum(dim=0)
-            found.append(activation([logits, resolved, summed, *parts], scales))
+            found.append(activation([logits, resolved, summed, *parts], card))
         return found
 
     return activate
