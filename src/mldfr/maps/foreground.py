@@ -2,8 +2,8 @@
 
 1. Cells of the last stage, at two scales, are projected on their first principal component (DDT): the first guess.
 2. A linear classifier of the cells teaches itself on it (`cell_classifier`).
-3. From where on its score means foreground, the pictures say: there their boxes at one scale agree best with those at
-   the other, compared with boxes of other pictures.
+3. From where on its score means foreground, the pictures say: up to there their boxes at one scale agree with those at
+   the other as well as any, compared with boxes of other pictures.
 4. A second classifier looks at earlier stages too, for the borders (`borders`).
 
 Everything that is learned is linear in features: two 1x1 convolutions.
@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mldfr.boxes.agreement import kappa
+from mldfr.boxes.agreement import kappa_parts
 from mldfr.boxes.drawing import BoxSettings, draw_boxes
 from mldfr.core.errors import InputError
 from mldfr.core.types import Float32Array, Float64Array
@@ -117,11 +117,23 @@ class Foreground(FittedMap):
 
 
 def most_repeated(kept: KeptCells, classifier: Linear) -> float:
-    """The limit of `LIMITS` whose boxes at one scale agree best with those at the other."""
+    """The highest limit of `LIMITS` whose boxes at one scale agree with those at the other as well as any.
+
+    As well as the best, that is, but for one standard error of the difference, as trees are pruned (Breiman et al.,
+    Classification and Regression Trees, 1984): agreement hardly changes while a box still holds an object and what is
+    around it, and falls where it loses parts of the object.
+    """
     pictures = kept.vectors[:: max(1, len(kept.vectors) // COMPARED)]
     first, last = ([classifier(picture[at]) for picture in pictures] for at in (0, -1))
-    worth = [kappa(_boxes(first, limit), _boxes(last, limit)) for limit in LIMITS]
-    return LIMITS[int(np.argmax(worth))]
+    one, other = (np.stack([_boxes(maps, limit) for limit in LIMITS]) for maps in (first, last))
+    return LIMITS[last_as_good(kappa_parts(one, other))]
+
+
+def last_as_good(parts: Float64Array) -> int:
+    """The last row (., N) whose mean is not a standard error of the difference below the best row's."""
+    lost = parts[parts.mean(axis=1).argmax()] - parts
+    error = lost.std(axis=1, ddof=1) / np.sqrt(parts.shape[1]) if parts.shape[1] > 1 else np.zeros(len(parts))
+    return int(np.flatnonzero(lost.mean(axis=1) <= error)[-1])
 
 
 def _boxes(maps: Sequence[Tensor], limit: float) -> Float64Array:
