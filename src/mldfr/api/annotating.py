@@ -65,6 +65,7 @@ def annotate(
     images: str | Path | None = None,
     scales: Sequence[float] | None = None,
     map: str | None = None,
+    closer: int | None = None,
     threshold: float | str | None = None,
     normalizer: str | None = None,
     box_rule: str | None = None,
@@ -96,8 +97,8 @@ def annotate(
             so it is by itself where the model lacks most of the classes.
         split: Splits of a data set; all when empty.
         images: Where the pictures of wsol data are, if not beside it.
-        scales, map, threshold, normalizer, box_rule, instances, refine, min_region: To boxes; the model's own when left
-            out.
+        scales, map, closer, threshold, normalizer, box_rule, instances, refine, min_region: To boxes; the model's own
+            when left out.
         boxes: All boxes of a class, or the one around the most pixels.
         shard: "I/N", only the I-th of N parts; `merge` joins them.
         engine: This process, or Ray on one or many machines.
@@ -123,6 +124,7 @@ def annotate(
     rules = Rules(
         scales=scales,
         map=map,
+        closer=closer,
         threshold=threshold,
         normalizer=normalizer,
         box_rule=box_rule,

@@ -53,7 +53,7 @@ class Evaluated:
     def heading(self) -> str:
         """What was evaluated on what, and how."""
         setting = self.content["setting"]
-        told = ("scales", "map", "normalizer", "threshold")
+        told = ("scales", "map", "closer", "normalizer", "threshold")
         rules = [f"{key} {setting[key]}" for key in told if setting.get(key) is not None]
         used, drawn = setting.get("as_used") or {}, ("box_rule", "instances", "refine", "min_region")
         rules += [f"{key.replace('_', ' ')} {used[key]}" for key in drawn if key in used]
@@ -87,6 +87,7 @@ def evaluate(
     protocol: str | Sequence[str] = "all",
     scales: Sequence[float] | None = None,
     map: str | None = None,
+    closer: int | None = None,
     threshold: float | str | None = None,
     normalizer: str | None = None,
     box_rule: str | None = None,
@@ -138,8 +139,10 @@ def evaluate(
     """
     if sum(each is not None for each in (model, score_maps, predictions)) != 1:
         raise SettingError("name a model, or the folder of its maps with --score-maps, or boxes with --predictions")
-    if model is None and (scales, map, save_maps) != (None, None, None):
-        raise SettingError("--scales, --map and --save-maps are for models; with --score-maps the maps are there")
+    if model is None and (scales, map, closer, save_maps) != (None,) * 4:
+        raise SettingError(
+            "--scales, --map, --closer and --save-maps are for models; with --score-maps the maps are there"
+        )
     from mldfr.evaluation.protocols import PROTOCOLS
     from mldfr.jobs.shard import Shard
     from mldfr.networks.card import Localization
@@ -152,6 +155,7 @@ def evaluate(
     asked = Localization().changed(
         scales=scales,
         map=map,
+        closer=closer,
         threshold=threshold,
         normalizer=normalizer,
         box_rule=box_rule,
@@ -172,6 +176,7 @@ def evaluate(
         protocols=protocols,
         scales=None if scales is None else tuple(scales),
         map=map,
+        closer=closer,
         normalizer=normalizer,
         threshold=None if threshold is None else asked.threshold,
         class_agnostic=class_agnostic,

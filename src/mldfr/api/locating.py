@@ -66,6 +66,7 @@ def locate(
     model: str | Path = "imagenet",
     scales: Sequence[float] | None = None,
     map: str | None = None,
+    closer: int | None = None,
     threshold: float | str | None = None,
     normalizer: str | None = None,
     box_rule: str | None = None,
@@ -90,8 +91,8 @@ def locate(
         paths: Pictures, folders (searched recursively) and globs.
         out: Where overlays and predictions go.
         model: A name of `mldfr list models`, or a model file.
-        scales, map, threshold, normalizer, box_rule, instances, refine, min_region: To boxes; the model's own when left
-            out.
+        scales, map, closer, threshold, normalizer, box_rule, instances, refine, min_region: To boxes; the model's own
+            when left out.
         classes: The k most probable classes, "all", or names or indices of classes.
         device: auto, cpu, cuda, ...
         runtime: What runs an ONNX model, a name of `mldfr list runtimes`.
@@ -114,6 +115,7 @@ def locate(
     rules = Rules(
         scales=scales,
         map=map,
+        closer=closer,
         threshold=threshold,
         normalizer=normalizer,
         box_rule=box_rule,

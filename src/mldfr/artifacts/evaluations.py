@@ -49,6 +49,8 @@ class EvaluationSetting(Artifact):
     scales: tuple[float, ...] | None = None
     map: str | None = None
     """What was summed over them, where that is not plain CAM."""
+    closer: int = 0
+    """How often the window around what was found was looked at again."""
     score_maps: str | None = None
     """The folder of stored maps, if those were evaluated."""
     class_agnostic: bool = False

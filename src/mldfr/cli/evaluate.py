@@ -8,7 +8,18 @@ import typer
 
 from mldfr.cli.entry import says_how_far
 from mldfr.cli.merge import say_part
-from mldfr.cli.options import OF_MODEL, BoxRule, Instances, Map, MinRegion, Refine, Runtime, Shard, scale_factors
+from mldfr.cli.options import (
+    OF_MODEL,
+    BoxRule,
+    Closer,
+    Instances,
+    Map,
+    MinRegion,
+    Refine,
+    Runtime,
+    Shard,
+    scale_factors,
+)
 
 if TYPE_CHECKING:
     from mldfr.api import Evaluated
@@ -32,6 +43,7 @@ def evaluate(
         str | None, typer.Option(help="Pyramid of a model, such as 1,1.5,2.", show_default=OF_MODEL)
     ] = None,
     map: Map = None,
+    closer: Closer = None,
     threshold: Annotated[
         str | None,
         typer.Option(
@@ -86,6 +98,7 @@ def evaluate(
             protocol=protocol,
             scales=None if scales is None else scale_factors(scales),
             map=map,
+            closer=closer,
             threshold=threshold,
             normalizer=normalizer,
             box_rule=box_rule,

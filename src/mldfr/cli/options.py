@@ -19,6 +19,10 @@ Map = Annotated[
         show_default=OF_MODEL,
     ),
 ]
+Closer = Annotated[
+    int | None,
+    typer.Option(min=0, max=4, help="Look again so often at the window around what was found.", show_default=OF_MODEL),
+]
 Threshold = Annotated[
     str | None,
     typer.Option(
@@ -58,6 +62,7 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Pictures to look at togethe
 def rules_of(
     scales: str | None,
     map: str | None,
+    closer: int | None,
     threshold: str | None,
     normalizer: str | None,
     box_rule: str | None,
@@ -73,6 +78,7 @@ def rules_of(
     return {
         "scales": None if scales is None else scale_factors(scales),
         "map": map,
+        "closer": closer,
         "threshold": threshold,  # `BoxSettings` knows numbers from names
         "normalizer": normalizer,
         "box_rule": box_rule,

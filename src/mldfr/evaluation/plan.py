@@ -23,9 +23,11 @@ from mldfr.evaluation.record import Rules
 from mldfr.evaluation.run import Sources, check_truth, without_classes
 from mldfr.evaluation.store import MapStore
 from mldfr.images.junk import without_junk
+from mldfr.localizer.closer_looks import looking_closer
 from mldfr.localizer.stored_maps import StoredMaps, is_map_folder
 from mldfr.maps import DEFAULT
 from mldfr.networks.card import Localization
+from mldfr.networks.card import Rules as Chosen
 
 VERSIONED = ("mldfr", "torch", "torchvision", "timm", "numpy", "numba", "opencv-python-headless", "faster-coco-eval")
 USUAL = "test"
@@ -43,7 +45,7 @@ class Request:
         split: Which of its splits; None is `test`, or the only one.
         images: Where the pictures of wsol data are, if not beside it.
         protocols: Names.
-        scales, map, normalizer, threshold: Of the localization.
+        scales, map, closer, normalizer, threshold: Of the localization.
         class_agnostic: Whether the most probable class stands for every object.
         box_rule, instances, refine, min_region: Of the protocol `as_used`.
     """
@@ -54,6 +56,7 @@ class Request:
     protocols: tuple[str, ...] = PROTOCOLS.names()
     scales: tuple[float, ...] | None = None
     map: str | None = None
+    closer: int | None = None
     normalizer: str | None = None
     threshold: float | str | None = None
     class_agnostic: bool = False
@@ -128,10 +131,12 @@ def plan_model(
     data = open_data(request.data, images=request.images)
     data.choose_split(request.split, USUAL)
     localizer = load(model, device=device, runtime=runtime)
-    localization = localizer.card.localization.changed(scales=request.scales, map=request.map, **request.box_settings)
+    pyramid: Chosen = {"scales": request.scales, "map": request.map, "closer": request.closer}
+    localization = localizer.card.localization.changed(**pyramid, **request.box_settings)
     source = localizer.source
     if isinstance(source, StoredMaps):
         raise DataError(f"{model}: holds the score maps of annotations; evaluate the model that made them")
+    source = looking_closer(source, localization)
     source.activator(localization.scales, localization.map)  # says what is wrong with them
     facts = {
         "model": model,
@@ -141,6 +146,7 @@ def plan_model(
         "preprocessing": localizer.card.preprocessing.model_dump(),
         "scales": list(localization.scales),
         **({} if localization.map == DEFAULT else {"map": localization.map}),
+        **({"closer": localization.closer} if localization.closer else {}),
         "class_agnostic": request.class_agnostic,
     }
     multi_label = data.multi_label and not request.class_agnostic

@@ -39,6 +39,10 @@ class LabelledSource(Source):
         told = {"class_names": tuple(class_names), "architecture": architecture, "multi_label": True}
         self.card = card.model_copy(update=told)
 
+    def of(self, source: Source) -> "LabelledSource":
+        """The same labels, mapped by another source."""
+        return LabelledSource(source, self.card.class_names)
+
     @property
     def on_cores(self) -> bool:
         """As the source has it (see `Source`)."""

@@ -11,6 +11,7 @@ from mldfr.boxes.drawing import draw_boxes
 from mldfr.core.errors import InputError, SettingError
 from mldfr.core.types import Boxes, Label
 from mldfr.images import ImageError
+from mldfr.localizer.closer_looks import looking_closer
 from mldfr.localizer.mscam import Activation
 from mldfr.localizer.results import Located
 from mldfr.localizer.sources import NetworkSource, Source
@@ -91,8 +92,8 @@ class Localizer:
         Args:
             image: A file, a Pillow image, or an RGB array (H, W, 3) uint8.
             classes: The k most probable classes, "all", or names or indices of classes.
-            **rules: `scales`, `map`, `threshold`, `normalizer`, `box_rule`, `instances`, `refine`, `min_region`; what
-                the model's card says when left out.
+            **rules: `scales`, `map`, `closer`, `threshold`, `normalizer`, `box_rule`, `instances`, `refine`,
+                `min_region`; what the model's card says when left out.
 
         Raises:
             ImageError: The picture could not be read.
@@ -139,7 +140,7 @@ class Localizer:
         if batch_size < 1:
             raise SettingError(f"batch_size must be at least 1; got {batch_size}")
         pictures = ((image, self._checked(chosen)) for image, chosen in pictures)
-        activate = self.source.named_activator(settings.scales, settings.map)
+        activate = looking_closer(self.source, settings).named_activator(settings.scales, settings.map)
 
         def locate(batch: Sequence[Query | ImageError]) -> list[Located | ImageError]:
             readable = [picture for picture in batch if isinstance(picture, Query)]

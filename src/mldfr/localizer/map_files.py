@@ -82,6 +82,7 @@ def read_annotated_maps(folder: Path) -> tuple[MapsFacts, dict[str, MapsLine]]:
     parts = annotated_parts(folder)
     setting = read_artifact(parts[0], AnnotationSetting)
     rules = dict(setting.localization)
+    rules.pop("closer", None)  # the maps are what it came to
     facts = MapsFacts(
         model=setting.model,
         sha256=setting.sha256,

@@ -96,6 +96,8 @@ class Pyramid(Strict):
     """Factors of the image pyramid; the short side is `scale * input_size`."""
     map: str = CAM_MAP
     """What is summed over them: a name of `mldfr list maps`."""
+    closer: int = Field(default=0, ge=0, le=4)
+    """How often the window around what was found is looked at again."""
 
     @field_validator("map")
     @classmethod
@@ -116,14 +118,15 @@ class Localization(BoxSettings, Pyramid):
 
     @model_serializer(mode="wrap")
     def _without_default_map(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The map of plain CAM is not said, so that settings that know no other stay what they were."""
+        """The map of plain CAM and one look are not said, so that settings that know no other stay what they were."""
         values: dict[str, Any] = handler(self)
-        return {key: value for key, value in values.items() if (key, value) != ("map", CAM_MAP)}
+        unsaid = {"map": CAM_MAP, "closer": 0}
+        return {key: value for key, value in values.items() if key not in unsaid or value != unsaid[key]}
 
     @property
     def boxes(self) -> BoxSettings:
         """How boxes are drawn, without the pyramid."""
-        return BoxSettings.model_validate(self.model_dump(exclude={"scales", "map"}))
+        return BoxSettings.model_validate(self.model_dump(exclude={"scales", "map", "closer"}))
 
     def changed(self, **rules: Unpack["Rules"]) -> "Localization":
         """The same with some fields replaced.
@@ -143,6 +146,7 @@ class Rules(TypedDict, total=False):
 
     scales: Sequence[float] | None
     map: str | None
+    closer: int | None
     threshold: float | str | None
     normalizer: str | None
     box_rule: str | None

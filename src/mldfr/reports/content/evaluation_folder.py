@@ -138,6 +138,7 @@ def _plan(stored: Stored, places: Places, device: str) -> Plan:
         setting.protocols,
         setting.scales,
         setting.map if setting.model is not None else None,
+        setting.closer if setting.model is not None else None,
         setting.normalizer,
         setting.threshold,
         setting.class_agnostic,
