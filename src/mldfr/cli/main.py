@@ -1,5 +1,6 @@
 """The program `mldfr`."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -51,21 +52,31 @@ app = Program(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Weakly supervised object localization: from image labels to boxes.",
 )
-app.command()(locate)
-app.command()(annotate)
-app.command()(merge)
-app.command()(fit)
-app.command()(train)
-app.command()(select)
-app.command()(evaluate)
-app.command()(compare)
-app.command()(report)
-app.command()(export)
-app.command()(recipe)
-app.command(name="list")(list_names)
-app.command()(complexity)
-app.command()(data)
-app.command()(serve)
+
+BOXES, OWN, MEASURE, ABOUT = "Boxes in pictures", "A model of your own", "How good is it?", "What is there?"
+
+VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
+    (BOXES, locate, "mldfr locate photos --out located"),
+    (BOXES, annotate, "mldfr annotate imagenet folder:sorted --format coco --out boxes"),
+    (BOXES, serve, "mldfr serve --model runs/mine"),
+    (BOXES, merge, "mldfr merge part-1 part-2 --format coco --out boxes"),
+    (OWN, train, "mldfr train --data folder:sorted --recipe frozen --out runs/mine"),
+    (OWN, select, "mldfr select runs/mine --data folder:sorted"),
+    (OWN, fit, "mldfr fit imagenet folder:sorted --map foreground --out fitted.safetensors"),
+    (OWN, export, "mldfr export runs/mine --out mine.onnx"),
+    (OWN, recipe, "mldfr recipe finetune > mine.yaml"),
+    (MEASURE, evaluate, "mldfr evaluate runs/mine --data cub:CUB_200_2011 --out evaluated"),
+    (MEASURE, compare, "mldfr compare evaluated/metrics.json other/metrics.json"),
+    (MEASURE, report, "mldfr report evaluated --out report.html"),
+    (MEASURE, complexity, "mldfr complexity vgg16 --classifier-bias --method acol"),
+    (ABOUT, list_names, "mldfr list maps"),
+    (ABOUT, data, "mldfr data folder:sorted"),
+)
+"""Each with the part of the help in which it stands, and an example."""
+
+for _part, _verb, _example in VERBS:
+    _name = "list" if _verb is list_names else None
+    app.command(name=_name, rich_help_panel=_part, epilog=f"Example: {_example}")(_verb)
 
 
 def _print_version(wanted: bool) -> None:
