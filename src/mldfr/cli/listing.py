@@ -21,6 +21,7 @@ class Kind(StrEnum):
     refinements = "refinements"
     models = "models"
     recipes = "recipes"
+    loggers = "loggers"
     data = "data"
     criteria = "criteria"
     metrics = "metrics"
@@ -40,6 +41,7 @@ REGISTRIES = {
     Kind.instances: "mldfr.boxes.instances:INSTANCES",
     Kind.refinements: "mldfr.boxes.refinement:REFINEMENTS",
     Kind.models: "mldfr.networks.zoo:MODELS",
+    Kind.loggers: "mldfr.training.loggers:LOGGERS",
     Kind.data: "mldfr.data:READERS",
     Kind.criteria: "mldfr.evaluation.selection:CRITERIA",
     Kind.metrics: "mldfr.evaluation.metrics:SET_METRICS",

@@ -83,7 +83,7 @@ class Run:
         if course.epoch == order.epochs and (self.folder / MODEL_FILE).exists():
             return LocalizationNetwork.load(self.folder, device=fabric.device)  # `select` may have changed its card
         batches, targets = self._batches(), fabric.to_device(self.material.targets())
-        with Log(self.folder, order, course.history, show=fabric.is_global_zero) as log:
+        with Log(self.folder, self.recipe, order, course.history, show=fabric.is_global_zero) as log:
             for warning in self.warnings:
                 log.say(f"warning: {warning}")
             saved = time.monotonic()

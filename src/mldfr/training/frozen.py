@@ -14,7 +14,7 @@ from mldfr.localizer.likeness import map_for
 from mldfr.maps.base import fitted_map
 from mldfr.networks.model_file import MODEL_FILE
 from mldfr.networks.network import LocalizationNetwork
-from mldfr.training.log import Board, say_line
+from mldfr.training.log import open_loggers, say_line
 from mldfr.training.prepare import Material, create_network
 from mldfr.training.prepared_features import Follow, unwatched
 from mldfr.training.probe import Probed, probe
@@ -112,10 +112,10 @@ class FrozenRun:
             Epoch(epoch=1, loss=fit.loss, top1=fit.top1, lr=0.0, images_per_second=speed, waiting=0.0, seconds=seconds)
         ]
         write_metrics(self.folder, self.history)
-        board = Board(self.folder / "tensorboard", purge_step=0)
-        board.add({"epoch/loss": fit.loss, "epoch/top1": fit.top1}, 1)
-        board.add({"cross_validation/loss": probed.left_out.loss, "cross_validation/top1": probed.left_out.top1}, 1)
-        board.close()
+        left_out = {"cross_validation/loss": probed.left_out.loss, "cross_validation/top1": probed.left_out.top1}
+        for logger in open_loggers(self.folder, self.recipe, first_step=0):
+            logger.add({"epoch/loss": fit.loss, "epoch/top1": fit.top1, **left_out}, 1)
+            logger.close()
 
 
 def begin_frozen(

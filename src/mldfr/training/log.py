@@ -1,6 +1,6 @@
-"""How a run goes, for people to watch: a progress bar, a line for each epoch, CSV and TensorBoard."""
+"""How a run goes, for people to watch: a progress bar, a line for each epoch, a table, and loggers by name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
@@ -8,45 +8,13 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from torch.utils.tensorboard import SummaryWriter
 
-from mldfr.core.files import writing
 from mldfr.training.examples import Order
+from mldfr.training.loggers import LOGGERS
+from mldfr.training.loggers.base import RunLogger
+from mldfr.training.recipe import Recipe
 from mldfr.training.run_folder import Epoch, write_metrics
 from mldfr.training.training_state import Course
-
-
-class Board:
-    """TensorBoard's files of a run, written by a thread of its own; what that cannot write, the next call raises.
-
-    Args:
-        folder: Where they go.
-        purge_step: The first step that is written; what another process wrote of it and of later ones is not shown.
-
-    Raises:
-        WriteError: There is no room, or the place cannot be written to; so do all methods.
-    """
-
-    def __init__(self, folder: Path, *, purge_step: int) -> None:
-        self.folder = folder
-        with writing(folder):
-            self._writer = SummaryWriter(str(folder), purge_step=purge_step)
-
-    def add(self, values: Mapping[str, float], step: int) -> None:
-        """Add a point to the curves of these names."""
-        with writing(self.folder):
-            for name, value in values.items():
-                self._writer.add_scalar(name, value, step)
-
-    def flush(self) -> None:
-        """Wait until all points are written."""
-        with writing(self.folder):
-            self._writer.flush()
-
-    def close(self) -> None:
-        """Write what is left, and end the thread."""
-        with writing(self.folder):
-            self._writer.close()
 
 
 class Log:
@@ -54,12 +22,13 @@ class Log:
 
     Args:
         run: The run folder.
+        recipe: Names the loggers.
         order: Where the run begins, and where it ends.
         history: Epochs that were done before.
         show: Whether this process is the one that speaks.
     """
 
-    def __init__(self, run: Path, order: Order, history: Sequence[Epoch], *, show: bool = True) -> None:
+    def __init__(self, run: Path, recipe: Recipe, order: Order, history: Sequence[Epoch], *, show: bool = True) -> None:
         self.run, self.order, self.history = run, order, list(history)
         done = order.first_epoch * order.steps + order.first_step
         self.console = Console(stderr=True, quiet=not show)
@@ -73,7 +42,8 @@ class Log:
         )
         self.task: TaskID = self.progress.add_task("", total=order.epochs * order.steps, completed=done, numbers="")
         # Steps after the checkpoint that a killed process still wrote are written again.
-        self.board = Board(run / "tensorboard", purge_step=done + 1) if show else None
+        self.loggers = open_loggers(run, recipe, first_step=done + 1) if show else []
+        self.show = show
 
     def __enter__(self) -> Self:
         """Show the bar."""
@@ -85,9 +55,9 @@ class Log:
     ) -> None:
         """Take the bar away and close the files."""
         self.progress.stop()
-        if self.board:
+        for logger in self.loggers:
             with suppress(OSError) if error else nullcontext():  # what it could not write has been said
-                self.board.close()
+                logger.close()
 
     def after_step(self, course: Course) -> None:
         """Show how the current epoch goes so far."""
@@ -99,20 +69,21 @@ class Log:
         self.progress.update(
             self.task, advance=1, description=f"epoch {course.epoch + 1}/{self.order.epochs}", numbers=text
         )
-        if self.board:
-            step = course.epoch * self.order.steps + course.step
-            self.board.add({"step/loss": numbers["loss"]}, step)
+        step = course.epoch * self.order.steps + course.step
+        for logger in self.loggers:
+            logger.add({"step/loss": numbers["loss"]}, step)
 
     def after_epoch(self, epoch: Epoch) -> None:
         """Write how an epoch went, and say it."""
         self.history.append(epoch)
-        if self.board is None:
+        if not self.show:
             return
         write_metrics(self.run, self.history)
         names = ("loss", "top1", "lr", "images_per_second", "waiting", "held_out")
         known = {f"epoch/{name}": value for name in names if (value := getattr(epoch, name)) is not None}
-        self.board.add(known, epoch.epoch * self.order.steps)
-        self.board.flush()
+        for logger in self.loggers:
+            logger.add(known, epoch.epoch * self.order.steps)
+            logger.flush()
         held_out = "" if epoch.held_out is None else f"held-out top-1 {epoch.held_out:.1%}, "
         self.say(
             f"epoch {epoch.epoch}/{self.order.epochs}: loss {epoch.loss:.4f}, top-1 {epoch.top1:.1%}, {held_out}"
@@ -123,6 +94,12 @@ class Log:
     def say(self, text: str) -> None:
         """One line that stays."""
         say_line(text, self.console)
+
+
+def open_loggers(run: Path, recipe: Recipe, *, first_step: int) -> list[RunLogger]:
+    """The loggers that the recipe names (see `RunLogger`)."""
+    settings = recipe.model_dump(mode="json")
+    return [LOGGERS[name](run, first_step=first_step, settings=settings) for name in recipe.logging]
 
 
 def say_line(text: str, console: Console | None = None) -> None:

@@ -19,6 +19,7 @@ from mldfr.methods.base import Method, make_method
 from mldfr.networks.backbones import MIN_INPUT_SIZE
 from mldfr.networks.card import Localization, Strict, check_name, explain
 from mldfr.training.linear_probe import LinearProbe
+from mldfr.training.loggers import LOGGERS
 
 DEFAULT = "finetune"
 EMBEDDED = "embedded"
@@ -159,8 +160,15 @@ class Recipe(Strict):
     probe: LinearProbe = LinearProbe()
     localization: Localization = Localization()
     """Goes into the model's card; `select` replaces it by what it chooses."""
+    logging: tuple[str, ...] = ("tensorboard",)
+    """Where curves go besides `metrics.csv`: names of `mldfr list loggers`."""
 
     _known = field_validator("method")(check_name)
+
+    @field_validator("logging")
+    @classmethod
+    def _known_loggers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(LOGGERS.check(name) for name in names)
 
     @property
     def made_method(self) -> Method:
