@@ -292,7 +292,7 @@ def test_recipes_that_cannot_be_followed_are_refused(settings, says):
 def test_one_process_does_all_of_it(pictures, trunk, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     recipe = frozen(trunk)
-    with pytest.raises(RecipeError, match="torchrun started 2"):
+    with pytest.raises(RecipeError, match="2 were started"):
         fit(recipe, material(pictures, recipe), tmp_path / "run", device="cpu")
 
 

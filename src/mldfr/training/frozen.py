@@ -21,6 +21,7 @@ from mldfr.training.probe import Probed, probe
 from mldfr.training.recipe import Recipe, RecipeError
 from mldfr.training.run_folder import Epoch, write_metrics
 from mldfr.training.run_steps import enter, finish, warnings_of_classes
+from mldfr.training.slurm import as_torchrun
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +134,9 @@ def begin_frozen(
     Raises:
         ValueError: A recipe, weights, a device or a folder that cannot be used, or several processes.
     """
-    if (world := int(os.environ.get("WORLD_SIZE", "1"))) > 1:
-        raise RecipeError(f"probe.when only: one process looks at the pictures; torchrun started {world}")
+    told = {**os.environ, **as_torchrun(os.environ)}
+    if (world := int(told.get("WORLD_SIZE", "1"))) > 1:
+        raise RecipeError(f"probe.when only: one process looks at the pictures; {world} were started")
     chosen = choose_device(device)
     if resume:
         remove_leftovers(folder)
