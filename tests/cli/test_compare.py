@@ -1,6 +1,9 @@
 """`mldfr compare`: on made reports, whose answers are known, and on those of `mldfr evaluate`."""
 
+import csv
+import io
 import json
+import re
 import shutil
 
 import numpy as np
@@ -268,7 +271,7 @@ def test_what_is_no_report_is_named(files, tmp_path, content, says):
 
 
 def test_a_folder_or_one_file_alone_is_refused(files, tmp_path):
-    refused(files["one"], tmp_path, says=[tmp_path, "not JSON"])
+    refused(files["one"], tmp_path, says=[tmp_path / "metrics.json", "no such file"])
     refused(files["one"], says=["a comparison needs two files or more"])
     with pytest.raises(DataError, match="no such file"):
         read_report(tmp_path / "gone.json")
@@ -302,3 +305,43 @@ def test_reports_of_evaluate(tmp_path, monkeypatch):
     assert table["classification.cls_top1_error"]["difference"]["value"] == 0
     assert table["paper.corloc"]["other"] < table["paper.corloc"]["one"]
     assert {"paper.coco_ap", "paper.voc_map_11_point_iou_50"} & set(reports[0]["values"]) == set()
+
+
+def test_a_table_has_all_of_them_beside_the_first(files):
+    given = [files[name] for name in ("one", "better", "worse", "alike")]
+    read = list(csv.DictReader(io.StringIO(run(*given, "--table", "csv").stdout)))
+    said = json.loads(run(*given, "--json").stdout)
+    for path, compared in zip(given[1:], said["compared"], strict=True):
+        rows = {row["metric"]: row for row in read if row["evaluation"] == path.stem}
+        known = [metric for metric in compared["metrics"] if metric["difference"]]
+        assert list(rows) == [metric["metric"] for metric in known]
+        for metric in known:
+            row = rows[metric["metric"]]
+            assert float(row["value"]) == pytest.approx(metric["other"], rel=1e-5)
+            assert float(row["low"]) == pytest.approx(metric["difference"]["low"], rel=1e-5)
+            assert row["verdict"] == metric["verdict"]
+    shown = run(*given, "--table", "markdown", "--metric", "paper.corloc").stdout.splitlines()
+    assert shown[0] == "| metric | one | better | worse | alike |"
+    assert len(shown) == 3
+    assert re.fullmatch(r"\| paper.corloc \| 50.00 \| \*\*[\d.]+\*\* \| \*[\d.]+\* \| [\d.]+ \|", shown[2])
+
+
+def test_latex_can_be_put_into_a_paper(files):
+    text = run(files["one"], files["better"], "--table", "latex", "--every").stdout
+    assert r"classification.cls\_top1\_error & 50.00 & \textbf{" in text
+    assert r"paper.coco\_ap\_large & - & - \\" in text
+    lines = text.splitlines()
+    assert lines[1:3] == [r"\begin{tabular}{lrr}", r"\toprule"]
+    assert lines[-1] == r"\end{tabular}"
+    assert all(line.count(" & ") == 2 for line in lines if line.endswith(r"\\"))
+
+
+def test_folders_are_called_by_their_names_and_unknown_metrics_refused(files, tmp_path):
+    for name in ("one", "better"):
+        (tmp_path / name).mkdir()
+        files[name].rename(tmp_path / name / "metrics.json")
+    shown = run(tmp_path / "one", tmp_path / "better", "--table", "markdown")
+    assert shown.stdout.startswith("| metric | one | better |")
+    wrong = run(tmp_path / "one", tmp_path / "better", "--metric", "paper.corlok")
+    assert isinstance(wrong.exception, SystemExit)
+    assert "paper.corlok: the evaluations have no such metric in common" in wrong.output

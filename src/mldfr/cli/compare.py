@@ -1,5 +1,7 @@
 """`mldfr compare`: is it better, or is it chance?"""
 
+from enum import StrEnum
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +14,30 @@ if TYPE_CHECKING:
     from mldfr.evaluation.statistics.comparison import Row
 
 
+METRICS = "metrics.json"
+
+
+class Table(StrEnum):
+    """What a table can be written as."""
+
+    csv = "csv"
+    latex = "latex"
+    markdown = "markdown"
+
+
 def compare(
-    reports: Annotated[list[Path], typer.Argument(metavar="A.json B.json ...", help="What `mldfr evaluate` wrote.")],
+    reports: Annotated[
+        list[Path],
+        typer.Argument(metavar="A B ...", help="What `mldfr evaluate --out` wrote: folders or files."),
+    ],
     every: Annotated[bool, typer.Option("--every", help="Metrics too that have no interval.")] = False,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="PATTERN", help="Only such metrics, as 'paper.*'; may be repeated."),
+    ] = None,
+    table: Annotated[
+        Table | None, typer.Option(help="Print one table of all of them, for a paper or a spreadsheet.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and no table.")] = False,
 ) -> None:
     """Compare evaluations of the same pictures with the first one: differences with paired bootstrap intervals (95 %).
@@ -29,11 +52,15 @@ def compare(
     from mldfr.core.json_files import differences
     from mldfr.evaluation.statistics.comparison import compare as compare_two
     from mldfr.evaluation.statistics.comparison import read_report
+    from mldfr.evaluation.statistics.comparison_tables import WRITERS, Compared
 
     if len(reports) < 2:
         raise SettingError("a comparison needs two files or more")
+    reports = [path / METRICS if path.is_dir() else path for path in reports]
     first, *others = [read_report(path) for path in reports]
-    tables = [list(compare_two(first, other)) for other in others]
+    tables = [[row for row in compare_two(first, other) if _asked(row.metric, metrics)] for other in others]
+    if not any(tables):
+        raise SettingError(f"--metric {', '.join(metrics or ())}: the evaluations have no such metric in common")
     if as_json:
         compared = [
             {"file": str(path), "setting": other["setting"], "metrics": [asdict(row) for row in rows]}
@@ -42,17 +69,32 @@ def compare(
         content = {"file": str(reports[0]), "setting": first["setting"], "compared": compared}
         typer.echo(json.dumps(plain(content), indent=1))
         return
-    for path, other, rows in zip(reports[1:], others, tables, strict=True):
+    shown = [[row for row in rows if every or row.difference is not None] for rows in tables]
+    if table is not None:
+        names = _names(reports)
+        typer.echo(WRITERS[table](Compared(names[0], dict(zip(names[1:], shown, strict=True)))).rstrip("\n"))
+        return
+    for path, other, rows in zip(reports[1:], others, shown, strict=True):
         different = differences(other["setting"], first["setting"])
-        _print(reports[0], path, different, [row for row in rows if every or row.difference is not None])
+        _print(reports[0], path, different, rows)
+
+
+def _asked(metric: str, patterns: list[str] | None) -> bool:
+    return not patterns or any(fnmatchcase(metric, pattern) for pattern in patterns)
+
+
+def _names(reports: list[Path]) -> list[str]:
+    """What evaluations are called: their folders where those tell them apart, else their paths."""
+    short = [path.parent.name or path.stem if path.name == METRICS else path.stem for path in reports]
+    return short if len(set(short)) == len(short) else [str(path) for path in reports]
 
 
 def _print(one: Path, other: Path, different: str, rows: "list[Row]") -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as Shown
     from rich.text import Text
 
-    table = Table("metric", title=Text(f"A {one}\nB {other}"), title_justify="left", box=None, pad_edge=False)
+    table = Shown("metric", title=Text(f"A {one}\nB {other}"), title_justify="left", box=None, pad_edge=False)
     for heading in ("A", "B", "B - A", "95 %"):
         table.add_column(heading, justify="right")
     table.add_column("B is")
