@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mldfr.deployment.exported_source import load_onnx as load_onnx
     from mldfr.localizer.localizer import Localizer as Localizer
     from mldfr.localizer.results import Located as Located
+    from mldfr.networks.hub import push_to_hub as push_to_hub
 
 _PUBLIC = {
     "Located": "mldfr.localizer.results",
@@ -28,6 +29,7 @@ _PUBLIC = {
     "load": "mldfr.api",
     "load_onnx": "mldfr.deployment.exported_source",
     "locate": "mldfr.api",
+    "push_to_hub": "mldfr.networks.hub",
     "report": "mldfr.api",
     "select": "mldfr.api",
     "train": "mldfr.api",
@@ -41,6 +43,7 @@ __all__ = [
     "load",
     "load_onnx",
     "locate",
+    "push_to_hub",
     "report",
     "select",
     "train",

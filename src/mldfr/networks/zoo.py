@@ -11,6 +11,7 @@ from mldfr.networks.weights import WeightsError, embedded
 MODELS: Registry[Callable[[], LocalizationNetwork]] = Registry(
     "model",
     {"imagenet": "mldfr.networks.zoo:imagenet"},
+    makers={"hf-hub:": "mldfr.networks.hub:from_hub"},
 )
 
 
