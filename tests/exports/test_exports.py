@@ -42,7 +42,7 @@ def annotated_images(draw, name):
     for _ in range(draw(st.integers(0, 3))):
         (x0, x1), (y0, y1) = draw(sides(width)), draw(sides(height))
         boxes.append(ObjectBox(draw(st.integers(0, len(CLASSES) - 1)), (x0, y0, x1, y1), draw(SCORES)))
-    return AnnotatedImage(name, height, width, tuple(boxes))
+    return AnnotatedImage(name, height, width, tuple(boxes), checked=draw(st.booleans()))
 
 
 COLLECTIONS = st.lists(NAMES, max_size=5, unique_by=lambda name: PurePosixPath(name).with_suffix("")).flatmap(
@@ -67,8 +67,8 @@ def test_what_is_written_is_read_back(name, images):
     assert classes == CLASSES
     if name == "voc":
         images, found = (sorted(items, key=lambda image: image.name) for items in (images, found))
-    assert [(image.name, image.height, image.width) for image in found] == [
-        (image.name, image.height, image.width) for image in images
+    assert [(image.name, image.height, image.width, image.checked) for image in found] == [
+        (image.name, image.height, image.width, image.checked) for image in images
     ]
     for image, other in zip(images, found, strict=True):
         for box, read in zip(image.boxes, other.boxes, strict=True):

@@ -303,7 +303,29 @@ def test_csv_read_with_the_standard_library(tmp_path):
     with (tmp_path / "annotations.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["image"] for row in rows] == [images[0].name, images[0].name, "c.jpg"]
-    assert list(rows[0].values())[1:] == ["4", "5", "0", "x,y", "0.0", "0.1", "1.5", "2.0", str(1 / 3)]
+    assert list(rows[0].values())[1:] == ["4", "5", "0", "x,y", "0.0", "0.1", "1.5", "2.0", str(1 / 3), ""]
     assert rows[1]["class_name"] == '"z"'
     assert rows[1]["score"] == ""
-    assert list(rows[2].values()) == ["c.jpg", "6", "7", *[""] * 7]
+    assert list(rows[2].values()) == ["c.jpg", "6", "7", *[""] * 8]
+
+
+def test_a_table_without_the_column_of_checks_is_read(tmp_path):
+    """0.1.0 wrote none."""
+    path = FORMATS["csv"].write(tmp_path, ["x"], [AnnotatedImage("a.jpg", 4, 5, (ObjectBox(0, (0, 0, 1, 2), 0.5),))])
+    path.write_text("".join(f"{line.rpartition(',')[0]}\n" for line in path.read_text().splitlines()))
+    _, (image,) = FORMATS["csv"].read(path)
+    assert (image.boxes[0].score, image.checked) == (0.5, False)
+
+
+def test_checked_pictures_are_marked_as_other_tools_know_it(tmp_path):
+    box = ObjectBox(0, (0, 0, 1, 2), 0.5)
+    images = [AnnotatedImage("a.jpg", 4, 5, (box,), checked=True), AnnotatedImage("b.jpg", 4, 5, (box,))]
+    written = {name: FORMATS[name].write(tmp_path, ["x"], images) for name in FORMATS}
+    assert [row.get("checked") for row in json.loads(written["coco"].read_text())["images"]] == [True, None]
+    tasks = json.loads(written["label-studio"].read_text())
+    assert [sorted(task) for task in tasks] == [["annotations", "data"], ["data", "predictions"]]
+    assert (tmp_path / "yolo" / "checked.txt").read_text() == "./images/a.jpg\n"
+    roots = [ElementTree.parse(written["voc"] / "Annotations" / f"{name}.xml").getroot() for name in "ab"]
+    assert [root.get("verified") for root in roots] == ["yes", None]
+    with written["csv"].open(newline="") as file:
+        assert [row["checked"] for row in csv.DictReader(file)] == ["yes", ""]

@@ -113,7 +113,7 @@ DAMAGES = {
         ("2.0", "two", "line 2: a.jpg: could not convert string to float: 'two'"),
         ("0.0,0.0,2.0", "7.0,0.0,9.0", f"line 2: a.jpg: 7.0, 0.0, 9.0, 3.0: {OUTSIDE}"),
         (",x,", ",y,", "line 2: a.jpg: expected a class of classes.csv; got 0 'y'"),
-        (",0.5", "", "line 2: expected 10 cells; got 9"),
+        (",0.5", "", "line 2: expected 11 cells; got 10"),
         ("a.jpg", '"a.jpg', "unexpected end of data"),
     ]),
     "yolo": ("yolo/labels/a.txt", [

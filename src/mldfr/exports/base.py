@@ -68,6 +68,7 @@ class AnnotatedImage:
         name: Its path with `/`, relative to the folder of the pictures.
         height, width: Of the picture as it is looked at, EXIF orientation applied.
         boxes: None of them sticks out of the picture.
+        checked: Whether a person has said that the boxes are right. Formats mark it where they can.
 
     Raises:
         ExportError: A name that is no such path, no size, or a box that sticks out.
@@ -82,6 +83,7 @@ class AnnotatedImage:
     height: int
     width: int
     boxes: tuple[ObjectBox, ...] = ()
+    checked: bool = False
 
     def __post_init__(self) -> None:
         if "\0" in self.name or any(part in ("", ".", "..") for part in self.name.split("/")):
@@ -98,14 +100,16 @@ class AnnotatedImage:
                 raise ExportError(f"{self.name}: expected boxes inside {self.height} x {self.width} pixels; {got}")
 
     @classmethod
-    def clipped(cls, name: str, height: int, width: int, boxes: Iterable[ObjectBox]) -> "AnnotatedImage":
+    def clipped(
+        cls, name: str, height: int, width: int, boxes: Iterable[ObjectBox], *, checked: bool = False
+    ) -> "AnnotatedImage":
         """A picture whose boxes end at its borders.
 
         Raises:
             ExportError: As for the class, or a box that lies wholly outside.
         """
         inside = (replace(box, xyxy=clip(box.xyxy, height, width, f"{name}: {list(box.xyxy)}")) for box in boxes)
-        return cls(name, height, width, tuple(inside))
+        return cls(name, height, width, tuple(inside), checked)
 
     @classmethod
     def of(cls, prediction: Prediction, *, name: str | None = None) -> "AnnotatedImage":

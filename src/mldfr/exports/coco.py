@@ -26,6 +26,7 @@ class _Image(_Row):
     file_name: str
     height: int
     width: int
+    checked: bool = False
 
 
 class _Annotation(BaseModel):
@@ -53,7 +54,8 @@ class Coco(Format):
     """`annotations.json`, in COCO's format (cocodataset.org, "Data format").
 
     Numbers of images, annotations and categories begin with 1, in the order in which they come. A box is
-    [x, y, width, height] from the corner of the first pixel, as `pycocotools` has it.
+    [x, y, width, height] from the corner of the first pixel, as `pycocotools` has it. The row of an image that a person
+    has checked says `"checked": true`.
 
     Examples:
         >>> from mldfr.exports import AnnotatedImage, ObjectBox
@@ -116,7 +118,8 @@ def _images(images: Iterable[AnnotatedImage], waiting: TextIO) -> Iterator[dict[
             written += 1
             separator = ",\n" if written > 1 else "\n"
             waiting.write(separator + json.dumps(_annotation(box, image=number, number=written)))
-        yield {"id": number, "file_name": image.name, "width": image.width, "height": image.height}
+        row = {"id": number, "file_name": image.name, "width": image.width, "height": image.height}
+        yield row | {"checked": True} if image.checked else row
 
 
 def _annotation(box: ObjectBox, *, image: int, number: int) -> dict[str, Any]:
@@ -152,7 +155,10 @@ def read_content(content: bytes, place: object) -> tuple[tuple[str, ...], list[A
             boxes[row.image_id].append(_box(row, listed[row.image_id], index[row.category_id]))
     with about(place):
         classes = check_classes([categories[key].name for key in index])
-        images = [AnnotatedImage(row.file_name, row.height, row.width, tuple(boxes[row.id])) for row in tables.images]
+        images = [
+            AnnotatedImage(row.file_name, row.height, row.width, tuple(boxes[row.id]), row.checked)
+            for row in tables.images
+        ]
     return classes, list(distinct(images, place))
 
 

@@ -79,7 +79,8 @@ class LabelStudio(Format):
 
     Each task has one prediction (labelstud.io/guide/predictions): rectangles in percent of the picture's sides, each
     with its score, and as the prediction's score the lowest of them, so that sorting tasks by it shows doubtful boxes
-    first. The picture's size is among the task's data, since tasks without boxes would have none.
+    first. The picture's size is among the task's data, since tasks without boxes would have none. Of a picture that a
+    person has checked the rectangles are an annotation, so that its task is done.
 
     Attributes:
         prefix: What stands before a picture's name in its URL; by default that of the folder `images` in the document
@@ -133,7 +134,7 @@ class LabelStudio(Format):
             with about(f"{path}: {_called(entry, number)}"):
                 task = _Task.model_validate(entry)
                 if counting := task.counting():
-                    images.append(self._image(task.data, counting, classes))
+                    images.append(self._image(task.data, counting, classes, checked=bool(task.annotations)))
         return classes, list(distinct(images, path))
 
     def _tasks(self, images: Iterable[AnnotatedImage], classes: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -146,11 +147,15 @@ class LabelStudio(Format):
                 _result(box, image, number, classes[box.class_index]) for number, box in enumerate(image.boxes, start=1)
             ]
             data = {"image": self.prefix + quote(image.name), "height": image.height, "width": image.width}
-            yield {"data": data, "predictions": [prediction]}
+            if image.checked:
+                yield {"data": data, "annotations": [{"result": prediction["result"]}]}
+            else:
+                yield {"data": data, "predictions": [prediction]}
 
-    def _image(self, data: _Data, results: _Results, classes: Sequence[str]) -> AnnotatedImage:
+    def _image(self, data: _Data, results: _Results, classes: Sequence[str], *, checked: bool) -> AnnotatedImage:
         boxes = tuple(_box(result, data, classes) for result in results.result)
-        return AnnotatedImage(unquote(data.image.removeprefix(self.prefix)), data.height, data.width, boxes)
+        name = unquote(data.image.removeprefix(self.prefix))
+        return AnnotatedImage(name, data.height, data.width, boxes, checked)
 
 
 def _called(entry: dict[str, Any], number: int) -> str:

@@ -11,7 +11,8 @@ from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, c
 from mldfr.exports.checks import check_classes, checked, distinct
 from mldfr.exports.reading import about
 
-COLUMNS = ("image", "height", "width", "class_index", "class_name", "x0", "y0", "x1", "y1", "score")
+COLUMNS = ("image", "height", "width", "class_index", "class_name", "x0", "y0", "x1", "y1", "score", "checked")
+CHECKED = "yes"
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Csv(Format):
     """`annotations.csv`, and `classes.csv` with the number and name of every class.
 
     Boxes are half-open, in pixels, with all their digits. A picture without boxes has one row in which only its name
-    and size are filled. UTF-8, quoted as RFC 4180 has it.
+    and size are filled. `checked` says "yes" in the rows of pictures that a person has checked. UTF-8, quoted as RFC 4180 has it.
 
     Examples:
         >>> from mldfr.exports import AnnotatedImage, ObjectBox
@@ -53,24 +54,24 @@ class Csv(Format):
             classes = check_classes([name for _, name in numbered])
             if [number for number, _ in numbered] != list(range(len(classes))):
                 raise ExportError("expected classes numbered from 0, in order")
-        found: dict[tuple[str, int, int], list[ObjectBox]] = {}
+        found: dict[tuple[str, int, int, bool], list[ObjectBox]] = {}
         with about(path):
-            for line, (name, height, width, *cells) in _read(path, COLUMNS):
+            for line, (name, height, width, *cells, checked) in _rows_of(path):
                 with about(f"line {line}: {name}"):
                     size = int(height), int(width)
-                    boxes = found.setdefault((name, *size), [])
+                    boxes = found.setdefault((name, *size, checked == CHECKED), [])
                     boxes += [_box(cells, classes, *size)] if any(cells) else []
-            images = [AnnotatedImage(*picture, tuple(boxes)) for picture, boxes in found.items()]
+            images = [AnnotatedImage(*picture, tuple(boxes), checked) for (*picture, checked), boxes in found.items()]
         return classes, list(distinct(images, path))
 
 
 def _rows(images: Iterable[AnnotatedImage], classes: Sequence[str]) -> Iterator[tuple[object, ...]]:
     for image in images:
-        picture = (image.name, image.height, image.width)
+        picture, checked = (image.name, image.height, image.width), CHECKED if image.checked else None
         for box in image.boxes:
-            yield (*picture, box.class_index, classes[box.class_index], *box.xyxy, box.score)
+            yield (*picture, box.class_index, classes[box.class_index], *box.xyxy, box.score, checked)
         if not image.boxes:
-            yield (*picture, *[None] * (len(COLUMNS) - len(picture)))
+            yield (*picture, *[None] * (len(COLUMNS) - len(picture) - 1), checked)
 
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -78,6 +79,14 @@ def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]])
         table = csv.writer(file)
         table.writerow(columns)
         table.writerows(rows)
+
+
+def _rows_of(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows of `annotations.csv`; earlier versions wrote it without the last column."""
+    with path.open(encoding="utf-8-sig") as file:
+        short = file.readline().strip() == ",".join(COLUMNS[:-1])
+    for line, row in _read(path, COLUMNS[:-1] if short else COLUMNS):
+        yield line, [*row, ""] if short else row
 
 
 def _read(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:

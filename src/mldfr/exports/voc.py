@@ -32,7 +32,8 @@ class Voc(Format):
 
     VOC numbers pixels from 1 and includes the last, and most of its readers take whole numbers only. Boxes are rounded
     outward to whole pixels, so that none shrinks or vanishes: a half-open box becomes (floor x0 + 1, floor y0 + 1,
-    ceil x1, ceil y1). Where a score is known it is one more element, `score`, which readers pass over.
+    ceil x1, ceil y1). Where a score is known it is one more element, `score`, which readers pass over. A picture that a
+    person has checked has `verified="yes"` in its first element, as labelImg writes it.
 
     VOC finds a picture's file by its stem: two pictures of one stem in one folder are an error. Pictures are read back
     in the order of their files.
@@ -93,7 +94,7 @@ def _names(text: str) -> Iterator[str]:
 
 def _xml(image: AnnotatedImage, classes: Sequence[str]) -> str:
     name = PurePosixPath(image.name)
-    root = Element("annotation")
+    root = Element("annotation", {"verified": "yes"} if image.checked else {})
     _add(root, "folder", "" if len(name.parts) == 1 else str(name.parent))
     _add(root, "filename", name.name)
     _add(SubElement(root, "source"), "database", "mldfr")
@@ -132,7 +133,7 @@ def _images(folder: Path, classes: Sequence[str]) -> Iterator[AnnotatedImage]:
             name = (path.relative_to(folder).parent / PurePosixPath(_text(root, "filename")).name).as_posix()
             height, width = int(_text(root, "size/height")), int(_text(root, "size/width"))
             boxes = tuple(_box(item, classes, height, width) for item in root.iterfind("object"))
-            image = AnnotatedImage(name, height, width, boxes)
+            image = AnnotatedImage(name, height, width, boxes, root.get("verified") == "yes")
         yield image
 
 

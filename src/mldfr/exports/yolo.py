@@ -19,6 +19,7 @@ HEAD = """\
 # The folder of this file is the root: an entry `path` is left out so that all can be moved.
 # images.txt lists them, since trainers that follow a link to a folder look for labels where it leads.
 """
+CHECKED = "checked.txt"
 SMALLEST = 1e-9
 """Of a width or height as a share: with the 9 digits that are written, less would be nothing."""
 
@@ -31,6 +32,7 @@ class Yolo(Format):
     |---|---|
     | `data.yaml` | `train` and `val`, both `images.txt`, and the names of the classes by number |
     | `images.txt` | a line `./images/NAME` for each picture |
+    | `checked.txt` | the lines of those that a person has checked, if there are any; `data.yaml` may name it instead |
     | `labels/NAME.txt` | a line for each box: class, centre x and y, width, height, as shares of the picture's sides |
     | `scores/NAME.txt` | a line for each line of the labels: the score, or nothing; only where a score is known |
     | `images.csv` | names, heights and widths of all pictures, without which shares cannot become pixels |
@@ -72,13 +74,17 @@ class Yolo(Format):
             ):
                 table = csv.writer(sizes)
                 table.writerow(COLUMNS)
+                seen: list[str] = []
                 for image in checked(images, names, self):
                     with writing_about(image.name):
                         write_new(folder / self.place(image.name), _labels(image))
                         if any(box.score is not None for box in image.boxes):
                             write_new(folder / text_file(image.name, "scores"), _scores(image))
                     table.writerow((image.name, image.height, image.width))
-                    listed.write(f"./images/{image.name}\n")
+                    listed.write(_listed(image.name))
+                    seen += [_listed(image.name)] if image.checked else []
+            if seen:
+                write_new(folder / CHECKED, "".join(seen))
         return out / self.folder / "data.yaml"
 
     def read(self, path: Path) -> tuple[tuple[str, ...], Iterator[AnnotatedImage]]:
@@ -88,6 +94,10 @@ class Yolo(Format):
         if not (path.parent / "labels").is_dir():
             raise ExportError(f"{path.parent / 'labels'}: expected a folder of label files; found none")
         return classes, _images(path.parent, classes)
+
+
+def _listed(name: str) -> str:
+    return f"./images/{name}\n"
 
 
 def text_file(name: str, folder: str) -> PurePosixPath:
@@ -142,6 +152,7 @@ def _pictures(path: Path) -> Iterator[AnnotatedImage]:
 
 
 def _images(folder: Path, classes: Sequence[str]) -> Iterator[AnnotatedImage]:
+    seen = {f"{line}\n" for line in _lines(folder / CHECKED)}
     for image in _pictures(folder / "images.csv"):
         path, beside = folder / text_file(image.name, "labels"), folder / text_file(image.name, "scores")
         lines = {number: line for number, line in enumerate(_lines(path), start=1) if line.strip()}
@@ -152,7 +163,7 @@ def _images(folder: Path, classes: Sequence[str]) -> Iterator[AnnotatedImage]:
         for (number, line), score in zip(lines.items(), scores, strict=True):
             with about(f"{path}: line {number}"):
                 boxes.append(_box(line, score, image, classes))
-        yield replace(image, boxes=tuple(boxes))
+        yield replace(image, boxes=tuple(boxes), checked=_listed(image.name) in seen)
 
 
 def _lines(path: Path) -> list[str]:
