@@ -115,7 +115,7 @@ def test_rows_of_annotations_are_read_as_they_were_written(old):
     for file in files:
         for line in map(json.loads, file.read_text().splitlines()):
             row = AnnotationRow.model_validate(line)
-            assert row.model_dump(mode="json", by_alias=True) == line
+            assert row.to_json() == line
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
+from mldfr.annotation.collect import Row
 from mldfr.annotation.listing import Item, checksum
+from mldfr.annotation.picture_files import placed
 from mldfr.annotation.uncertainty import doubt
 from mldfr.artifacts import SCORE_MAPS
 from mldfr.boxes.drawing import fit_boxes
@@ -22,9 +24,6 @@ from mldfr.localizer.localizer import Localizer
 from mldfr.localizer.results import Located
 from mldfr.localizer.wanted_classes import Chosen
 from mldfr.networks.card import Localization, Rules
-
-Row = dict[str, Any]
-"""A line of the journal: `name` and `index` of the picture, and `error` or all that was found in it."""
 
 CANDIDATES = 5
 LIKELY = 0.5
@@ -42,6 +41,7 @@ class Work:
         out: The folder for them.
         batch_size: Pictures to look at together.
         own_classes: Those of the labels, where the model does not know them.
+        root: The folder in which the pictures are.
     """
 
     localization: Localization
@@ -50,6 +50,7 @@ class Work:
     out: Path = Path()
     batch_size: int = 1
     own_classes: tuple[str, ...] = ()
+    root: Path = Path()
 
     def localizer(self, model: Localizer) -> Localizer:
         """What looks at the pictures: the model, under the classes of the labels where those are others."""
@@ -82,7 +83,8 @@ def _row(item: Item, located: Located | ImageError, work: Work, *, multi_label: 
             labels.append(_label(located, position, work, multi_label=multi_label))
             _keep_map(item, located, position, work)
     row |= {"modified": item.modified, "checksum": checksum(item.path)}
-    return row | {"height": located.height, "width": located.width, "labels": labels}
+    row |= {"height": located.height, "width": located.width, "labels": labels}
+    return placed(row, item.path, work.root)
 
 
 def _label(located: Located, position: int, work: Work, *, multi_label: bool) -> dict[str, Any]:

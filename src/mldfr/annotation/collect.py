@@ -3,19 +3,25 @@
 import csv
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
-from mldfr.annotation.annotate_image import Row
-from mldfr.artifacts import check_annotation_row
+from mldfr.annotation.corrections import Corrections, corrected_boxes
+from mldfr.annotation.picture_files import IMAGES
+from mldfr.artifacts import JOINED, JoinedFolders, check_annotation_row, read_artifact
 from mldfr.core.files import replacing
+from mldfr.core.json_files import write_json
 from mldfr.core.text import ESCAPED
 from mldfr.exports import FORMATS, AnnotatedImage, ObjectBox
 from mldfr.jobs.parts import Kind, Parts
 
 FAILED = "failed.csv"
 
+Row = dict[str, Any]
+"""What was found in a picture; its schema is `AnnotationRow`."""
 
 ANNOTATED = Kind(
     "annotate", "index", ("name", "index"), ("classes", "listing", "pictures", "unlisted"), check_annotation_row
@@ -23,18 +29,23 @@ ANNOTATED = Kind(
 
 
 class Collection:
-    """The rows of one or several folders of parts, in the order of the pictures; they stay on disk.
+    """The rows of one or several folders of parts, in the order of the pictures, as people corrected them.
+
+    Rows and corrections stay on disk.
 
     Args:
         folders: Where annotating has written.
+        corrections: What counts instead of what was found.
 
     Raises:
         DataError: No parts, parts of different works, or parts that are missing, incomplete or there twice.
     """
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[Path], corrections: Corrections | None = None) -> None:
         self._parts = Parts(folders, ANNOTATED)
         self.setting = self._parts.setting
+        self._corrections = Corrections() if corrections is None else corrections
+        self.state = self._parts.state
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -46,6 +57,9 @@ class Collection:
         digest = hashlib.sha256(json.dumps(self.classes).encode())
         for row in self.rows():
             digest.update(json.dumps([row["name"], row["height"], row["width"], row["labels"]]).encode())
+            if correction := self._corrections.of(row):
+                made = correction.model_dump(mode="json", include={"boxes", "checked"})
+                digest.update(json.dumps(made).encode())
         return digest.hexdigest()
 
     def __len__(self) -> int:
@@ -54,6 +68,27 @@ class Collection:
     def rows(self) -> Iterator[Row]:
         """What was found in each picture."""
         return self._parts.rows()
+
+    def image(self, row: Row) -> AnnotatedImage:
+        """The boxes of a picture: those that a person has left in it, or else those that were found.
+
+        Raises:
+            ExportError: A corrected box has a class that there is not, or lies outside.
+        """
+        correction = self._corrections.of(row)
+        corrected = None if correction is None else corrected_boxes(correction, self.classes)
+        boxes = found_boxes(row) if corrected is None else corrected
+        checked = correction is not None and correction.checked
+        return AnnotatedImage.clipped(row["name"], row["height"], row["width"], boxes, checked=checked)
+
+    def images(self, *, checked: bool = False) -> Iterator[AnnotatedImage]:
+        """All pictures with their boxes, as annotation files have them; or only those that a person has checked."""
+        return (image for image in map(self.image, self.rows()) if image.checked or not checked)
+
+    def root(self, index: int) -> Path | None:
+        """The folder of the pictures of which this is one; None where an earlier version has not written it down."""
+        root = self._parts.about(index).get(IMAGES)
+        return None if root is None else Path(root)
 
     def failures(self) -> Iterator[tuple[str, str]]:
         """The pictures that could not be annotated, and why."""
@@ -73,17 +108,38 @@ def write_annotations(collection: Collection, out: Path, format: str) -> Path:
     Raises:
         ExportError: What the format cannot hold, or a folder that is there already.
     """
-    return FORMATS[format].write(out, collection.classes, _images(collection))
+    return FORMATS[format].write(out, collection.classes, collection.images())
 
 
-def _images(collection: Collection) -> Iterator[AnnotatedImage]:
-    for row in collection.rows():
-        boxes = (
-            ObjectBox(label["class"], (x0, y0, x1, y1), score)
-            for label in row["labels"]
-            for x0, y0, x1, y1, score in label["boxes"]
-        )
-        yield AnnotatedImage.clipped(row["name"], row["height"], row["width"], boxes)
+def found_boxes(row: Row) -> Iterator[ObjectBox]:
+    """The boxes that annotating has found in a picture."""
+    for label in row["labels"]:
+        for x0, y0, x1, y1, score in label["boxes"]:
+            yield ObjectBox(label["class"], (x0, y0, x1, y1), score)
+
+
+def collect(folders: Sequence[Path], out: Path) -> Collection:
+    """What was found in the parts of folders, with the corrections that lie beside them and in `out`."""
+    return Collection(folders, Corrections([*folders, out]))
+
+
+def folders_of(out: Path) -> list[Path]:
+    """Where the parts are whose annotations a folder has: in it, or where `merge` took them from.
+
+    Raises:
+        DataError: The note of `merge` cannot be read.
+    """
+    note = out / JOINED
+    return [out / folder for folder in read_artifact(note, JoinedFolders).folders] if note.is_file() else [out]
+
+
+def note_folders(folders: Sequence[Path], out: Path) -> None:
+    """Write down where the parts are whose annotations a folder has, unless they are in it alone."""
+    places = [Path(os.path.relpath(folder, out)) for folder in folders]
+    if places == [Path()]:
+        (out / JOINED).unlink(missing_ok=True)
+    else:
+        write_json(out / JOINED, JoinedFolders(folders=tuple(map(str, places))).to_json())
 
 
 def write_failed(collection: Collection, out: Path) -> int:

@@ -1,11 +1,13 @@
 """What was found so far: the job of annotating, whose rows lie in parts."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mldfr.annotation.annotate_image import Row
+from mldfr.annotation.collect import Row
 from mldfr.annotation.listing import Item, Listing, checksum
+from mldfr.annotation.picture_files import IMAGES, placed
 from mldfr.jobs.items import Items
 from mldfr.jobs.items import Row as AnyRow
 from mldfr.jobs.job import Job
@@ -38,13 +40,19 @@ def annotation_job(
     def keep(row: Row, _: Mapping[str, Any]) -> Row | None:
         """A row holds, under its new number, where the picture has the same labels and size."""
         item = mine[row["name"]]
-        return row | {"index": item.index} if [list(item.labels), item.size] == [row["asked"], row["size"]] else None
+        same = [list(item.labels), item.size] == [row["asked"], row["size"]]
+        return placed(row | {"index": item.index}, item.path, listing.root) if same else None
 
     items = Items(
         tuple(item.name for item in listing.items),
         key="name",
         names=("index",),
-        facts={"listing": listing.digest(), "pictures": len(mine), "unlisted": listing.failed},
+        facts={
+            "listing": listing.digest(),
+            "pictures": len(mine),
+            "unlisted": listing.failed,
+            IMAGES: os.path.abspath(listing.root),  # noqa: PTH100 - a link may lead elsewhere tomorrow
+        },
         keep=keep,
         done=done,
         may_go=True,

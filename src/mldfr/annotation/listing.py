@@ -62,6 +62,8 @@ class Listing:
     note: str = ""
     own_classes: tuple[str, ...] = ()
     """The classes that labels count, where they are not the model's."""
+    root: Path = Path()
+    """The folder in which the pictures are, but for those that a data set has elsewhere."""
 
     @property
     def unlabeled(self) -> int:
@@ -116,7 +118,7 @@ def list_pictures(
                 f"{source}: a folder has no splits, and its pictures are inside; --split and --images do not fit"
             )
         passed_over: list[PassedOver] = []
-        return replace(_listing(_in_folder(source, passed_over)), passed_over=tuple(passed_over))
+        return replace(_listing(_in_folder(source, passed_over), Path(source)), passed_over=tuple(passed_over))
     _, path = parse_source(source)
     root = images or (path if path.is_dir() else path.parent)
     data, known = open_data(source, images=images), labels != "predicted"
@@ -129,7 +131,7 @@ def list_pictures(
         return _under_own_classes(samples, root, data, classes, by_itself=labels is None)
     note = match_classes(data.classes, classes).note if known and labelled else ""
     found = ((_name(sample, root), sample.path, sample.labels if known else ()) for sample in samples)
-    return replace(_listing(found), passed_over=data.passed_over, note=note)
+    return replace(_listing(found, root), passed_over=data.passed_over, note=note)
 
 
 def _unknown(own: Sequence[str], classes: Sequence[str]) -> bool:
@@ -151,7 +153,7 @@ def _under_own_classes(
     """The pictures with labels; nobody says what is in the others, which `failed` names."""
     found = ((_name(sample, root), sample.path, sample.labels) for sample in samples if sample.labels)
     without = {escaped(_name(sample, root)): "has no label" for sample in samples if not sample.labels}
-    listing = _listing(found)
+    listing = _listing(found, root)
     unasked = f"the model lacks most of the classes, such as {_lacked(data.classes, classes)!r}: " if by_itself else ""
     notes = [f"{unasked}labels say what is in a picture, and the model where"]
     if shared := sum(len(item.labels) > 1 for item in listing.items):
@@ -225,7 +227,7 @@ def checksum(path: Path) -> int:
     return value
 
 
-def _listing(found: Iterable[_Found | ImageError]) -> Listing:
+def _listing(found: Iterable[_Found | ImageError], root: Path) -> Listing:
     items: dict[str, Item] = {}
     failed: dict[str, str] = {}
     for each in found:
@@ -243,4 +245,4 @@ def _listing(found: Iterable[_Found | ImageError]) -> Listing:
             failed[name] = f"no annotation file can hold its name ({error})"
         else:
             items[name] = Item(len(items), name, path, labels, *_size_and_time(path))
-    return Listing(tuple(items.values()), failed)
+    return Listing(tuple(items.values()), failed, root=root)

@@ -117,7 +117,8 @@ def make_plan(
     if to_fit:
         model, out = str(request.out / MODEL_FILE), request.out
         localizer = fitted_localizer(localizer, localization.map, listing, out, device=request.device, follow=follow)
-    work = Work(localization, request.boxes, maps, request.out, request.batch_size, listing.own_classes)
+    own, root = listing.own_classes, listing.root
+    work = Work(localization, request.boxes, maps, request.out, request.batch_size, own, root)
     setting = _setting(request, localizer, listing, localization, classes)
     return Plan(work.localizer(localizer), listing, work, setting, formats, model)
 

@@ -7,7 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mldfr.annotation.annotate_image import Row, Work, annotate
+from mldfr.annotation.annotate_image import Work, annotate
+from mldfr.annotation.collect import Row
 from mldfr.annotation.listing import Item
 from mldfr.core.errors import MissingPackageError, SettingError
 from mldfr.deployment.loading import load
@@ -78,10 +79,11 @@ def annotate_on_ray(
     gpus = 0 if device == "cpu" else int(resources.get("GPU", 0))
     cpus = resources.get("CPU", 1)
     count = workers or gpus or max(1, int(cpus) // 2)
+    there = replace(work, out=work.out.absolute(), root=work.root.absolute())
     pictures = ray.data.from_items([{"item": json.dumps(_plain(item))} for item in items])
     rows = pictures.map_batches(
         Annotator,
-        fn_constructor_args=(_absolute(model), device, runtime, replace(work, out=work.out.absolute())),
+        fn_constructor_args=(_absolute(model), device, runtime, there),
         batch_size=max(PICTURES_PER_TASK, work.batch_size),
         compute=ray.data.ActorPoolStrategy(size=count),
         num_gpus=1 if gpus else None,

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mldfr.annotation.annotate_image import Row
-from mldfr.annotation.collect import Collection
+from mldfr.annotation.collect import Collection, Row
 from mldfr.annotation.uncertainty import Doubt
 from mldfr.core.files import replacing
 
@@ -25,12 +24,10 @@ def write_review(collection: Collection, out: Path) -> Path:
         The file. `margin`, `scales` and `thresholds` are the reasons to doubt (see `mldfr.annotation.uncertainty`),
         from 0 to 1; a picture is as uncertain as its most uncertain label.
     """
-    found = [(max(uncertainties(row)), row["index"]) for row in collection.rows()]
-    found.sort(key=lambda pair: (-pair[0], pair[1]))
     with replacing(out / REVIEW) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
-        for rank, (value, index) in enumerate(found, start=1):
+        for rank, (value, index) in enumerate(review_order(collection), start=1):
             row = collection.row(index)
             label = row["labels"][int(np.argmax(uncertainties(row)))]
             reasons = ("" if label[key] is None else f"{label[key]:.4f}" for key in ("margin", "scales", "thresholds"))
@@ -38,6 +35,12 @@ def write_review(collection: Collection, out: Path) -> Path:
             name, probability = collection.classes[label["class"]], f"{label['probability']:.4f}"
             table.writerow((rank, row["name"], f"{value:.4f}", name, probability, *reasons, boxes))
     return out / REVIEW
+
+
+def review_order(collection: Collection) -> list[tuple[float, int]]:
+    """Uncertainty and number of each picture, the most uncertain first, those of equal uncertainty as they come."""
+    found = [(max(uncertainties(row)), int(row["index"])) for row in collection.rows()]
+    return sorted(found, key=lambda pair: (-pair[0], pair[1]))
 
 
 def uncertainties(row: Row) -> list[float]:

@@ -13,8 +13,7 @@ from mldfr.core.errors import SettingError
 from mldfr.core.text import one_line
 
 if TYPE_CHECKING:
-    from mldfr.annotation.annotate_image import Row
-    from mldfr.annotation.collect import Collection
+    from mldfr.annotation.collect import Row
     from mldfr.annotation.listing import Listing
     from mldfr.annotation.plan import Plan, Request
     from mldfr.jobs.job import Job
@@ -30,7 +29,7 @@ class Annotations:
         out: The folder.
         formats: Names of the formats of annotation files that were asked for.
         part: Which part of the work this was, such as "1/4"; "" for all of it. `merge` writes the files of parts.
-        files: What was written, for the tools that open it; `review.csv` is the first.
+        files: What was written, for the tools that open it; `review.csv` and `index.html` are the first.
         kept: What was there, of the same boxes, and stays as it is.
         pictures, boxes: How many there are.
         failed: How many pictures could not be annotated; `failed.csv` names them.
@@ -85,7 +84,7 @@ def annotate(
     """Draw boxes in all pictures of a collection and write them for other tools (`mldfr annotate`).
 
     Whatever stops it, the same call goes on. Pictures that cannot be read are listed in `failed.csv`; `review.csv`
-    lists all others, the most doubtful first.
+    lists all others, the most doubtful first, and `index.html` shows them.
 
     Args:
         model: A name of `mldfr list models`, a model file or a run folder.
@@ -242,15 +241,18 @@ def _work_through(rows: "Iterator[Row]", job: "Job", progress: Progress) -> int:
 
 def _finish(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> Annotations:
     """Write everything that can be made of the rows; what one format cannot hold does not keep the others from it."""
-    from mldfr.annotation.collect import Collection, write_failed
+    from mldfr.annotation.collect import collect, note_folders, write_failed
     from mldfr.annotation.output_files import Written
     from mldfr.annotation.review import write_review
+    from mldfr.annotation.review_page import write_review_page
     from mldfr.core.errors import DataError
     from mldfr.exports import ExportError
 
-    collection = Collection(folders)
+    collection = collect(folders, out)
     files, kept, problems = [write_review(collection, out)], [], []
     failed = write_failed(collection, out)
+    note_folders(folders, out)
+    files.append(write_review_page(collection, out, failed=failed))
     written = Written(collection, out)
     for name in formats:
         try:
@@ -268,11 +270,7 @@ def _finish(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> Annot
         files=tuple(files),
         kept=tuple(kept),
         pictures=len(collection),
-        boxes=_count_boxes(collection),
+        boxes=sum(len(image.boxes) for image in collection.images()),
         failed=failed,
         problems=tuple(problems),
     )
-
-
-def _count_boxes(collection: "Collection") -> int:
-    return sum(len(label["boxes"]) for row in collection.rows() for label in row["labels"])

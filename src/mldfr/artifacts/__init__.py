@@ -1,12 +1,17 @@
 """The files that the verbs write, one schema each: what writes a file and what reads it both go through it."""
 
 from mldfr.artifacts.annotations import (
+    CORRECTIONS,
+    JOINED,
     SCORE_MAPS,
     WRITTEN,
     AnnotationLabel,
     AnnotationRow,
     AnnotationSetting,
+    CorrectedBox,
+    CorrectionLine,
     FailedRow,
+    JoinedFolders,
     WrittenFile,
     WrittenFiles,
     check_annotation_row,
@@ -49,7 +54,9 @@ from mldfr.artifacts.training_runs import (
 )
 
 __all__ = [
+    "CORRECTIONS",
     "HELD_OUT",
+    "JOINED",
     "MAPS_FACTS",
     "MAP_LINES",
     "METRICS",
@@ -66,6 +73,8 @@ __all__ = [
     "AnnotationSetting",
     "Artifact",
     "Column",
+    "CorrectedBox",
+    "CorrectionLine",
     "Denominator",
     "EvaluationSetting",
     "FailedRow",
@@ -73,6 +82,7 @@ __all__ = [
     "Fraction",
     "HeldOutBoxes",
     "ImageRecord",
+    "JoinedFolders",
     "Kind",
     "LabelLine",
     "MapFile",

@@ -1,14 +1,16 @@
-"""What `annotate` writes for itself: the rows of its parts, and `written.json`."""
+"""What `annotate` writes for itself: the rows of its parts, and `written.json`; and what people correct of it."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ConfigDict, Field, RootModel, ValidationError, model_validator
 
-from mldfr.artifacts.base import Artifact, first_fault
+from mldfr.artifacts.base import Artifact, Finite, Fraction, first_fault
 from mldfr.core.errors import DataError
 
 WRITTEN = "written.json"
+JOINED = "joined.json"
+CORRECTIONS = "corrections.jsonl"
 SCORE_MAPS = "score-maps"
 """The folder of the maps of `--format npy`, in the folder that annotating writes to."""
 
@@ -42,6 +44,8 @@ class AnnotationRow(Artifact):
     height: int
     width: int
     labels: tuple[AnnotationLabel, ...]
+    path: str | None = None
+    """Of a picture that lies outside the folder of the pictures: from there to its file."""
 
 
 class AnnotationSetting(Artifact):
@@ -58,6 +62,40 @@ class AnnotationSetting(Artifact):
     multi_label: bool
     localization: dict[str, Any]
     """From pictures to boxes: the pyramid, and how boxes are drawn."""
+
+
+class CorrectedBox(Artifact):
+    """A box as a person left it."""
+
+    class_name: str = Field(alias="class")
+    xyxy: tuple[Finite, Finite, Finite, Finite]
+    """Corners as in `predictions.jsonl`."""
+    score: Fraction | None
+    """None for a box that a person drew or changed."""
+
+
+class CorrectionLine(Artifact):
+    """A line of `corrections.jsonl`: what a person made of one picture; of several lines the last counts."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    image: str
+    """Its name in the annotations."""
+    checksum: int
+    """Of its file when it was annotated: another picture of this name has not been corrected."""
+    checked: bool
+    """Whether the person has said that the boxes are right."""
+    boxes: tuple[CorrectedBox, ...] | None
+    """All that the picture has now; None: those that annotating has found."""
+    time: str
+    """When, in UTC."""
+
+
+class JoinedFolders(Artifact):
+    """`joined.json`: where the parts lie whose annotations a folder has, by its `mldfr merge`."""
+
+    folders: tuple[str, ...]
+    """Seen from the folder."""
 
 
 class FailedRow(Artifact):

@@ -164,8 +164,13 @@ def write_all(file: RawIOBase, text: str) -> None:
         content = content[file.write(content) or 0 :]
 
 
-def add_text(file: Path, text: str) -> None:
+def add_text(file: Path, text: str, *, durable: bool = False) -> None:
     """Add to the end of a file, and nothing if not all of it can be added.
+
+    Args:
+        file: The file; made if it is not there.
+        text: What is added.
+        durable: Wait until the disk has it, so that it outlives a crash of the machine too.
 
     Raises:
         WriteError: There is no room, or the place cannot be written to.
@@ -174,6 +179,8 @@ def add_text(file: Path, text: str) -> None:
         size = end.tell()
         try:
             write_all(end, text)
+            if durable:
+                os.fsync(end.fileno())
         except BaseException:
             with suppress(OSError):
                 end.truncate(size)

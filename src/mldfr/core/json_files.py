@@ -75,13 +75,13 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def append_line(file: Path, line: Mapping[str, Any]) -> None:
-    """Add a line of JSON to a file.
+def append_line(file: Path, line: Mapping[str, Any], *, durable: bool = False) -> None:
+    """Add a line of JSON to a file; `durable` as `add_text` has it.
 
     Raises:
         WriteError: It cannot be written, and nothing was added.
     """
-    add_text(file, json.dumps(line) + "\n")
+    add_text(file, json.dumps(line) + "\n", durable=durable)
 
 
 PLACES = ("data", "images", "model", "score_maps", "predictions")

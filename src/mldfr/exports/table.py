@@ -20,7 +20,8 @@ class Csv(Format):
     """`annotations.csv`, and `classes.csv` with the number and name of every class.
 
     Boxes are half-open, in pixels, with all their digits. A picture without boxes has one row in which only its name
-    and size are filled. `checked` says "yes" in the rows of pictures that a person has checked. UTF-8, quoted as RFC 4180 has it.
+    and size are filled. `checked` says "yes" in the rows of pictures that a person has checked. UTF-8, quoted as RFC
+    4180 has it.
 
     Examples:
         >>> from mldfr.exports import AnnotatedImage, ObjectBox

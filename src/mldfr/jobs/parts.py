@@ -115,6 +115,14 @@ class Parts:
         place = self._places[key]
         return line_at(self._files[place.file], place.offset)
 
+    def about(self, key: Any) -> Mapping[str, Any]:
+        """What the part says of itself that has the row of an item."""
+        return self.abouts[self._files[self._places[key].file].with_suffix(".json")]
+
+    def state(self) -> tuple[tuple[int, int, int], ...]:
+        """What tells whether the rows are still where they were found: another process may have gone on with them."""
+        return tuple((about.st_ino, about.st_size, about.st_mtime_ns) for about in map(Path.stat, self._files))
+
     def folder(self, key: Any) -> Path:
         """The folder of the job that has the row of an item."""
         return self._files[self._places[key].file].parents[1]
