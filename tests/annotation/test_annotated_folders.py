@@ -28,7 +28,7 @@ def test_corrections_in_a_folder_are_not_written_over(model, pictures, tmp_path)
     assert "stays as it is" in annotate(model, pictures, out, formats="voc,csv").output
     assert (out / "annotations.csv").exists()
     shutil.copy(pictures / "cat/a.jpg", pictures / "cat/b.jpg")
-    assert "lacks what was found since" in annotate(model, pictures, out, formats="voc", code=1).output
+    assert "lacks what was found or corrected since" in annotate(model, pictures, out, formats="voc", code=1).output
     assert file.read_text() == "corrected"
 
 

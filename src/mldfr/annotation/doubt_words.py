@@ -36,7 +36,7 @@ def why_doubtful(row: Mapping[str, Any], *, multi_label: bool) -> str:
     if not label["boxes"]:
         return "No box was found."
     reasons = [_of_box(label), "" if row["asked"] else _of_class(label["margin"], multi_label=multi_label)]
-    return " ".join(filter(None, reasons)) or "Nothing speaks against it."
+    return " ".join(filter(None, reasons)) or "Little speaks against it."
 
 
 def _of_box(label: Mapping[str, Any]) -> str:

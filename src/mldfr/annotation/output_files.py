@@ -63,9 +63,9 @@ class Written:
         if note is None:
             why = "was not made here"
         elif FORMATS[name].folder:
-            why = "lacks what was found since it was made"
+            why = "lacks what was found or corrected since it was made"
         elif note.sha256 not in (None, _sha256(place)):
-            why = "was changed, and lacks what was found since it was made"
+            why = "was changed, and lacks what was found or corrected since it was made"
         else:
             return
         raise DataError(f"{place} {why}; move it away and run this again")

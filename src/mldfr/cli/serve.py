@@ -1,56 +1,116 @@
-"""`mldfr serve`: a page on which boxes are tried and corrected."""
+"""`mldfr serve`: a page on which the boxes of a folder are corrected, or those of a model tried."""
 
 import socket
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mldfr.cli.options import Device, Runtime
 from mldfr.core.errors import MissingPackageError, SettingError
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from mldfr.web.settings import Settings
+
 
 def serve(
-    model: Annotated[str, typer.Option(help="A name of `mldfr list models`, or a model file, also ONNX.")] = "imagenet",
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="[DIR|MODEL]", help="A folder of `mldfr annotate`, to correct it; or a model."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A name of `mldfr list models`, or a model file, also ONNX.", show_default="imagenet"),
+    ] = None,
     host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     device: Device = "auto",
     runtime: Runtime = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the pictures of a folder to correct are, if moved.")
+    ] = None,
     max_pixels: Annotated[int, typer.Option(min=1, help="The largest picture that is taken.")] = 40_000_000,
     allow_host: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A further name by which browsers may ask for this server.")
     ] = None,
 ) -> None:
-    """Serve a page: drop pictures in, see classes and boxes, correct them, download annotations.
+    """Serve a page on which boxes are corrected: `mldfr serve boxes`, or `mldfr serve imagenet` for any pictures.
 
-    Pictures stay in this process's memory until they are answered, and nowhere after. There is no password: whoever
-    reaches the port may use it.
+    Of a folder that `mldfr annotate` made it shows the pictures, the most doubtful first. What is corrected is on the
+    disk at once, in the folder's corrections.jsonl, and counts in all that `mldfr annotate` and `merge` write from
+    then on. Of a model: drop pictures in, see classes and boxes, correct and download them; pictures stay in this
+    process's memory until they are answered, and nowhere after.
+
+    There is no password: whoever reaches the port may use it.
     """
     _check_extra()
-    listening = listen(host, port)
+    if what is not None and model is not None:
+        raise SettingError(f"{what} and --model {model}: name one of them")
+    from mldfr.annotation.reviewing import is_annotated
 
-    from mldfr.deployment.loading import load
-    from mldfr.localizer.stored_maps import StoredMaps
-    from mldfr.web.app import create_app
-    from mldfr.web.server import make_server
+    chosen = what or model or "imagenet"
+    folder = Path(chosen) if what is not None and is_annotated(Path(chosen)) else None
+    if folder is None and images is not None:
+        raise SettingError(f"--images is for a folder of `mldfr annotate`; {chosen} is none")
+    listening = listen(host, port)
     from mldfr.web.settings import Settings, host_names, is_loopback
 
-    localizer = load(model, device=device, runtime=runtime)
-    if isinstance(localizer.source, StoredMaps):
-        raise SettingError(f"{model}: holds score maps, which know pictures by their files; serve needs a model")
     settings = Settings(
-        model_name=Path(model).name,  # the page may be shown to others, who need not know where it lies
+        model_name=Path(chosen).resolve().name if folder else Path(chosen).name,  # others need not know where it lies
         max_pixels=max_pixels,
         host_names=host_names(host, allow_host or []),
         any_address=not is_loopback(host),
     )
+    address = _address(host, listening)
+    if folder is None:
+        _serve_model(chosen, device, runtime, settings, listening, address)
+    else:
+        _serve_folder(folder, images, settings, listening, address)
+
+
+def _serve_model(
+    model: str, device: str, runtime: str | None, settings: "Settings", listening: socket.socket, address: str
+) -> None:
+    from mldfr.deployment.loading import load
+    from mldfr.localizer.stored_maps import StoredMaps
+    from mldfr.web.app import create_app
+
+    localizer = load(model, device=device, runtime=runtime)
+    if isinstance(localizer.source, StoredMaps):
+        raise SettingError(f"{model}: holds score maps, which know pictures by their files; serve needs a model")
+    _run(create_app(localizer, settings), listening, address)
+
+
+def _serve_folder(
+    folder: Path, images: Path | None, settings: "Settings", listening: socket.socket, address: str
+) -> None:
+    from mldfr.annotation.reviewing import Review
+    from mldfr.web.review import create_review_app
+
+    with Review(folder, images=images) as review:
+        typer.echo(f"mldfr: {folder}: checked {review.checked:,} of {len(review):,} pictures", err=True)
+        _run(create_review_app(review, settings), listening, address)
+
+
+def _run(app: "FastAPI", listening: socket.socket, address: str) -> None:
+    from mldfr.web.server import make_server
+
+    typer.echo(f"mldfr: open {address} in a browser; Ctrl+C ends it", err=True)
+    make_server(app).run(sockets=[listening])
+
+
+def _address(host: str, listening: socket.socket) -> str:
+    """Where a browser finds the page; others who may are told of."""
+    from mldfr.web.settings import is_loopback
+
     if not is_loopback(host):
         typer.echo(f"mldfr: listening on {host}: everyone who reaches this machine can use the page", err=True)
     reached = socket.gethostname() if host in ("0.0.0.0", "::") else host
     shown = f"[{reached}]" if ":" in reached else reached
-    typer.echo(f"mldfr: open http://{shown}:{listening.getsockname()[1]} in a browser; Ctrl+C ends it", err=True)
-    make_server(create_app(localizer, settings)).run(sockets=[listening])
+    return f"http://{shown}:{listening.getsockname()[1]}"
 
 
 def _check_extra() -> None:

@@ -33,7 +33,8 @@ def export(request: ExportRequest) -> Download:
         except ExportError as error:
             reason = str(error).replace(f"{folder}/", "")
             raise WebError(422, "cannot_be_exported", reason) from error
-        return _download(Path(folder), request.format)
+        file, media_type = packed(Path(folder), request.format)
+        return Download(file.name, media_type, file.read_bytes())
 
 
 def _image(picture: AnnotatedPicture) -> AnnotatedImage:
@@ -41,13 +42,13 @@ def _image(picture: AnnotatedPicture) -> AnnotatedImage:
     return AnnotatedImage(picture.name, picture.height, picture.width, boxes)
 
 
-def _download(folder: Path, name: str) -> Download:
+def packed(folder: Path, name: str) -> tuple[Path, str]:
+    """The only file of a folder, or all of them as a zip in it that is called by a name; and its media type."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     if len(files) == 1 and files[0].suffix in MEDIA_TYPES:
-        (file,) = files
-        return Download(file.name, MEDIA_TYPES[file.suffix], file.read_bytes())
-    packed = folder / f"{name}.zip"
-    with ZipFile(packed, "w", ZIP_DEFLATED) as archive:
+        return files[0], MEDIA_TYPES[files[0].suffix]
+    archive_file = folder / f"{name}.zip"
+    with ZipFile(archive_file, "w", ZIP_DEFLATED) as archive:
         for file in files:
             archive.write(file, file.relative_to(folder).as_posix())
-    return Download(packed.name, MEDIA_TYPES[".zip"], packed.read_bytes())
+    return archive_file, MEDIA_TYPES[".zip"]

@@ -80,7 +80,11 @@ function svg(tag, attributes, ...children) {
   return element;
 }
 
-const colorOf = ({ labels }, index) => COLORS[Math.max(0, labels.findIndex(([other]) => other === index)) % COLORS.length];
+/** Of few classes each has its colour everywhere, of many each of a picture. */
+function colorOf({ labels }, index) {
+  const place = FACTS.classes.length <= COLORS.length ? index : labels.findIndex(([other]) => other === index);
+  return COLORS[Math.max(0, place) % COLORS.length];
+}
 
 function boxesOf(line) {
   const [width, height] = line.size;
@@ -169,6 +173,7 @@ function showPlace(start, end) {
   byId("page").max = String(pages);
   byId("pages").textContent = `of ${pages.toLocaleString("en")}`;
   byId("class").value = String(state.class);
+  for (const part of document.querySelectorAll("nav, .keys")) part.hidden = pages === 1;
   for (const id of ["first", "previous"]) byId(id).disabled = state.page <= 1;
   for (const id of ["next", "last"]) byId(id).disabled = state.page >= pages;
   byId("announcer").textContent = `Pictures ${start + 1} to ${end} of ${count()}${what}`;

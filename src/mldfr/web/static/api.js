@@ -2,7 +2,7 @@
 
 const TRIES = 60;
 
-async function ask(path, options = {}) {
+export async function ask(path, options = {}) {
   for (let attempt = 1; ; attempt++) {
     let response;
     try {
@@ -18,7 +18,8 @@ async function ask(path, options = {}) {
       continue;
     }
     const answer = await response.json().catch(() => null);
-    throw new Error(answer?.error?.message ?? `The server answered with status ${response.status}.`);
+    const error = new Error(answer?.error?.message ?? `The server answered with status ${response.status}.`);
+    throw Object.assign(error, { status: response.status });
   }
 }
 
@@ -42,16 +43,19 @@ export async function locate(file, { map, classes = [], signal }) {
   return (await ask("/api/locate", { method: "POST", body, signal })).json();
 }
 
+/** The answer to a body of JSON. */
+export function tell(path, body) {
+  return ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+}
+
 /** Boxes, and a heat map where one is wanted, from maps that `locate` gave. */
 export async function drawBoxes(request) {
-  const headers = { "Content-Type": "application/json" };
-  return (await ask("/api/boxes", { method: "POST", headers, body: JSON.stringify(request) })).json();
+  return (await tell("/api/boxes", request)).json();
 }
 
 /** An annotation file: its name and its content. */
-export async function exportFile(request) {
-  const headers = { "Content-Type": "application/json" };
-  const response = await ask("/api/export", { method: "POST", headers, body: JSON.stringify(request) });
+export async function exportFile(request, path = "/api/export") {
+  const response = await tell(path, request);
   const name = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition"))[1];
   return { name, content: await response.blob() };
 }

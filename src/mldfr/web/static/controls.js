@@ -1,8 +1,9 @@
 // The controls beside the picture: classes, how boxes are suggested, the list of boxes, the download.
 
-import { isOwn, sane } from "./boxes.js";
+import { BoxList } from "./box_list.js";
 import { combobox } from "./combobox.js";
 import { announce, byId, colorOf, count, make, percent, percentIfAny, toast } from "./dom.js";
+import { offerFormats, saveFile } from "./download.js";
 import { settingsOf } from "./session.js";
 
 const RULES = {
@@ -14,10 +15,6 @@ const NORMALIZERS = {
   min_max: "min to max", max: "zero to max", percentile: "percentile", percentile_as_standard: "min to percentile",
 };
 const THRESHOLDS = { mean: "mean of the map", otsu: "Otsu's", "otsu_0.7": "0.7 of Otsu's" };
-const FORMATS = {
-  coco: "COCO", yolo: "YOLO", voc: "Pascal VOC", "label-studio": "Label Studio", cvat: "CVAT", csv: "CSV tables",
-};
-const CORNERS = ["x0", "y0", "x1", "y1"];
 
 export class Controls {
   constructor(session, stage) {
@@ -25,7 +22,7 @@ export class Controls {
     this.stage = stage;
     this.#makeClasses();
     this.#makeRules();
-    this.#makeBoxes();
+    this.boxList = new BoxList(session, stage);
     this.#makeDownload();
   }
 
@@ -173,80 +170,10 @@ export class Controls {
     return ` At the model's settings boxes follow the picture too (${seen.join(", ")}); at others they follow the map.`;
   }
 
-  // ---- boxes
-
-  #makeBoxes() {
-    this.editor = combobox({
-      label: "Class",
-      names: this.session.model.classes,
-      chosen: (index) => { if (this.stage.selected) this.stage.relabel(this.stage.selected, index); },
-    });
-    byId("editor-class").append(this.editor.element);
-    for (const corner of CORNERS) {
-      byId(corner).addEventListener("change", () => {
-        if (!this.stage.selected) return;
-        const xyxy = CORNERS.map((id) => Number(byId(id).value));
-        this.stage.place(this.stage.selected, sane(xyxy, this.picture.answer), null);
-      });
-    }
-    byId("accept").addEventListener("click", () => this.stage.accept(this.stage.selected));
-    byId("delete").addEventListener("click", () => {
-      this.stage.remove(this.stage.selected);
-      byId("stage").focus();
-    });
-  }
-
-  #renderBoxes() {
-    const boxes = this.picture.state === "ready" ? this.stage.boxes : [];
-    const { history, selected } = this.picture;
-    const own = boxes.filter((box) => isOwn(history.now, box.id)).length;
-    byId("count").textContent = `${boxes.length || "none"}${own ? `, ${own} of them yours` : ""}`;
-    const list = byId("box-list"), known = boxes.map((box) => `${box.id} ${box.classIndex}`).join();
-    if (list.dataset.known !== known) {
-      const place = [...list.querySelectorAll("button")].indexOf(document.activeElement);
-      list.dataset.known = known;
-      list.replaceChildren(...boxes.map((box) => this.#boxRow(box)));
-      if (place >= 0) list.querySelectorAll("button")[Math.min(place, boxes.length - 1)]?.focus();
-    }
-    boxes.forEach((box, place) => this.#fillRow(list.children[place].firstChild, box, selected));
-    this.#renderEditor(boxes.find((box) => box.id === selected));
-  }
-
-  #boxRow(box) {
-    const parts = ["swatch", "name", "share"].map((className) => make("span", { className }));
-    const button = make("button", { type: "button" }, ...parts);
-    button.addEventListener("click", () => this.stage.select(this.picture.selected === box.id ? null : box.id));
-    return make("li", {}, button);
-  }
-
-  #fillRow(button, box, selected) {
-    const [swatch, name, share] = button.children;
-    swatch.style.background = this.stage.colorOf(box);
-    name.textContent = this.stage.nameOf(box);
-    share.textContent = isOwn(this.picture.history.now, box.id) ? "yours" : percentIfAny(box.score);
-    button.setAttribute("aria-pressed", String(box.id === selected));
-  }
-
-  #renderEditor(box) {
-    byId("editor").hidden = !box;
-    if (!box) return;
-    this.editor.show(this.stage.nameOf(box));
-    byId("accept").hidden = isOwn(this.picture.history.now, box.id);
-    const { width, height } = this.picture.answer;
-    CORNERS.forEach((id, side) => {
-      const input = byId(id);
-      input.min = "0";
-      input.max = String(side % 2 ? height : width);
-      if (document.activeElement !== input) input.value = String(Math.round(10 * box.xyxy[side]) / 10);
-    });
-  }
-
   // ---- download
 
   #makeDownload() {
-    const { formats } = this.session.model;
-    const option = (name) => make("option", { value: name, textContent: FORMATS[name] ?? name });
-    byId("format").append(...formats.map(option));
+    offerFormats(this.session.model.formats);
     byId("download").addEventListener("click", () => this.#download());
   }
 
@@ -256,9 +183,7 @@ export class Controls {
     try {
       const options = { allClasses: byId("all-classes").checked };
       const { name, content, words } = await this.session.export(byId("format").value, options);
-      const link = make("a", { href: URL.createObjectURL(content), download: name });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+      saveFile(name, content);
       announce(`Downloaded ${name}: ${words}.`);
     } catch (error) {
       toast(error.message);
@@ -288,7 +213,7 @@ export class Controls {
     if (!this.picture) return;
     this.#renderClasses();
     this.#renderRules();
-    this.#renderBoxes();
+    this.boxList.render();
     this.#renderDownload();
   }
 }

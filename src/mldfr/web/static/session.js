@@ -228,6 +228,17 @@ export class Session {
     this.changed();
   }
 
+  /** Show the next picture, or the one before. */
+  step(direction) {
+    const next = this.pictures[this.pictures.indexOf(this.current) + direction];
+    if (next) this.show(next);
+  }
+
+  /** A person has changed boxes of a picture. */
+  edited() {
+    this.unsaved = true;
+  }
+
   remove(picture) {
     const place = this.pictures.indexOf(picture);
     picture.abort.abort();

@@ -11,7 +11,7 @@ const CLICK = 4; // pixels of the screen that a click may slip
 function unshown({ naturalWidth, naturalHeight }, { width, height }) {
   if (naturalWidth === 0) return "This browser cannot show pictures of this type. The boxes are right all the same.";
   // Resolutions in a file may change the size that a browser tells, but not the shape.
-  const isUpright = Math.abs(naturalWidth * height - naturalHeight * width) <= (width + height) / 2;
+  const isUpright = Math.abs(naturalWidth * height - naturalHeight * width) <= Math.max(width, height);
   return isUpright ? "" : "This browser cannot show this picture upright. The boxes are right for the upright picture.";
 }
 
@@ -68,7 +68,7 @@ export class Stage {
 
   commit([edits, id], { merge = null, focus = false } = {}) {
     this.picture.history.push(edits, merge);
-    this.session.unsaved = true;
+    this.session.edited(this.picture);
     this.picture.selected = id ?? null;
     this.changed();
     this.render();
@@ -121,7 +121,7 @@ export class Stage {
     const { history } = this.picture;
     if (!(direction < 0 ? history.undo() : history.redo())) return;
     announce(direction < 0 ? "Undone." : "Done again.");
-    this.session.unsaved = true;
+    this.session.edited(this.picture);
     this.changed();
   }
 
@@ -167,9 +167,7 @@ export class Stage {
     if (key === "n" || key === "N") this.addInTheMiddle();
     else if (key === "?") byId("help").showModal();
     else if (key === "PageDown" || key === "PageUp") {
-      const { pictures } = this.session;
-      const next = pictures[pictures.indexOf(this.picture) + (key === "PageDown" ? 1 : -1)];
-      if (next) this.session.show(next);
+      this.session.step(key === "PageDown" ? 1 : -1);
       this.stage.focus();
     } else if (key === "Escape") this.setDrawing(false);
     else return false;
@@ -246,6 +244,9 @@ export class Stage {
   }
 
   // ---- drawing
+
+  /** What the list of boxes says of one. */
+  shareOf(box) { return edit.isOwn(this.picture.history.now, box.id) ? "yours" : percentIfAny(box.score); }
 
   words(box) {
     const [x0, y0, x1, y1] = box.xyxy.map(Math.round);

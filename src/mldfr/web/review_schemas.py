@@ -1,0 +1,87 @@
+"""The shapes of questions and answers about an annotated folder; OpenAPI is made from them."""
+
+from pydantic import BaseModel, Field
+
+from mldfr.web.schemas import MAX_BOXES, AnnotatedBox, FormatName, Score, example
+
+
+class ReviewAnswer(BaseModel):
+    """An annotated folder, and what can be done with it."""
+
+    name: str = Field(description="Of the folder.", examples=["boxes"])
+    classes: list[str] = Field(description="By index; no two are equal.", examples=[["tench", "goldfish"]])
+    total: int = Field(description="Pictures.", examples=[80])
+    checked: int = Field(description="Of them, those that a person has checked.", examples=[12])
+    formats: list[str] = Field(description="Of `/api/review/export`.", examples=[["coco", "yolo", "voc"]])
+    max_boxes: int = Field(description="Of one picture.", examples=[1000])
+    score: str = Field(description="What the score of a box means, in words.")
+    doubt: str = Field(description="What the doubt about a picture means, in words.")
+
+
+class ReviewEntry(BaseModel):
+    """A picture in the list."""
+
+    rank: int = Field(description="In the order of review, from 0, the most doubtful.", examples=[0])
+    name: str = Field(description="Its path in the folder of the pictures.", examples=["cats/chelsea.png"])
+    doubt: float = Field(description="How much speaks against its boxes, in [0, 1].", examples=[0.71])
+    checked: bool
+
+
+class ReviewList(BaseModel):
+    """Some pictures, by rank."""
+
+    total: int
+    checked: int
+    entries: list[ReviewEntry]
+
+
+class ReviewedLabel(BaseModel):
+    """A class of a picture."""
+
+    class_index: int
+    probability: float | None = Field(description="As the model has it; None where a label says so.")
+
+
+class ReviewedBox(BaseModel):
+    """A box of a picture."""
+
+    class_index: int
+    xyxy: tuple[float, float, float, float]
+    score: Score | None = Field(description="None for a box that a person drew or changed.")
+
+
+class PictureAnswer(ReviewEntry):
+    """A picture, its boxes, and why it is doubtful."""
+
+    height: int
+    width: int
+    why: str = Field(examples=["No box was found."])
+    labels: list[ReviewedLabel]
+    found: list[ReviewedBox] = Field(description="The boxes that annotating has drawn.")
+    now: list[ReviewedBox] | None = Field(description="Those that a person has left; None where nobody has corrected.")
+
+
+class SaveRequest(BaseModel):
+    """What a person made of a picture."""
+
+    model_config = example(name="cats/chelsea.png", checked=True, boxes=[{"class_index": 0, "xyxy": [33, 0, 414, 300]}])
+    name: str = Field(max_length=10_000, description="Of the picture, so that no other is meant.")
+    checked: bool = Field(description="Whether the person says that the boxes are right.")
+    boxes: list[AnnotatedBox] | None = Field(
+        max_length=MAX_BOXES, description="All that it has; null for those that annotating has drawn."
+    )
+
+
+class SavedAnswer(BaseModel):
+    """The correction is on the disk."""
+
+    total: int
+    checked: int
+
+
+class ReviewExportRequest(BaseModel):
+    """Which annotation file is wanted."""
+
+    model_config = example(format="coco", only_checked=False)
+    format: FormatName
+    only_checked: bool = Field(default=False, description="Leave out what nobody has checked.")
