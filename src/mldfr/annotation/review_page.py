@@ -9,7 +9,7 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
@@ -81,8 +81,7 @@ def _write_lines(collection: Collection, folder: Path, out: Path) -> tuple[int, 
         for number, chunk in enumerate(iter(lambda: list(islice(entries, CHUNK)), [])):
             text = ",\n".join(_json(entry) for entry in chunk)
             (folder / f"{number}.js").write_text(f"reviewLines({number}, [\n{text}\n]);\n", encoding="utf-8")
-            of_each = (sorted({index for index, *_ in entry["labels"]}) for entry in chunk)
-            classes.writelines(f"{_json(numbers)},\n" for numbers in of_each)
+            classes.writelines(f"{_json(entry['labels'])},\n" for entry in chunk)
             total += len(chunk)
             checked += sum("checked" in entry for entry in chunk)
         classes.write("]);\n")
@@ -99,18 +98,12 @@ def _entries(collection: Collection, out: Path) -> Iterator[dict[str, Any]]:
             "name": image.name,
             "file": _link(row, collection.root(index), out),
             "size": [image.width, image.height],
-            "labels": _labels(row, [int(box.class_index) for box in image.boxes]),
+            "labels": sorted({*(label["class"] for label in row["labels"]), *(box.class_index for box in image.boxes)}),
             "boxes": [[index, None if score is None else round(score, 3), *xyxy] for index, score, *xyxy in boxes],
             "doubt": round(doubt, 3),
             "why": why_doubtful(row, multi_label=multi_label),
         }
         yield entry | {"checked": 1} if image.checked else entry
-
-
-def _labels(row: Row, corrected: Iterable[int]) -> list[list[Any]]:
-    """Number of each class of a picture, those of corrected boxes too; with a probability where the model named it."""
-    said = {label["class"]: None if row["asked"] else round(label["probability"], 3) for label in row["labels"]}
-    return [[index, probability] for index, probability in (dict.fromkeys(corrected) | said).items()]
 
 
 def _link(row: Row, root: Path | None, out: Path) -> str:

@@ -92,7 +92,8 @@ def annotate(
     """Draw boxes in all pictures of a collection and write them for other tools.
 
     Whatever stops it, the same command goes on. Pictures that cannot be read are listed in failed.csv, and the exit
-    code is 1 then; review.csv lists all others, the most doubtful first.
+    code is 1 then; index.html shows all others, and review.csv lists them, the most doubtful first. `mldfr serve DIR`
+    corrects them; what is corrected is never written over, and counts when the same command is run again.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters is reported, with the name
     from mldfr import api

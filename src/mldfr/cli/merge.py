@@ -47,6 +47,8 @@ def say_annotations(annotations: "Annotations") -> None:
         typer.echo(f"{place} is there, and stays as it is", err=True)
     names = ", ".join(str(file) for file in annotations.files)
     typer.echo(f"{annotations.boxes:,} boxes in {annotations.pictures:,} pictures: {names}", err=True)
+    correct = shlex.join(["mldfr", "serve", str(annotations.out)])
+    typer.echo(f"look: {annotations.out / 'index.html'}; correct: {correct}", err=True)
     if failed := annotations.failed:
         pictures = "picture" if failed == 1 else "pictures"
         typer.echo(f"{failed} {pictures} failed, see {annotations.out / 'failed.csv'}", err=True)

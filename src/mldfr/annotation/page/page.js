@@ -82,7 +82,7 @@ function svg(tag, attributes, ...children) {
 
 /** Of few classes each has its colour everywhere, of many each of a picture. */
 function colorOf({ labels }, index) {
-  const place = FACTS.classes.length <= COLORS.length ? index : labels.findIndex(([other]) => other === index);
+  const place = FACTS.classes.length <= COLORS.length ? index : labels.indexOf(index);
   return COLORS[Math.max(0, place) % COLORS.length];
 }
 
@@ -113,13 +113,13 @@ function frame(line, clicked) {
 }
 
 function labelsOf(line) {
-  return line.labels.map(([index, probability]) => {
+  return line.labels.map((index) => {
     const swatch = make("span", { className: "swatch" });
     swatch.style.background = colorOf(line, index);
     const scores = line.boxes.filter(([other]) => other === index).map(([, score]) => score);
     const boxes = scores.length === 0 ? "no box" : scores.length > 1 ? `${scores.length} boxes` : "";
     const best = Math.max(...scores.map((score) => score ?? -1));
-    const told = [boxes, best >= 0 ? `score ${percent(best)}` : "", probability === null ? "" : `sure by ${percent(probability)}`];
+    const told = [boxes, best >= 0 ? `score ${percent(best)}` : ""];
     const small = make("small", { textContent: ` ${told.filter(Boolean).join(", ")}` });
     return make("li", {}, swatch, FACTS.classes[index], small);
   });

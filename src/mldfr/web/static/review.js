@@ -50,7 +50,10 @@ function render() {
   const { current } = session;
   renderState();
   if (!current) return;
-  if (location.hash !== `#${current.rank + 1}`) history.replaceState(null, "", `#${current.rank + 1}`);
+  if (location.hash !== `#${current.rank + 1}`) {
+    history.replaceState(null, "", `#${current.rank + 1}`);
+    if (zoom.factor > 1) zoom.fit();
+  }
   stage.render();
   boxList.render();
   renderPicture(current);
@@ -89,10 +92,10 @@ function renderPicture(picture) {
   rows.replaceChildren(...labels.map(classRow));
 }
 
-function classRow({ index, name, probability, shown }, place) {
+function classRow({ index, name, given, shown }, place) {
   const swatch = make("span", { className: "swatch" });
   swatch.style.background = colorOf(place);
-  const told = !shown ? "" : probability === null ? "your label" : `the model: ${percent(probability)}`;
+  const told = !shown ? "" : given ? "your label" : "the model's guess";
   const parts = [swatch, make("span", { className: "name", textContent: name }), make("span", { className: "share", textContent: told })];
   if (place < KEYS) parts.push(make("kbd", { textContent: String(place + 1), attributes: { "aria-hidden": "true" } }));
   const button = make("button", { type: "button", disabled: !stage.selected, title: "Give the selected box this class" }, ...parts);

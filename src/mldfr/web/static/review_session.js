@@ -65,11 +65,10 @@ export class ReviewSession {
 
   /** The classes of a picture; where there are few all of them, so that each has its key and colour everywhere. */
   #labels({ labels, now }) {
-    const found = new Map(labels.map(({ class_index: index, probability }) => [index, probability]));
-    const some = new Set([...found.keys(), ...(now ?? []).map((box) => box.class_index)]);
+    const found = labels.map((label) => label.class_index), given = labels.some((label) => label.probability === null);
+    const some = new Set([...found, ...(now ?? []).map((box) => box.class_index)]);
     const indices = this.model.classes.length <= KEYS ? this.model.classes.keys() : some;
-    const label = (index) => ({ index, name: this.model.classes[index], probability: found.get(index) ?? null, shown: found.has(index) });
-    return [...indices].map(label);
+    return [...indices].map((index) => ({ index, name: this.model.classes[index], given, shown: found.includes(index) }));
   }
 
   /** Have the browser fetch the next picture while this one is looked at. */

@@ -20,10 +20,11 @@ export class Zoom {
 
   fit() { this.by(1 / this.factor); }
 
-  /** Draw larger by a factor; the place under the pointer, or the middle, stays where it is. */
+  /** Draw larger by a factor; the place under the pointer stays where it is, or the selected box, or the middle. */
   by(factor, pointer = null) {
     const stage = byId("stage"), frame = this.frame.getBoundingClientRect(), before = stage.getBoundingClientRect();
-    const at = pointer ? [pointer.clientX, pointer.clientY] : [frame.left + frame.width / 2, frame.top + frame.height / 2];
+    const { left, top, width, height } = document.querySelector(".box.selected")?.getBoundingClientRect() ?? frame;
+    const at = pointer ? [pointer.clientX, pointer.clientY] : [left + width / 2, top + height / 2];
     const place = [(at[0] - before.left) / before.width, (at[1] - before.top) / before.height];
     this.factor = Math.min(LARGEST, Math.max(1, this.factor * factor));
     stage.style.setProperty("--zoom", String(this.factor));

@@ -1,0 +1,293 @@
+"""An annotated folder is corrected in a real browser, from the pictures to the file that is read back."""
+
+import json
+import signal
+import socket
+import threading
+import time
+
+import pytest
+from opened_page import CHROMIUM, SPY
+
+pytest.importorskip("fastapi", reason="needs the extra web: pip install 'mldfr[web]'")
+pytest.importorskip("playwright", reason="needs Playwright: pip install playwright")
+
+from annotated import annotated, draw_pictures
+from forked import Program, finished
+from helpers import small_network, write_picture
+from mldfr.annotation.reviewing import Review
+from mldfr.artifacts import CORRECTIONS
+from mldfr.exports import FORMATS
+from mldfr.web.review import create_review_app
+from mldfr.web.server import make_server
+from mldfr.web.settings import Settings
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, such as Debian's package chromium")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return listening.getsockname()[1]
+
+
+@pytest.fixture
+def serve():
+    """Start `mldfr serve FOLDER`; what still runs at the end is ended."""
+    servers = []
+
+    def serve(folder, port):
+        server = Program("serve", folder, "--port", port)
+        servers.append(server)
+        deadline = time.monotonic() + 60
+        while "open http" not in server.stderr:
+            assert server.poll() is None, server.stderr
+            assert time.monotonic() < deadline, server.stderr
+            time.sleep(0.05)
+        return server
+
+    yield serve
+    for server in servers:
+        server.send_signal(signal.SIGINT)
+        server.wait(30)
+
+
+@pytest.fixture
+def open_review(browser):
+    contexts, complaints = [], []
+
+    def open_review(address, **options):
+        context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.add_init_script(SPY)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address)
+        ready(page)
+        return page
+
+    open_review.complaints = complaints
+    yield open_review
+    for context in contexts:
+        for page in context.pages:
+            assert page.evaluate("window.violations") == []
+        context.close()
+    assert complaints == []
+
+
+def ready(page, rank=None):
+    """Wait until a picture is shown and all is saved."""
+    page.wait_for_function(
+        "rank => !rank || document.querySelector('#rank').textContent.startsWith(`${rank} of`)", arg=rank
+    )
+    page.wait_for_function("() => document.querySelector('#photo').naturalWidth > 0")
+    saved(page)
+
+
+def saved(page):
+    page.wait_for_selector("main[aria-busy=false]", state="attached")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.wait_for_selector("main[aria-busy=false]", state="attached")
+
+
+def name_of(page):
+    return page.locator("#name").inner_text()
+
+
+def corners(page):
+    """The selected box, as its fields have it."""
+    return [float(page.locator(f"#{corner}").input_value()) for corner in ("x0", "y0", "x1", "y1")]
+
+
+def drag(page, selector, dx, dy):
+    frame = page.locator(selector).bounding_box()
+    at = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+    page.mouse.move(*at)
+    page.mouse.down()
+    page.mouse.move(at[0] + dx, at[1] + dy, steps=4)
+    page.mouse.up()
+    saved(page)
+
+
+def test_twenty_pictures_three_corrections_a_killed_server_and_the_file_that_is_read_back(
+    serve, open_review, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for number in range(20):
+        write_picture(tmp_path / "sorted" / f"c{number % 2}" / f"{number} ü.png", size=(90, 70))
+    small_network("mobilenet_v2", "none").save(tmp_path / "tiny.safetensors")
+    options = ("--labels", "own", "--map", "feature_norm", "--scales", "1,1.5", "--format", "csv", "--out", "boxes")
+    annotate = ("annotate", "tiny.safetensors", "folder:sorted", *options, "--refine", "none", "--device", "cpu")
+    assert finished(*annotate).returncode == 0
+    assert (tmp_path / "boxes" / "index.html").is_file()
+    _, images = FORMATS["csv"].read(tmp_path / "boxes" / "annotations.csv")
+    before = {image.name: image for image in images}
+
+    server = serve("boxes", port := free_port())
+    assert "boxes: checked 0 of 20 pictures" in server.stderr
+    page = open_review(f"http://127.0.0.1:{port}/")
+    assert page.locator("#progress").inner_text() == "checked 0 of 20"
+
+    # The first picture: one box is moved by a pixel and accepted.
+    first = name_of(page)
+    page.locator("#box-list button").first.click()
+    was = corners(page)
+    page.focus(".box")
+    page.keyboard.press("Alt+ArrowLeft" if was[2] == 90 else "Alt+ArrowRight")
+    saved(page)
+    moved = corners(page)
+    assert abs(moved[2] - was[2]) == pytest.approx(1)
+    page.keyboard.press("Enter")
+    ready(page, 2)
+
+    # The second: all boxes are deleted, and one is drawn by the mouse. The third is right, but for its class.
+    second = name_of(page)
+    assert second.split("/")[0] in ("c0", "c1")
+    while page.locator(".box").count():
+        page.locator("#box-list button").first.click()
+        page.click("#delete")
+        saved(page)
+    drag(page, "#stage", 200, 100)
+    drawn = corners(page)
+    page.click("#accept-next")
+    ready(page, 3)
+    third = name_of(page)
+    page.locator("#box-list button").first.click()
+    other = "2" if third.startswith("c0") else "1"
+    page.focus(".box")
+    page.keyboard.press(other)
+    page.keyboard.press("Enter")
+    ready(page, 4)
+    assert page.locator("#progress").inner_text() == "checked 3 of 20"
+
+    server.send_signal(signal.SIGKILL)
+    server.wait()
+    with (tmp_path / "boxes" / CORRECTIONS).open("a") as journal:
+        journal.write('{"image": "torn')  # as a kill may leave it
+    serve("boxes", port)
+    page.reload()
+    ready(page, 4)
+    assert page.locator("#progress").inner_text() == "checked 3 of 20"
+    page.check("#unchecked")
+    page.wait_for_function("() => document.querySelectorAll('#queue li').length === 17")
+    page.select_option("#format", "coco")
+    with page.expect_download() as waiting:
+        page.click("#download")
+    waiting.value.save_as(tmp_path / "annotations.json")
+
+    _, images = FORMATS["coco"].read(tmp_path / "annotations.json")
+    after = {image.name: image for image in images}
+    assert list(after) == list(before)
+    assert {name for name, image in after.items() if image.checked} == {first, second, third}
+    assert moved == pytest.approx([*min(after[first].boxes, key=lambda box: box.score is not None).xyxy], abs=0.06)
+    assert [[*box.xyxy] for box in after[second].boxes] == [drawn]
+    assert int(other) - 1 in {box.class_index for box in after[third].boxes}
+    untouched = set(before) - {first, second, third}
+    assert all(after[name] == before[name] for name in untouched)
+    # The same command again says and writes the same.
+    assert finished(*annotate).returncode == 0
+    _, images = FORMATS["csv"].read(tmp_path / "boxes" / "annotations.csv")
+    assert {image.name: image for image in images} == after
+    open_review.complaints.clear()  # the browser itself tells of the server that was gone
+
+
+@pytest.fixture
+def folder(tmp_path):
+    draw_pictures(tmp_path / "pictures", [f"cat/{number}.png" for number in range(5)])
+    return annotated(tmp_path / "boxes", tmp_path / "pictures")
+
+
+@pytest.fixture
+def address(folder):
+    """Its server, in a thread of this process."""
+    with Review(folder) as review, socket.create_server(("127.0.0.1", 0)) as listening:
+        server = make_server(create_review_app(review, Settings(model_name="boxes")))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        server.should_exit = True
+        thread.join()
+
+
+def last_line(folder):
+    return json.loads((folder / CORRECTIONS).read_text().splitlines()[-1])
+
+
+def test_undo_takes_back_boxes_and_then_what_was_accepted(open_review, address, folder):
+    page = open_review(address)
+    page.keyboard.press("n")
+    saved(page)
+    assert len(last_line(folder)["boxes"]) == 2
+    page.keyboard.press("Control+z")
+    saved(page)
+    assert last_line(folder)["boxes"] is None
+    page.keyboard.press("Control+Shift+z")
+    saved(page)
+    assert len(last_line(folder)["boxes"]) == 2
+    page.click("#reset")
+    page.keyboard.press("Enter")
+    ready(page, 2)
+    assert last_line(folder)["checked"]
+    page.keyboard.press("Control+z")
+    ready(page, 1)
+    assert page.locator("#checked").inner_text() == "Not checked"
+    saved(page)
+    assert not last_line(folder)["checked"]
+
+
+def test_the_last_picture_leads_to_one_that_was_left_out(open_review, address):
+    page = open_review(address)
+    page.click("#next")
+    ready(page, 2)
+    for rank in (3, 4, 5):
+        page.keyboard.press("Enter")
+        ready(page, rank)
+    page.keyboard.press("Enter")
+    ready(page, 1)
+    page.keyboard.press("Enter")
+    ready(page, 2)
+    assert (
+        page.locator("#progress").inner_text() == "checked 4 of 5"
+        or page.locator("#progress").inner_text() == "checked 5 of 5"
+    )
+
+
+def test_zoom_keeps_the_place_and_boxes_follow_the_mouse(open_review, address):
+    page = open_review(address)
+    page.locator("#box-list button").first.click()
+    was, width = corners(page), page.locator("#stage").bounding_box()["width"]
+    page.focus("#stage")
+    for _ in range(3):
+        page.keyboard.press("+")
+    large = page.locator("#stage").bounding_box()["width"]
+    assert large == pytest.approx(width * 1.4**3, rel=0.01)
+    page.locator(".handle.se").scroll_into_view_if_needed()
+    drag(page, ".handle.se", large / 60 * 3, 0)
+    assert corners(page) == [*was[:2], was[2] + 3, was[3]]
+    page.keyboard.press("0")
+    assert page.locator("#stage").bounding_box()["width"] == pytest.approx(width)
+
+
+def test_a_server_that_is_gone_is_said_and_asked_again(open_review, address, folder):
+    page = open_review(address)
+    page.route("**/api/review/pictures/0", lambda route: route.abort())
+    page.keyboard.press("n")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert "Not saved: The server cannot be reached" in page.locator("#problem").inner_text()
+    assert not (folder / CORRECTIONS).exists()
+    page.unroute("**/api/review/pictures/0")
+    page.wait_for_selector("#problem", state="hidden")
+    saved(page)
+    assert len(last_line(folder)["boxes"]) == 2
+    open_review.complaints.clear()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone(open_review, address, scheme):
+    page = open_review(address, viewport={"width": 360, "height": 740}, color_scheme=scheme, has_touch=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    assert page.locator("#accept-next").is_visible()
+    page.tap("#accept-next")
+    ready(page, 2)
+    assert page.locator("#progress").inner_text() == "checked 1 of 5"

@@ -1,0 +1,229 @@
+"""The questions about an annotated folder: what is shown, corrected and exported, and what is refused."""
+
+import json
+from contextlib import contextmanager
+from io import BytesIO
+from zipfile import ZipFile
+
+import pytest
+from PIL import Image
+from served import ORIGIN, error_of
+
+pytest.importorskip("fastapi", reason="needs the extra web: pip install 'mldfr[web]'")
+
+from fastapi.testclient import TestClient
+
+from annotated import CLASSES, annotated, draw_pictures
+from mldfr.annotation.reviewing import Review
+from mldfr.artifacts import CORRECTIONS
+from mldfr.exports import FORMATS
+from mldfr.web.review import create_review_app
+from mldfr.web.settings import Settings
+
+NAMES = ("a b #?%.png", "cat/a.png", "cat/ü\u202e.png", "cup/a.png")
+BOXES = [{"class_index": 1, "xyxy": [1, 2, 30.5, 40]}]
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    draw_pictures(tmp_path / "pictures", NAMES)
+    (tmp_path / "secret.png").write_bytes((tmp_path / "pictures" / NAMES[0]).read_bytes())
+    return tmp_path / "pictures"
+
+
+@pytest.fixture
+def out(tmp_path, pictures):
+    return annotated(tmp_path / "boxes", pictures)
+
+
+@contextmanager
+def opened(out):
+    settings = Settings(model_name="boxes", max_bytes=2**16)
+    with Review(out) as review, TestClient(create_review_app(review, settings), base_url=ORIGIN) as client:
+        yield client
+
+
+@pytest.fixture
+def client(out):
+    with opened(out) as client:
+        yield client
+
+
+def save(client, rank, **changes):
+    body = {"name": NAMES[rank], "checked": True, "boxes": BOXES} | changes
+    headers = {"Content-Type": "application/json"}
+    return client.post(f"/api/review/pictures/{rank}", content=json.dumps(body), headers=headers)
+
+
+def picture(client, rank):
+    return client.get(f"/api/review/pictures/{rank}").json()
+
+
+def listed(client, **wanted):
+    return [entry["rank"] for entry in client.get("/api/review/pictures", params=wanted).json()["entries"]]
+
+
+def test_the_folder_says_what_it_is_and_explains_its_numbers(client):
+    about = client.get("/api/review").json()
+    assert (about["name"], about["classes"], about["total"], about["checked"]) == ("boxes", list(CLASSES), 4, 0)
+    assert set(about["formats"]) == set(FORMATS)
+    assert about["score"].startswith("Score: ")
+    assert about["doubt"].startswith("Doubt: ")
+    assert "Correct boxes" in client.get("/").text
+    assert client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_a_picture_is_shown_as_it_was_annotated(client, pictures):
+    found = picture(client, 0)
+    assert (found["name"], found["height"], found["width"]) == (NAMES[0], 40, 60)
+    assert found["found"] == [{"class_index": 0, "xyxy": [5, 5, 30, 30], "score": 0.5}]
+    assert (found["now"], found["checked"], found["doubt"]) == (None, False, 0.9)
+    assert found["labels"] == [{"class_index": 0, "probability": 0.7}]
+    assert found["why"].startswith("The sizes of the picture disagree")
+    for rank, name in enumerate(NAMES):
+        shown = client.get(f"/api/review/pictures/{rank}/file")
+        assert shown.content == (pictures / name).read_bytes()
+        assert (shown.headers["Content-Type"], shown.headers["X-Content-Type-Options"]) == ("image/png", "nosniff")
+        assert shown.headers["Cache-Control"] == "no-store"
+
+
+def test_a_correction_is_on_the_disk_when_it_is_answered(client, out):
+    assert save(client, 1).json() == {"total": 4, "checked": 1}
+    (line,) = map(json.loads, (out / CORRECTIONS).read_text().splitlines())
+    assert (line["image"], line["checked"]) == (NAMES[1], True)
+    assert line["boxes"] == [{"class": "cup", "xyxy": [1, 2, 30.5, 40], "score": None}]
+    assert picture(client, 1)["now"] == [BOXES[0] | {"score": None}]
+    assert picture(client, 1)["checked"]
+    assert save(client, 1, boxes=None, checked=False).json()["checked"] == 0
+    assert picture(client, 1)["now"] == picture(client, 1)["found"]
+
+
+def test_the_list_goes_both_ways_and_leaves_out_what_is_checked(client):
+    save(client, 1)
+    assert listed(client) == [0, 1, 2, 3]
+    assert listed(client, start=1, count=2) == [1, 2]
+    assert listed(client, end=3, count=2) == [1, 2]
+    assert listed(client, unchecked=True) == [0, 2, 3]
+    assert listed(client, end=2, count=1, unchecked=True) == [0]
+    assert listed(client, start=9) == []
+    assert error_of(client.get("/api/review/pictures?count=201"))[0] == 422
+
+
+@pytest.mark.parametrize("name", FORMATS.names())
+def test_an_export_has_the_corrections_and_marks_what_was_checked(client, name, tmp_path):
+    save(client, 3)
+    for only, count in ((False, 4), (True, 1)):
+        body = json.dumps({"format": name, "only_checked": only})
+        answer = client.post("/api/review/export", content=body, headers={"Content-Type": "application/json"})
+        folder = tmp_path / f"export-{only}"
+        folder.mkdir()
+        if answer.headers["Content-Type"] == "application/zip" and name != "cvat":
+            with ZipFile(BytesIO(answer.content)) as archive:
+                archive.extractall(folder)
+        else:
+            (folder / FORMATS[name].file).write_bytes(answer.content)
+        opened = {"yolo": folder / "yolo" / "data.yaml", "voc": folder / "voc"}.get(name, folder / FORMATS[name].file)
+        _, images = FORMATS[name].read(opened)
+        found = {image.name: image for image in images}
+        assert len(found) == count
+        assert [key for key, image in found.items() if image.checked] == [NAMES[3]]
+        assert [box.class_index for box in found[NAMES[3]].boxes] == [1]
+
+
+def test_what_browsers_do_not_show_is_decoded_here(tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    Image.new("RGB", (60, 40), (200, 10, 10)).save(folder / "scan.tiff")
+    out = annotated(tmp_path / "boxes", folder)
+    with (
+        Review(out) as review,
+        TestClient(create_review_app(review, Settings(model_name="x")), base_url=ORIGIN) as client,
+    ):
+        answer = client.get("/api/review/pictures/0/file")
+    assert answer.headers["Content-Type"] == "image/jpeg"
+    with Image.open(BytesIO(answer.content)) as shown:
+        assert (shown.format, shown.size) == ("JPEG", (60, 40))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/review/pictures/4/file",
+        "/api/review/pictures/4",
+        "/api/review/pictures/../../secret.png/file",
+        "/api/review/pictures/..%2f..%2fsecret.png/file",
+        "/api/review/pictures/0/../../../../secret.png",
+        "/static/../review.py",
+        "/static/..%2freview.py",
+    ],
+)
+def test_nothing_but_the_annotated_pictures_is_given_away(client, path):
+    assert client.get(path).status_code in (404, 422)
+
+
+def test_a_row_that_leads_elsewhere_gives_no_other_file_away(out, tmp_path):
+    """Somebody else's folder of annotations may name any file of this machine."""
+    (tmp_path / "passwords.png").write_text("secret")
+    rows = out / "parts" / "1-of-1.jsonl"
+    first, *others = map(json.loads, rows.read_text().splitlines())
+    rows.write_text("".join(json.dumps(row) + "\n" for row in [first | {"path": "../passwords.png"}, *others]))
+    with (
+        Review(out) as review,
+        TestClient(create_review_app(review, Settings(model_name="x")), base_url=ORIGIN) as client,
+    ):
+        answer = client.get("/api/review/pictures/0/file")
+    assert error_of(answer) == (415, "not_a_picture")
+    assert "secret" not in answer.text
+
+
+def test_a_picture_that_is_gone_is_said(client, pictures):
+    (pictures / NAMES[1]).unlink()
+    assert error_of(client.get("/api/review/pictures/1/file")) == (404, "picture_gone")
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"name": "another.png"}, 409, "another_picture"),
+        ({"boxes": [{"class_index": 3, "xyxy": [1, 2, 3, 4]}]}, 422, "invalid"),
+        ({"boxes": [{"class_index": 0, "xyxy": [70, 2, 80, 4]}]}, 422, "invalid"),
+        ({"boxes": [{"class_index": 0, "xyxy": [3, 2, 3, 4]}]}, 422, "invalid"),
+        ({"boxes": [{"class_index": 0, "xyxy": [1, 2, 3, 4]}] * 1001}, 422, "invalid"),
+        ({"checked": "perhaps"}, 422, "invalid"),
+        ({"more": 1}, 422, "invalid"),
+        ({"name": "x" * 2**17}, 413, "too_large"),
+    ],
+)
+def test_what_cannot_be_a_correction_is_refused_and_not_written(client, out, changes, status, code):
+    assert error_of(save(client, 0, **changes)) == (status, code)
+    assert not (out / CORRECTIONS).exists()
+
+
+def test_other_websites_and_other_names_are_refused(client, out):
+    body = json.dumps({"name": NAMES[0], "checked": True, "boxes": BOXES})
+    elsewhere = {"Content-Type": "application/json", "Origin": "http://evil.example"}
+    assert error_of(client.post("/api/review/pictures/0", content=body, headers=elsewhere)) == (403, "cross_origin")
+    for path in ("/api/review", "/api/review/pictures/0/file"):
+        assert error_of(client.get(path, headers={"Host": "evil.example"})) == (421, "unknown_host")
+    assert not (out / CORRECTIONS).exists()
+
+
+def test_annotating_that_went_on_is_said(client, out, pictures):
+    draw_pictures(pictures, ["new.png"])
+    annotated(out, pictures)
+    assert error_of(client.get("/api/review/pictures/0")) == (409, "annotations_changed")
+    assert error_of(save(client, 0)) == (409, "annotations_changed")
+
+
+def test_a_full_disk_is_said_and_what_was_written_stays(client, out, monkeypatch):
+    save(client, 0)
+    before = (out / CORRECTIONS).read_bytes()
+
+    def full(number):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert error_of(save(client, 1)) == (507, "cannot_be_written")
+    assert (out / CORRECTIONS).read_bytes() == before
+    monkeypatch.undo()
+    assert save(client, 1).json()["checked"] == 2
