@@ -1,6 +1,7 @@
 """The questions about an annotated folder: what is shown, corrected and exported, and what is refused."""
 
 import json
+import os
 from contextlib import contextmanager
 from io import BytesIO
 from zipfile import ZipFile
@@ -143,6 +144,19 @@ def test_what_browsers_do_not_show_is_decoded_here(tmp_path):
     assert answer.headers["Content-Type"] == "image/jpeg"
     with Image.open(BytesIO(answer.content)) as shown:
         assert (shown.format, shown.size) == ("JPEG", (60, 40))
+
+
+def test_names_that_are_no_text_are_shown_and_corrected(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    draw_pictures(folder, [os.fsdecode(b"bild\xe9.png")])
+    with opened(annotated(tmp_path / os.fsdecode(b"boxes\xe9"), folder)) as client:
+        name = picture(client, 0)["name"]
+        assert name == r"bild\xe9.png"
+        assert client.get("/api/review/pictures/0/file").headers["Content-Type"] == "image/png"
+        assert save(client, 0, name=name).json()["checked"] == 1
+        next(folder.iterdir()).unlink()
+        status, code = error_of(client.get("/api/review/pictures/0/file"))
+        assert (status, code) == (404, "picture_gone")
 
 
 @pytest.mark.parametrize(

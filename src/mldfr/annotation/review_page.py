@@ -22,6 +22,7 @@ from mldfr.annotation.doubt_words import DOUBT, SCORE, why_doubtful
 from mldfr.annotation.picture_files import picture_file
 from mldfr.annotation.review import REVIEW, review_order
 from mldfr.core.files import replacing, writing
+from mldfr.core.text import escaped
 
 PAGE = "index.html"
 LINES = "review-pages"
@@ -54,8 +55,8 @@ def write_review_page(collection: Collection, out: Path, *, failed: int) -> Path
             "checked": checked,
             "failed": failed,
             "classes": collection.classes,
-            "command": shlex.join(["mldfr", "serve", str(out)]),
-            "title": out.resolve().name,
+            "command": escaped(shlex.join(["mldfr", "serve", str(out)])),
+            "title": escaped(out.resolve().name),
             "failures": FAILED,
             "order": REVIEW,
             "score": SCORE,

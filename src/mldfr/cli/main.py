@@ -58,7 +58,7 @@ BOXES, OWN, MEASURE, ABOUT = "Boxes in pictures", "A model of your own", "How go
 VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
     (BOXES, locate, "mldfr locate photos --out located"),
     (BOXES, annotate, "mldfr annotate imagenet folder:sorted --format coco --out boxes"),
-    (BOXES, serve, "mldfr serve --model runs/mine"),
+    (BOXES, serve, "mldfr serve boxes"),
     (BOXES, merge, "mldfr merge part-1 part-2 --format coco --out boxes"),
     (OWN, train, "mldfr train --data folder:sorted --recipe frozen --out runs/mine"),
     (OWN, select, "mldfr select runs/mine --data folder:sorted"),

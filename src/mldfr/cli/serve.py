@@ -9,6 +9,7 @@ import typer
 
 from mldfr.cli.options import Device, Runtime
 from mldfr.core.errors import MissingPackageError, SettingError
+from mldfr.core.text import escaped
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -59,7 +60,7 @@ def serve(
     from mldfr.web.settings import Settings, host_names, is_loopback
 
     settings = Settings(
-        model_name=Path(chosen).resolve().name if folder else Path(chosen).name,  # others need not know where it lies
+        model_name=escaped((folder.resolve() if folder else Path(chosen)).name),  # nobody need know where it lies
         max_pixels=max_pixels,
         host_names=host_names(host, allow_host or []),
         any_address=not is_loopback(host),

@@ -19,6 +19,7 @@ from mldfr.annotation.doubt_words import DOUBT, SCORE
 from mldfr.annotation.reviewing import AnnotationsChangedError, Review, first
 from mldfr.core.errors import DataError
 from mldfr.core.files import WriteError
+from mldfr.core.text import escaped
 from mldfr.exports import FORMATS, AnnotatedImage, ExportError, ObjectBox
 from mldfr.images.formats import signed_formats
 from mldfr.web.errors import WebError, validated
@@ -180,11 +181,11 @@ def _told() -> Iterator[None]:
     try:
         yield
     except AnnotationsChangedError as error:
-        raise WebError(409, "annotations_changed", str(error)) from error
+        raise WebError(409, "annotations_changed", escaped(str(error))) from error
     except WriteError as error:
-        raise WebError(507, "cannot_be_written", f"Not saved: {error}.") from error
+        raise WebError(507, "cannot_be_written", escaped(str(error))) from error
     except (ExportError, DataError) as error:
-        raise WebError(422, "invalid", str(error)) from error
+        raise WebError(422, "invalid", escaped(str(error))) from error
 
 
 def _entry(review: Review, rank: int) -> ReviewEntry:
@@ -215,13 +216,14 @@ def _file(review: Review, rank: int) -> tuple[Path, str]:
     """A picture's file, and its type if browsers show it. Only what is a picture by its first bytes is given away."""
     with _told():
         file = review.file(rank)
+    shown = escaped(str(file))
     try:
         if not file.is_file():
-            raise WebError(404, "picture_gone", f"The picture is not there any more: {file}.")
+            raise WebError(404, "picture_gone", f"The picture is not there any more: {shown}.")
         with file.open("rb") as content:
             known = signed_formats(content.read(16))
     except OSError as error:
-        raise WebError(404, "picture_gone", f"The picture cannot be read: {file} ({error.strerror}).") from error
+        raise WebError(404, "picture_gone", f"The picture cannot be read: {shown} ({error.strerror}).") from error
     return file, next((SHOWN[name] for name in known if name in SHOWN), "")
 
 
