@@ -9,6 +9,7 @@ from annotated import CLASSES, annotated, draw_pictures
 from mldfr import api
 from mldfr.annotation.collect import Collection, collect
 from mldfr.annotation.corrections import CorrectionJournal, Corrections
+from mldfr.annotation.picture_files import picture_file, placed
 from mldfr.annotation.reviewing import AnnotationsChangedError, Review, is_annotated
 from mldfr.artifacts import CORRECTIONS
 from mldfr.core.errors import DataError
@@ -170,6 +171,14 @@ def test_annotating_that_goes_on_meanwhile_is_said(review, out, pictures):
         review.picture(0)
     with pytest.raises(AnnotationsChangedError):
         review.save(0, [], checked=True)
+
+
+def test_a_picture_outside_of_the_folder_of_the_others_is_found(tmp_path):
+    row, root = {"name": "far/a.png"}, tmp_path / "set"
+    file = draw_pictures(tmp_path, ["far/a.png"]) / "far" / "a.png"
+    assert placed(row, file, root) == row | {"path": "../far/a.png"}
+    assert placed(row | {"path": "was/elsewhere"}, root / "far" / "a.png", root) == row
+    assert picture_file(placed(row, file, root), root).samefile(file)
 
 
 def test_pictures_that_were_moved_are_found_where_the_user_says(out, pictures, tmp_path):

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from mldfr.annotation.collect import Row
 from mldfr.annotation.review import uncertainties
 
 LITTLE, MUCH = 0.25, 0.5
@@ -20,7 +21,7 @@ DOUBT = (
 )
 
 
-def why_doubtful(row: Mapping[str, Any], *, multi_label: bool) -> str:
+def why_doubtful(row: Row, *, multi_label: bool) -> str:
     """Why somebody should look at a picture, in a sentence or two.
 
     Args:

@@ -27,5 +27,10 @@ def placed(row: Mapping[str, Any], file: Path, root: Path) -> dict[str, Any]:
 def picture_file(row: Mapping[str, Any], root: Path) -> Path:
     """The file of a row's picture; one whose name is no Unicode is found by what its `name` was made of."""
     path = str(row.get("path") or row["name"])
-    file = root / path
-    return file if file.exists() else root / original(path)
+    file = _at(root, path)
+    return file if file.exists() else _at(root, original(path))
+
+
+def _at(root: Path, path: str) -> Path:
+    """The way back from what `relpath` gave, which looks at names alone and not where links lead."""
+    return Path(os.path.normpath(root / path))

@@ -57,12 +57,15 @@ class Csv(Format):
                 raise ExportError("expected classes numbered from 0, in order")
         found: dict[tuple[str, int, int, bool], list[ObjectBox]] = {}
         with about(path):
-            for line, (name, height, width, *cells, checked) in _rows_of(path):
+            for line, (name, high, wide, *cells, checked) in _rows_of(path):
                 with about(f"line {line}: {name}"):
-                    size = int(height), int(width)
+                    size = int(high), int(wide)
                     boxes = found.setdefault((name, *size, checked == CHECKED), [])
                     boxes += [_box(cells, classes, *size)] if any(cells) else []
-            images = [AnnotatedImage(*picture, tuple(boxes), checked) for (*picture, checked), boxes in found.items()]
+            images = [
+                AnnotatedImage(name, height, width, tuple(boxes), is_checked)
+                for (name, height, width, is_checked), boxes in found.items()
+            ]
         return classes, list(distinct(images, path))
 
 
