@@ -50,6 +50,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})  # Tab completes what is not imported yet
+
+
 def __getattr__(name: str) -> Any:
     # PyTorch takes seconds to import: `mldfr --help` must not wait for it.
     if name in _PUBLIC:

@@ -108,10 +108,11 @@ def test_settings_out_of_range_are_named(localizer, photo, options, message):
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
+    "array",
+    [np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)],
 )
-def test_what_is_no_rgb_array_is_refused(localizer, array):
-    with pytest.raises(ValueError, match="an image array is RGB"):
+def test_what_is_no_picture_in_an_array_is_refused(localizer, array):
+    with pytest.raises(ValueError, match=r"an image array is \(H, W\), \(H, W, 3\) RGB or \(H, W, 4\) uint8; got"):
         localizer.locate(array)
 
 

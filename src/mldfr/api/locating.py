@@ -16,8 +16,11 @@ from mldfr.artifacts import PREDICTIONS, PredictionLine, read_predictions
 from mldfr.core.errors import InputError, SettingError
 from mldfr.core.files import WriteError, replacing, writing
 from mldfr.core.text import escaped
+from mldfr.core.types import boxes_to_pandas
 
 if TYPE_CHECKING:
+    import pandas
+
     from mldfr.images import ImageError, ImageFile
     from mldfr.jobs.job import Results
     from mldfr.localizer.results import Located
@@ -48,6 +51,10 @@ class LocatedPictures:
 
     def __iter__(self) -> Iterator[PredictionLine]:
         return read_predictions(self.predictions)
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """A row for each box of each picture (see `mldfr.core.types.Prediction.to_pandas`)."""
+        return boxes_to_pandas(self)
 
     def _repr_html_(self) -> str:
         rows = (

@@ -8,15 +8,19 @@
 | N, S | boxes, scales | activations | float32 in [0, 1] after normalising |
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from mldfr.core.errors import MissingPackageError
 from mldfr.core.text import escaped
+
+if TYPE_CHECKING:
+    import pandas
 
 BoolArray = npt.NDArray[np.bool_]
 UInt8Array = npt.NDArray[np.uint8]
@@ -162,6 +166,19 @@ class Prediction:
     width: int
     labels: tuple[Label, ...]
 
+    def to_pandas(self) -> "pandas.DataFrame":
+        """A row for each box: image, class, probability, x0, y0, x1, y1, score.
+
+        Raises:
+            MissingPackageError: pandas is not installed.
+
+        Examples:
+            >>> label = Label(1, "dog", probability=0.8, boxes=Boxes.make([(0, 0, 9, 5)], [0.5], [40]))
+            >>> Prediction("dog.jpg", height=240, width=320, labels=(label,)).to_pandas()["x1"].tolist()
+            [9.0]
+        """
+        return boxes_to_pandas([self])
+
     def to_json(self) -> dict[str, Any]:
         """The prediction as plain JSON values."""
         return {
@@ -170,6 +187,26 @@ class Prediction:
             "width": self.width,
             "labels": [label.to_json() for label in self.labels],
         }
+
+
+def boxes_to_pandas(predictions: Iterable[Any]) -> "pandas.DataFrame":
+    """The boxes of many pictures as one table (see `Prediction.to_pandas`).
+
+    Raises:
+        MissingPackageError: pandas is not installed.
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise MissingPackageError("to_pandas needs the package pandas: pip install pandas") from error
+    rows = [
+        (prediction.image, label.class_name, label.probability, *map(float, box.xyxy), float(box.score))
+        for prediction in predictions
+        for label in prediction.labels
+        for box in label.boxes
+    ]
+    columns = ["image", "class", "probability", "x0", "y0", "x1", "y1", "score"]
+    return pandas.DataFrame(rows, columns=columns)
 
 
 class GroundTruth(NamedTuple):

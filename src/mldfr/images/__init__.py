@@ -1,6 +1,6 @@
 """Pictures: finding their files, and reading every sort of them."""
 
-from mldfr.images.decoding import image_size, read_image, to_rgb
+from mldfr.images.decoding import image_size, read_image, read_open_image, to_rgb
 from mldfr.images.errors import ImageError
 from mldfr.images.finding import ImageFile, find_images, list_folder, take_picture
 from mldfr.images.formats import SUFFIXES
@@ -24,6 +24,7 @@ __all__ = [
     "passed_over_kinds",
     "passed_over_lines",
     "read_image",
+    "read_open_image",
     "take_picture",
     "to_rgb",
     "upright",

@@ -2,11 +2,13 @@
 
 import math
 from pathlib import Path
+from typing import BinaryIO
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mldfr.core.types import UInt8Array
 from mldfr.images.errors import ImageError
+from mldfr.images.formats import formats
 from mldfr.images.opening import check_size, opened, upright, upright_size, why
 from mldfr.images.pixels import Stored, eight_bits
 
@@ -38,6 +40,34 @@ def read_image(path: str | Path, *, least: int | None = None) -> UInt8Array:
             factor = least / min(picture.size)
             picture.draft(None, (math.ceil(picture.width * factor), math.ceil(picture.height * factor)))
         return to_rgb(picture, name=path)
+
+
+def read_open_image(file: BinaryIO, *, name: str = "file") -> UInt8Array:
+    """The same of an open file, from where it stands, or of bytes in `io.BytesIO`.
+
+    Args:
+        file: Open for bytes.
+        name: What messages call it.
+
+    Raises:
+        ImageError: As for `read_image`.
+
+    Examples:
+        >>> from io import BytesIO
+        >>> read_open_image(BytesIO(Path("photo.jpg").read_bytes())).shape
+        (300, 451, 3)
+    """
+    try:
+        with Image.open(file, formats=formats()) as picture:
+            return to_rgb(picture, name=name)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(name, "not a picture") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(name, f"too many pixels ({error})") from error
+    except Exception as error:
+        raise ImageError(name, why(error)) from error
 
 
 def image_size(path: str | Path) -> tuple[int, int]:

@@ -71,6 +71,13 @@ class Localizer:
         """Whether there is one: maps of an exported model, or under other classes, come without."""
         return isinstance(self.source, NetworkSource)
 
+    def __repr__(self) -> str:
+        """In one line: network, classes, and how boxes are found."""
+        network, found = self.card.architecture, self.card.localization
+        scales = ", ".join(f"{scale:g}" for scale in found.scales)
+        how = f"map {found.map}, scales {scales}, threshold {found.threshold}"
+        return f"Localizer({network.backbone}, {network.num_classes:,} classes, {how})"
+
     def to(self, device: str | torch.device) -> Self:
         """Move the network to a device; the localizer itself is returned."""
         self.network.to(device)
@@ -90,7 +97,8 @@ class Localizer:
         """Say what is in a picture, and where.
 
         Args:
-            image: A file, a Pillow image, or an RGB array (H, W, 3) uint8.
+            image: A file, its bytes, an open file, a Pillow image, an array (H, W, 3) uint8 (grey and alpha are taken
+                too), or a tensor (3, H, W) of bytes or of numbers from 0 to 1.
             classes: The k most probable classes, "all", or names or indices of classes.
             **rules: `scales`, `map`, `closer`, `threshold`, `normalizer`, `box_rule`, `instances`, `refine`,
                 `min_region`; what the model's card says when left out.
