@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mldfr.api import load as load
     from mldfr.api import locate as locate
     from mldfr.api import report as report
+    from mldfr.api import reproduce as reproduce
     from mldfr.api import select as select
     from mldfr.api import train as train
     from mldfr.core.errors import MldfrError as MldfrError
@@ -31,6 +32,7 @@ _PUBLIC = {
     "locate": "mldfr.api",
     "push_to_hub": "mldfr.networks.hub",
     "report": "mldfr.api",
+    "reproduce": "mldfr.api",
     "select": "mldfr.api",
     "train": "mldfr.api",
 }
@@ -45,6 +47,7 @@ __all__ = [
     "locate",
     "push_to_hub",
     "report",
+    "reproduce",
     "select",
     "train",
 ]

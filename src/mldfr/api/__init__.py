@@ -20,6 +20,8 @@ from mldfr.api.progress import ConsoleProgress as ConsoleProgress
 from mldfr.api.progress import Progress as Progress
 from mldfr.api.reporting import Report as Report
 from mldfr.api.reporting import report as report
+from mldfr.api.reproducing import Reproduced as Reproduced
+from mldfr.api.reproducing import reproduce as reproduce
 from mldfr.api.selecting import Selected as Selected
 from mldfr.api.selecting import select as select
 from mldfr.api.selecting import undo_select as undo_select
@@ -36,6 +38,7 @@ __all__ = [
     "LocatedPictures",
     "Progress",
     "Report",
+    "Reproduced",
     "Selected",
     "Trained",
     "annotate",
@@ -47,6 +50,7 @@ __all__ = [
     "merge",
     "plan_training",
     "report",
+    "reproduce",
     "select",
     "train",
     "undo_select",

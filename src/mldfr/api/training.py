@@ -177,7 +177,7 @@ def _asked(
     if data is None and not going_on:
         raise RunError("--data KIND:PATH says what to learn from, such as --data folder:photos")
     usual = out / RECIPE if going_on else DEFAULT
-    chosen = load_recipe(usual if recipe is None else recipe, _as_told(settings), weights=weights)
+    chosen = load_recipe(usual if recipe is None else recipe, as_told(settings), weights=weights)
     source = data or read_run(out)[1].data
     from mldfr.data import open_data, parse_source
 
@@ -191,7 +191,7 @@ def _asked(
     return chosen, material, source
 
 
-def _as_told(settings: Settings) -> Sequence[str]:
+def as_told(settings: Settings) -> Sequence[str]:
     """Settings as the command line has them; JSON is YAML."""
     if isinstance(settings, Mapping):
         return [f"{key}={json.dumps(value)}" for key, value in settings.items()]

@@ -39,6 +39,7 @@ from mldfr.artifacts.predictions import (
     PredictionLine,
     read_predictions,
 )
+from mldfr.artifacts.reproductions import GRID, ROWS, LookLine, ReproducedLine
 from mldfr.artifacts.score_maps import MAP_LINES, MAPS_FACTS, MapFile, MapsFacts, MapsLine
 from mldfr.artifacts.training_runs import (
     HELD_OUT,
@@ -55,6 +56,7 @@ from mldfr.artifacts.training_runs import (
 
 __all__ = [
     "CORRECTIONS",
+    "GRID",
     "HELD_OUT",
     "JOINED",
     "MAPS_FACTS",
@@ -62,6 +64,7 @@ __all__ = [
     "METRICS",
     "PREDICTIONS",
     "RECORDS",
+    "ROWS",
     "RUN",
     "SCORE_MAPS",
     "SELECTION",
@@ -85,6 +88,7 @@ __all__ = [
     "JoinedFolders",
     "Kind",
     "LabelLine",
+    "LookLine",
     "MapFile",
     "MapsFacts",
     "MapsLine",
@@ -93,6 +97,7 @@ __all__ = [
     "PredictedImage",
     "PredictedLabel",
     "PredictionLine",
+    "ReproducedLine",
     "RunFacts",
     "RunSplit",
     "Selection",

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     models = "models"
     recipes = "recipes"
     loggers = "loggers"
+    tables = "tables"
     data = "data"
     criteria = "criteria"
     metrics = "metrics"
@@ -75,5 +76,9 @@ def _lines(kind: Kind) -> list[str]:
         from mldfr.training.recipe import names
 
         return names()
+    if kind is Kind.tables:
+        from mldfr.reproduction.table import names as tables
+
+        return tables()
     module, _, registry = REGISTRIES[kind].partition(":")
     return list(getattr(import_module(module), registry))

@@ -20,6 +20,7 @@ from mldfr.cli.locate import locate
 from mldfr.cli.merge import merge
 from mldfr.cli.recipe import recipe
 from mldfr.cli.report import report
+from mldfr.cli.reproduce import reproduce
 from mldfr.cli.select import select
 from mldfr.cli.serve import serve
 from mldfr.cli.train import train
@@ -68,6 +69,7 @@ VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
     (MEASURE, evaluate, "mldfr evaluate runs/mine --data cub:CUB_200_2011 --out evaluated"),
     (MEASURE, compare, "mldfr compare evaluated/metrics.json other/metrics.json"),
     (MEASURE, report, "mldfr report evaluated --out report.html"),
+    (MEASURE, reproduce, "mldfr reproduce table-viii --data cub:CUB_200_2011 --out table-viii"),
     (MEASURE, complexity, "mldfr complexity vgg16 --classifier-bias --method acol"),
     (ABOUT, list_names, "mldfr list maps"),
     (ABOUT, data, "mldfr data folder:sorted"),

@@ -15,7 +15,7 @@
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 
 import yaml
@@ -118,6 +118,30 @@ def write_metrics(folder: Path, epochs: Sequence[Epoch]) -> None:
         writer = csv.DictWriter(file, [field.name for field in fields(Epoch)])
         writer.writeheader()
         writer.writerows(asdict(epoch) for epoch in epochs)
+
+
+def read_epochs(folder: Path) -> list[Epoch]:
+    """The table of epochs; none before the first one is done.
+
+    Raises:
+        RunError: It is something else.
+    """
+    file = folder / METRICS
+    if not file.is_file():
+        return []
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    names = [field.name for field in fields(Epoch) if field.default is MISSING]
+    try:
+        return [
+            replace(
+                Epoch(int(row["epoch"]), *(float(row[name]) for name in names[1:])),
+                held_out=float(row["held_out"]) if row.get("held_out") else None,
+            )
+            for row in rows
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{file}: not a table of epochs ({error!r})") from error
 
 
 def note_unreadable(folder: Path, path: str, reason: str) -> bool:

@@ -1,8 +1,7 @@
 """A training run's folder: how it went, what it was told, what was chosen for it, and where it was evaluated."""
 
-import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from mldfr.artifacts import HELD_OUT, SELECTION, HeldOutBoxes, RunFacts, Selection, read_artifact
@@ -12,8 +11,7 @@ from mldfr.networks.weights import fingerprint
 from mldfr.networks.weights import read as read_weights
 from mldfr.reports.content.metrics_file import METRICS, Stored, read_stored
 from mldfr.training.recipe import Recipe
-from mldfr.training.run_folder import METRICS as EPOCHS
-from mldfr.training.run_folder import Epoch, RunError, read_run
+from mldfr.training.run_folder import Epoch, read_epochs, read_run
 
 
 @dataclass(frozen=True)
@@ -55,30 +53,11 @@ def read_training(folder: Path) -> Run:
         facts,
         len(split.train),
         len(split.held_out),
-        _epochs(folder / EPOCHS),
+        read_epochs(folder),
         read_artifact(folder / HELD_OUT, HeldOutBoxes) if (folder / HELD_OUT).is_file() else None,
         _selection(folder / SELECTION),
         _evaluations(folder),
     )
-
-
-def _epochs(file: Path) -> list[Epoch]:
-    """The table of epochs; none before the first one is done."""
-    if not file.is_file():
-        return []
-    with file.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    names = [field.name for field in fields(Epoch) if field.default is MISSING]
-    try:
-        return [
-            replace(
-                Epoch(int(row["epoch"]), *(float(row[name]) for name in names[1:])),
-                held_out=float(row["held_out"]) if row.get("held_out") else None,
-            )
-            for row in rows
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{file}: not a table of epochs ({error!r})") from error
 
 
 def _selection(file: Path) -> Selection | None:

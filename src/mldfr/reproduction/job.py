@@ -1,0 +1,226 @@
+"""A table's grid as one job: what is trained, measured and written down, wherever it was stopped."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mldfr.artifacts import GRID, METRICS, ROWS, LookLine, Metrics, ReproducedLine, as_artifact
+from mldfr.core.errors import DataError, MldfrError
+from mldfr.core.json_files import read_json
+from mldfr.core.versions import installed_versions
+from mldfr.data.base import DataSet
+from mldfr.jobs.items import Items
+from mldfr.jobs.job import Job
+from mldfr.jobs.lines import placed_lines
+from mldfr.jobs.parts import WORK
+from mldfr.jobs.shard import PARTS, WHOLE, JobFiles, Shard, part_files
+from mldfr.maps import MAPS as MAP_KINDS
+from mldfr.maps.base import FittedMap
+from mldfr.networks.model_file import MODEL_FILE
+from mldfr.reproduction.grid import Grid, TrainingRun
+from mldfr.reproduction.lines import look_line
+from mldfr.reproduction.table import Look
+
+RUNS, MAPS, LOOKS = "runs", "maps", "looks"
+VERSIONED = ("mldfr", "torch", "torchvision", "timm")
+
+
+class Verbs(NamedTuple):
+    """What is done with a network: the verbs of the same names, told data and device.
+
+    Attributes:
+        train: A run folder and a run: trained, or gone on with, until the folder has a model. Returns the facts of a
+            `ReproducedLine` about its training.
+        fit: A model, a map's name and a file: the model with the map fitted is in it from then on.
+        evaluate: Keywords of `evaluate`; returns the content of `metrics.json`.
+    """
+
+    train: Callable[[Path, TrainingRun], Mapping[str, Any]]
+    fit: Callable[[Path, str, Path], None]
+    evaluate: Callable[..., Mapping[str, Any]]
+
+
+def folder_of(out: Path, run: TrainingRun) -> Path:
+    """The run folder of a network."""
+    return out / RUNS / run.key
+
+
+def grid_job(grid: Grid, out: Path, data: DataSet, *, shard: Shard = WHOLE) -> Job:
+    """The rows of a grid, or of a part of it; those of other rows of the table that are there already are kept.
+
+    Raises:
+        DataError: The folder holds another table or other data.
+    """
+    files = JobFiles(out / ROWS, out / GRID, out / ".lock")
+    if shard.count > 1:
+        files = JobFiles.of_part(out, shard)
+    wanted = {run.key: set(run.looks) for run in grid.runs}
+    # Numbers depend on the run, whose name has the digest of its recipe, and on the data, wherever that lies.
+    setting = {WORK: "reproduce", "table": grid.name, "data": data_facts(grid, data)}
+    others = [line["run"] for line in _lines(files.rows) if line["run"] not in wanted]
+    keys = tuple(dict.fromkeys([*wanted, *(others if shard.count == 1 else ())]))
+    items = Items(keys, "run", done=lambda row: wanted.get(row["run"], set()) <= row["looks"].keys())
+    return Job(files, setting, items, shard=shard)
+
+
+def data_facts(grid: Grid, data: DataSet) -> dict[str, Any]:
+    """What tells a data set from others, wherever it lies."""
+    return {
+        "kind": grid.data.partition(":")[0],
+        "split": grid.split,
+        "classes": len(data.classes),
+        "pictures": {name: len(samples) for name, samples in data.splits.items()},
+    }
+
+
+def run_grid(grid: Grid, out: Path, job: Job, verbs: Verbs) -> Iterator[tuple[TrainingRun, str]]:
+    """Train and measure what is pending, a row for each network; what other processes did in parts is taken over.
+
+    Args:
+        grid: What.
+        out: The folder of the job.
+        job: Of `grid_job`, entered.
+        verbs: What is done.
+
+    Yields:
+        Each network when it is done, and why it could not be, or "".
+    """
+    take_parts(out, job)
+    pending = set(job.pending())
+    for run in grid.runs:
+        if run.key not in pending:
+            continue
+        known = _known(job, run)
+        try:
+            line = measured(run, out, known, grid, verbs)
+        except MldfrError as error:
+            if isinstance(error, OSError):  # a full disk ends all
+                raise
+            line = ReproducedLine(run=run.key, seed=run.seed, error=str(error), looks=known)
+        job.add(line.to_json())
+        yield run, line.error or ""
+
+
+def take_parts(out: Path, job: Job) -> None:
+    """Add the rows of parts that belong to the same work.
+
+    Raises:
+        DataError: A part of other work.
+    """
+    if job.files.rows.parent.name == PARTS:
+        return
+    pending = set(job.pending())
+    for about in part_files(out):
+        for line in _lines(about.with_suffix(".jsonl")):
+            if line["run"] in pending and not line.get("error"):
+                job.add(line)
+
+
+def measured(run: TrainingRun, out: Path, known: Mapping[str, LookLine], grid: Grid, verbs: Verbs) -> ReproducedLine:
+    """Train a network as far as it is not, and measure it as it was not yet.
+
+    Args:
+        run: Which.
+        out: The folder of the job.
+        known: What was measured already, by the name of the look.
+        grid: Whose columns count.
+        verbs: What is done.
+    """
+    folder = folder_of(out, run)
+    facts = verbs.train(folder, run)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # there is a model now
+    looks = dict(known)
+    for name, look in run.looks.items():
+        if name not in looks:
+            content = _look(look, folder, run, grid, verbs)
+            metrics = dict.fromkeys(column.metric for column in grid.table.columns)
+            looks[name] = look_line(as_artifact(Metrics, content, folder / LOOKS / name), metrics)
+    shutil.rmtree(folder / MAPS, ignore_errors=True)
+    versions = installed_versions(VERSIONED)
+    return ReproducedLine(run=run.key, seed=run.seed, looks=looks, versions=versions, **facts)
+
+
+def _look(look: Look, folder: Path, run: TrainingRun, grid: Grid, verbs: Verbs) -> Mapping[str, Any]:
+    """Measure a network in one way. Maps are made once and kept for the others, as long as the run is worked on."""
+    place, told = folder / LOOKS / look.name.replace(" ", "-"), look.said
+    if (done := _finished(place, grid)) is not None:
+        return done
+    alike = [each for each in run.looks.values() if (each.scales, each.map) == (look.scales, look.map)]
+    common: dict[str, Any] = {
+        "out": place,
+        "protocol": grid.protocols,
+        "split": grid.split,
+        "normalizer": told.pop("normalizer"),
+        "threshold": told.pop("threshold"),
+    }
+    model = folder / MODEL_FILE
+    if issubclass(MAP_KINDS[told["map"]], FittedMap):
+        model = folder / f"{told['map']}.safetensors"
+        if not model.exists():
+            verbs.fit(folder, told["map"], model)
+    if len(alike) == 1:
+        return verbs.evaluate(model=model, **told, **common)
+    maps = folder / MAPS / f"{'-'.join(f'{scale:g}' for scale in told['scales'])}-{told['map']}".replace("@", "-")
+    whole = maps / ".whole"
+    if whole.exists():
+        return verbs.evaluate(model=None, score_maps=maps, **common)
+    content = verbs.evaluate(model=model, save_maps=maps, **told, **common)
+    whole.touch()
+    return content
+
+
+def _finished(place: Path, grid: Grid) -> Mapping[str, Any] | None:
+    """What was measured before the work was stopped; None where it was not, or not all that is wanted now."""
+    if not (place / METRICS).is_file():
+        return None
+    content = read_json(place / METRICS)
+    if set(grid.protocols) <= set(content["setting"]["protocols"]):
+        return content
+    shutil.rmtree(place)
+    return None
+
+
+def _known(job: Job, run: TrainingRun) -> dict[str, LookLine]:
+    """What is measured of a network whose row lacks something."""
+    with suppress(KeyError):
+        return dict(as_artifact(ReproducedLine, job.read(run.key), f"{job.files.rows}: {run.key}").looks)
+    return {}
+
+
+def _lines(file: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file, as far as they are whole."""
+    if file.is_file():
+        yield from (line.content for line in placed_lines(file, names=("run", "looks"), what="the row of a network"))
+
+
+def read_rows(out: Path) -> dict[str, ReproducedLine]:
+    """The rows of a folder by the name of their network, those of parts included; none where nothing was done.
+
+    Raises:
+        DataError: A file that is none of rows.
+
+    Examples:
+        >>> read_rows(Path("nothing-yet"))
+        {}
+    """
+    found: dict[str, ReproducedLine] = {}
+    parts = [about.with_suffix(".jsonl") for about in part_files(out)]
+    for file in (*parts, out / ROWS):
+        for content in _lines(file):
+            line = as_artifact(ReproducedLine, content, file)
+            if line.error is None or line.run not in found:
+                found[line.run] = line
+    return found
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a folder that holds something else.
+
+    Raises:
+        DataError: It holds a run or an evaluation.
+    """
+    for name in ("run.json", "metrics.json"):
+        if (out / name).exists():
+            raise DataError(f"{out}: holds {name}, which is no work of `mldfr reproduce`; name another folder")
