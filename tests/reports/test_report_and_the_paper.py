@@ -17,7 +17,10 @@ from mldfr.evaluation.statistics.bootstrap import bootstrap_interval
 from mldfr.reports.content.display_names import PROTOCOLS, counted, told
 from mldfr.reports.content.evaluation_folder import Places, read_evaluation
 from mldfr.reports.content.intervals import Spread, spread, spread_of_gain
-from mldfr.reports.content.paper import CUB, ILSVRC, VOC_TEST, VOC_TRAINVAL, paper_data
+from mldfr.reports.content.paper import paper_data
+
+CUB, ILSVRC = paper_data("cub:/x", "test"), paper_data("ilsvrc:/x", "val")
+VOC_TRAINVAL, VOC_TEST = paper_data("voc2007:/x", "trainval"), paper_data("voc2007:/x", "test")
 
 
 def altered(measured, folder, **setting):
