@@ -21,6 +21,7 @@ from mldfr.api.progress import Progress as Progress
 from mldfr.api.reporting import Report as Report
 from mldfr.api.reporting import report as report
 from mldfr.api.reproducing import Reproduced as Reproduced
+from mldfr.api.reproducing import plan_reproduction as plan_reproduction
 from mldfr.api.reproducing import reproduce as reproduce
 from mldfr.api.selecting import Selected as Selected
 from mldfr.api.selecting import select as select
@@ -48,6 +49,7 @@ __all__ = [
     "load",
     "locate",
     "merge",
+    "plan_reproduction",
     "plan_training",
     "report",
     "reproduce",

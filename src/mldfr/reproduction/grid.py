@@ -116,11 +116,26 @@ class Grid:
         Raises:
             RecipeError: Settings that the recipe does not have.
         """
-        own = {**self.table.settings, **row.settings_of()}
-        settings = (*_as_told(own), *self.wishes.told(row, seed=seed))
+        settings = (*self._own(row), *self.wishes.told(row, seed=seed))
         recipe = load_recipe(self.table.recipe, settings)
         looks = [self.table.look_of(row, column) for column in self.table.columns]
         return TrainingRun(key_of(recipe), recipe, settings, {look.name: look for look in looks})
+
+    @cached_property
+    def keys(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of the networks of each row of the table that can be had, by the row's name."""
+        seeds = range(self.wishes.seeds)
+        return {
+            row.name: tuple(self.run_of(row, seed).key for seed in seeds) for row in self.table.rows if not row.cannot
+        }
+
+    def planned(self, row: Row) -> Recipe:
+        """The recipe of a row as the table has it, whatever a user wishes."""
+        return load_recipe(self.table.recipe, self._own(row))
+
+    def _own(self, row: Row) -> tuple[str, ...]:
+        """What table and row tell the recipe."""
+        return tuple(as_told({**self.table.settings, **row.settings_of()}))
 
     @property
     def protocols(self) -> tuple[str, ...]:
@@ -181,6 +196,6 @@ def key_of(recipe: Recipe) -> str:
     return f"{backbone}-{recipe.method}-{digest}-{recipe.training.seed}"
 
 
-def _as_told(settings: Mapping[str, Any]) -> list[str]:
+def as_told(settings: Mapping[str, Any]) -> list[str]:
     """Settings as the command line has them; JSON is YAML."""
     return [f"{key}={json.dumps(value)}" for key, value in settings.items()]

@@ -22,6 +22,7 @@ from mldfr.networks.model_file import MODEL_FILE
 from mldfr.reproduction.grid import Grid, TrainingRun
 from mldfr.reproduction.lines import look_line
 from mldfr.reproduction.table import Look
+from mldfr.training.run_folder import read_epochs, read_run
 
 RUNS, MAPS, LOOKS = "runs", "maps", "looks"
 VERSIONED = ("mldfr", "torch", "torchvision", "timm")
@@ -193,6 +194,19 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
     """The rows of a file, as far as they are whole."""
     if file.is_file():
         yield from (line.content for line in placed_lines(file, names=("run", "looks"), what="the row of a network"))
+
+
+def training_facts(folder: Path) -> dict[str, Any]:
+    """What a row keeps of a training."""
+    _, facts, split = read_run(folder)
+    epochs = read_epochs(folder)
+    return {
+        "trained_on": len(split.train),
+        "classes": len(facts.classes or ()),
+        "epochs": len(epochs),
+        **({"top1": epochs[-1].top1} if epochs else {}),
+        "seconds": round(sum(each.seconds for each in epochs), 1),
+    }
 
 
 def read_rows(out: Path) -> dict[str, ReproducedLine]:
