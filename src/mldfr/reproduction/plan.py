@@ -87,7 +87,7 @@ class GridPlan:
         done = sum(each.state == "done" for each in self.runs)
         lines = [
             f"{self.grid.name}: {self.grid.table.title}",
-            f"{len(self.runs)} networks, {done} done, each to be measured on {self.pictures:,} pictures of {self.grid.split}",
+            f"{len(self.runs)} networks, {done} done; measured on {self.pictures:,} pictures of {self.grid.split}",
         ]
         for each in self.runs:
             speed = "" if each.images_per_second is None else f", {each.images_per_second:.1f} pictures/s"

@@ -3,7 +3,7 @@
 The files hold the paper's numbers and nothing else does; what reports show beside an evaluation comes from here too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatch
 from importlib.resources import files
@@ -22,8 +22,6 @@ from mldfr.networks.card import Scale, Strict, check_name, explain
 Cell = Literal["plain", "S", "B", "B+S"]
 """The letters of Table IX: self-attention behind downsamplings, BatchNorm behind convolutions."""
 ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii", "xiii", "xiv")
-SETS = "_sets"
-"""The file of the paper's data sets."""
 
 
 class Look(Strict):
@@ -265,26 +263,15 @@ def _matches(row: Row, patterns: Sequence[str]) -> bool:
     return any(fnmatch(row.name.casefold(), pattern.casefold()) for pattern in patterns)
 
 
-class PaperSet(Strict):
-    """A data set of the paper's.
+def footnotes(table: Table, rows: Iterable[Row]) -> list[str]:
+    """What is to be known of a table and of some of its rows.
 
     Examples:
-        >>> paper_sets()["cub"].pictures
-        5794
+        >>> table = load_table("table-iv")
+        >>> footnotes(table, table.matching(["VGG16-ADL"]))
+        ["VGG16-ADL: A fault of the paper: 52.36 is ADL's accuracy, printed as an error. ..."]
     """
-
-    name: str
-    kind: str
-    """Of `KIND:PATH`."""
-    split: str
-    """Which it was measured on."""
-    folders: tuple[str, ...] = ()
-    """Names of wsolevaluation's metadata of it, in lower case."""
-    setting: str
-    """What the paper trained on and measured."""
-    pictures: int
-    """How many it was measured on."""
-    classes: int
+    return [*table.notes, *(f"{row.name}: {row.footnote}" for row in rows if row.footnote)]
 
 
 def names() -> list[str]:
@@ -294,7 +281,7 @@ def names() -> list[str]:
         >>> names()[:3]
         ['table-i', 'table-ii', 'table-iii']
     """
-    found = [file.name.removesuffix(".yaml") for file in _package().iterdir() if file.name.endswith(".yaml")]
+    found = [file.name.removesuffix(".yaml") for file in package().iterdir() if file.name.endswith(".yaml")]
     return sorted((name for name in found if not name.startswith("_")), key=_order)
 
 
@@ -315,7 +302,7 @@ def load_table(name_or_file: str | Path) -> Table:
         mldfr.core.errors.SettingError: no table or table file 'table-iix' (did you mean 'table-ix'?); known: ...
     """
     source = str(name_or_file)
-    inside = _package() / f"{source}.yaml"
+    inside = package() / f"{source}.yaml"
     file = inside if "/" not in source and inside.is_file() else Path(source)
     if not file.is_file():
         near = get_close_matches(source, names(), n=1)
@@ -329,33 +316,11 @@ def load_table(name_or_file: str | Path) -> Table:
         raise SettingError(f"table {source}: not a table ({' '.join(str(error).split())})") from error
 
 
-def paper_sets() -> dict[str, PaperSet]:
-    """The paper's data sets by the names that tables use."""
-    values = yaml.safe_load((_package() / f"{SETS}.yaml").read_text(encoding="utf-8"))
-    return {name: PaperSet.model_validate(facts) for name, facts in values.items()}
-
-
-def paper_set(source: str, split: str) -> str | None:
-    """Which of the paper's sets a split of `KIND:PATH` is; None where the paper did not measure on that.
-
-    Examples:
-        >>> paper_set("cub:CUB_200_2011", "test"), paper_set("wsol:metadata/ILSVRC/test", "test")
-        ('cub', 'ilsvrc')
-        >>> paper_set("cub:CUB_200_2011", "train")
-    """
-    kind, _, path = source.partition(":")
-    sets = paper_sets()
-    if kind != "wsol":
-        return next((name for name, each in sets.items() if (each.kind, each.split) == (kind, split)), None)
-    folders = {folder: name for name, each in sets.items() for folder in each.folders}
-    nearest = next((part for part in reversed(Path(path.lower()).parts) if part in folders), None)
-    return folders[nearest] if nearest and split == "test" else None
-
-
 def _order(name: str) -> tuple[int, str]:
     number = name.removeprefix("table-")
     return (ROMAN.index(number) if number in ROMAN else len(ROMAN), name)
 
 
-def _package() -> Traversable:
+def package() -> Traversable:
+    """The folder of the tables."""
     return files("mldfr.reproduction") / "tables"

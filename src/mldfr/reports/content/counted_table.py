@@ -6,7 +6,7 @@ from mldfr.networks.complexity import Complexity, complexity, complexity_of_publ
 from mldfr.reports.content.pages import FOOT
 from mldfr.reports.page.blocks import Cell, Column, Page, Section, Words
 from mldfr.reports.page.blocks import Table as TableBlock
-from mldfr.reproduction.table import Row, Table
+from mldfr.reproduction.table import Row, Table, footnotes
 
 
 def count(row: Row) -> Complexity:
@@ -31,7 +31,7 @@ def counted_markdown(table: Table, rows: Sequence[Row], counts: Sequence[Complex
         known = ["" if value is None else f"{value:.2f} {unit}" for value, unit in zip(paper, "MG", strict=True)]
         ours = f"{found.parameters:,}", f"{found.multiply_adds / 1e9:.2f} G"
         lines.append(f"| {row.name} | {known[0]} | **{ours[0]}** | {known[1]} | **{ours[1]}** |")
-    return "\n\n".join([f"# {table.title}", table.measures, "\n".join(lines)]) + "\n"
+    return "\n\n".join([f"# {table.title}", table.measures, "\n".join(lines), *footnotes(table, rows)]) + "\n"
 
 
 def counted_page(name: str, table: Table, rows: Sequence[Row], counts: Sequence[Complexity]) -> Page:
@@ -44,7 +44,7 @@ def counted_page(name: str, table: Table, rows: Sequence[Row], counts: Sequence[
     for row, found in zip(rows, counts, strict=True):
         parameters, adds = row.paper.get("", (None, None))
         cells.append([row.name, parameters, found.parameters, adds, found.multiply_adds / 1e9])
-    notes = [Words(note, quiet=True) for note in table.notes]
+    notes = [Words(note, quiet=True) for note in footnotes(table, rows)]
     section = Section("numbers", "Numbers", table.measures, [TableBlock(table.title, columns, cells), *notes])
     lead = f"{len(counts)} networks, counted as they were published, with 1,000 classes."
     return Page(table.title, f"Reproduction of {name}", lead, {}, (), [section], FOOT)

@@ -6,7 +6,8 @@ from mldfr.reports.content.pages import FOOT
 from mldfr.reports.content.reproduced import Measured, Result, Results
 from mldfr.reports.page.blocks import Block, Cell, Column, Facts, Gallery, Page, Section, Table, Words
 from mldfr.reports.page.charts import Intervals, Mark, Reading
-from mldfr.reproduction.table import paper_sets
+from mldfr.reproduction.sets import paper_sets
+from mldfr.reproduction.table import footnotes
 
 INTERVALS = (
     "Intervals (95 %) are over pictures, of the mean over the trainings: bootstrap, 10,000 draws. ± is the standard "
@@ -65,14 +66,8 @@ def _of_paper(result: Result, name: str, index: int) -> float | None:
 
 
 def _notes(results: Results) -> Iterator[Words]:
-    for note in (*results.grid.table.notes, *_footnotes(results)):
+    for note in footnotes(results.grid.table, results.grid.rows):
         yield Words(note, quiet=True)
-
-
-def _footnotes(results: Results) -> Iterator[str]:
-    for result in results.rows:
-        if result.row.footnote:
-            yield f"{result.row.name}: {result.row.footnote}"
 
 
 def _charts(results: Results) -> Iterator[Block]:
@@ -163,7 +158,7 @@ def to_markdown(results: Results) -> str:
             cells += ["" if value is None else f"{value:.2f}" for value in values]
             cells.append("" if number is None else f"**{number.text}**")
         lines.append(_line([*cells, result.setting]))
-    notes = [*table.notes, *_footnotes(results)]
+    notes = footnotes(table, results.grid.rows)
     answers = [
         f"- {each.ask} {each.of}: {each.gain:+.1f}"
         + ("" if each.spread.low is None else f" [{each.spread.low:+.1f}, {each.spread.high:+.1f}]")
