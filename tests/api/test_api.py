@@ -22,13 +22,14 @@ from mldfr.cli.main import app
 from mldfr.core.errors import FileError, InputError, MldfrError, SettingError
 from mldfr.data.synthetic.creatures import write as write_creatures
 
-VERBS = ("train", "select", "locate", "evaluate", "annotate", "report", "merge")
+VERBS = ("train", "select", "locate", "evaluate", "annotate", "report", "merge", "reproduce")
 OTHERWISE = {
     "train": {"set": "settings", "dry_run": None},
     "locate": {"top_k": None},
     "select": {"undo": None},
     "evaluate": {"json": None},
     "annotate": {},
+    "reproduce": {"set": "settings", "dry_run": None},
 }
 """Options that Python has under another name, or not: `classes` takes a number, and what is printed is a result."""
 SHORT = {

@@ -15,6 +15,7 @@ SMALL = (
     "augmentation.input_size=64",
     "model.weights=null",
     "training.batch_size=8",
+    "training.accumulate=1",
     "data.workers=0",
     "data.held_out=0",
 )
