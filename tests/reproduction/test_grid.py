@@ -78,5 +78,7 @@ def test_what_cannot_be_measured_is_refused():
         make_grid("table-xiv", "cub:CUB", SPLITS, Wishes())
     with pytest.raises(SettingError, match=r"there is nothing to train \(WSDDN: multiple-instance"):
         make_grid("table-xiv", "voc2007:x", ["trainval"], Wishes(rows=("WSDDN",)))
+    with pytest.raises(SettingError, match="table-v: is counted and not trained"):
+        grid_of("table-v")
     with pytest.raises(SettingError, match=r"unknown key 'training\.epoch'"):
         grid_of("table-viii", settings=("training.epoch=1",))

@@ -139,6 +139,12 @@ def test_parts_are_taken_together(tmp_path):
     assert (tmp_path / "out" / "rows.jsonl").read_bytes() == (tmp_path / "whole" / "rows.jsonl").read_bytes()
 
 
+def test_parts_of_other_work_are_refused(tmp_path):
+    run(table("table-viii"), tmp_path, Played(), shard="1/2")
+    with pytest.raises(DataError, match=r"1-of-2\.json: a part of other work \(table"):
+        run(table(), tmp_path, Played())
+
+
 def test_rows_go_on_elsewhere_without_the_networks(tmp_path):
     grid = table(seeds=2)
     run(table(), tmp_path / "there", Played())

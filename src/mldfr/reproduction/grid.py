@@ -166,6 +166,8 @@ def make_grid(table: str | Path, data: str, splits: Sequence[str], wishes: Wishe
         (4, 2, 'test', 'cub')
     """
     chosen = load_table(table)
+    if chosen.kind == "complexity":
+        raise SettingError(f"{table}: is counted and not trained; it takes neither --data nor --dry-run")
     usual = (chosen.split,) if chosen.split else SPLITS
     split = next((name for name in usual if name in splits), None)
     if split is None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from mldfr.artifacts import GRID, METRICS, ROWS, LookLine, Metrics, ReproducedLine, as_artifact
 from mldfr.core.errors import DataError, MldfrError
-from mldfr.core.json_files import read_json
+from mldfr.core.json_files import differences, read_json
 from mldfr.core.versions import installed_versions
 from mldfr.data.base import DataSet
 from mldfr.jobs.items import Items
@@ -112,8 +112,11 @@ def take_parts(out: Path, job: Job) -> None:
     """
     if job.files.rows.parent.name == PARTS:
         return
-    pending = set(job.pending())
+    pending, setting = set(job.pending()), read_json(job.files.about)
     for about in part_files(out):
+        there = {name: value for name, value in read_json(about).items() if name in setting}
+        if different := differences(there, setting):
+            raise DataError(f"{about}: a part of other work ({different})")
         for line in _lines(about.with_suffix(".jsonl")):
             if line["run"] in pending and not line.get("error"):
                 job.add(line)

@@ -61,7 +61,7 @@ class Look(Strict):
         """What tells it from others."""
         scales = "+".join(f"{scale:g}" for scale in self.scales or ())
         parts = [scales, self.normalizer, None if self.map == PLAIN.map else self.map]
-        parts += [None if self.threshold == PLAIN.threshold else f"over {self.threshold}"]
+        parts += [None if self.threshold in (None, PLAIN.threshold) else f"over {self.threshold}"]
         return " ".join(filter(None, parts))
 
 
@@ -173,10 +173,10 @@ class Table(Strict):
         >>> table = load_table("table-viii")
         >>> table.row("VGG16+F+M").paper["cub"]
         (19.3, 4.19, 75.04)
-        >>> table.row("VGG16+F")
+        >>> table.row("VGG19")
         Traceback (most recent call last):
         ...
-        mldfr.core.errors.SettingError: ...
+        mldfr.core.errors.SettingError: no row 'VGG19'; there are: GoogLeNet, ...
     """
 
     title: str
