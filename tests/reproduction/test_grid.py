@@ -31,7 +31,12 @@ def test_networks_are_trained_once_however_many_rows_look_at_them():
         ("table-ix", "VGG16+S", {"recalibration": "self_attention", "convolution": "none"}),
         ("table-ix", "VGG16+B", {"recalibration": "none", "convolution": "batch_norm"}),
         ("table-ix", "ResNet50X+B+S", {"backbone": "resnet50", "recalibration": "self_attention"}),
-        ("table-i", "VGG16-ACoL", {"recalibration": "none", "convolution": "none", "last_downsampling": "dilate"}),
+        (
+            "table-i",
+            "VGG16-ACoL",
+            {"recalibration": "none", "convolution": "none", "last_downsampling": "wsolevaluation"},
+        ),
+        ("table-i", "GoogLeNet-ACoL", {"recalibration": "none", "convolution": "none", "last_downsampling": "dilate"}),
         ("table-xiii", "ResNet50-SE-ADL", {"backbone": "timm:seresnet50", "weights": "timm"}),
         ("methods", "EfficientNet-Lite0, CAM", {"weights": "embedded", "last_downsampling": "dilate"}),
         ("methods", "MobileNetV2, CAM", {"weights": "torchvision"}),

@@ -129,7 +129,8 @@ class Row(Strict):
         """What the recipe is told."""
         told: dict[str, Any] = {"model.backbone": self.backbone, **CELLS[self.cell]}
         if self.method is not None:
-            told |= {**PEER, "method": self.method}
+            last = "wsolevaluation" if self.backbone in WSOL_TRUNKS else "dilate"
+            told |= {"model.last_downsampling": last, "method": self.method}
         if self.options:
             told["method_options"] = self.options
         return {**told, **self.settings}
@@ -141,8 +142,9 @@ CELLS: Mapping[Cell, Mapping[str, Any]] = {
     "B": {"model.recalibration": "none", "model.convolution": "batch_norm"},
     "B+S": {"model.recalibration": "self_attention", "model.convolution": "batch_norm"},
 }
-PEER = {"model.last_downsampling": "dilate"}
-"""Peers keep all pretrained weights of their trunk, whose last stride is taken out; so do ours, dilated."""
+WSOL_TRUNKS = ("vgg16", "inception_v3", "resnet50")
+"""Peers keep all pretrained weights of their trunk, whose last stride is taken out: on these as wsolevaluation has it,
+on others dilated."""
 
 
 class Question(Strict):

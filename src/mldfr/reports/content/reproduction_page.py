@@ -122,20 +122,23 @@ def _setup(results: Results) -> Iterator[Block]:
             "Epochs": "the recipe's" if grid.wishes.epochs is None else str(grid.wishes.epochs),
             "Settings": ", ".join(grid.wishes.settings) or "none",
             "Weights": ", ".join(f"{key} {name}".strip() for key, name in (grid.wishes.weights or {}).items())
-            or "none",
+            or "the recipe's",
             "Rows": ", ".join(grid.wishes.rows) or "all",
         },
     )
     for name in results.sets:
         yield Words(f"The paper's networks on {_set_name(name)} were {paper_sets()[name].setting}.", quiet=True)
-    runs = {run: result.row.name for result in results.rows for run in result.runs}
-    columns = [Column("Network", "folder in runs/"), Column("Row"), Column("Epochs", decimals=0)]
+    runs: dict[str, list[str]] = {}
+    for result in results.rows:
+        for run in result.runs:
+            runs.setdefault(run, []).append(result.row.name)
+    columns = [Column("Network", "folder in runs/"), Column("Rows"), Column("Epochs", decimals=0)]
     columns += [Column("Top-1", "training pictures", decimals=1), Column("Minutes", decimals=1), Column("Failed")]
     rows: list[list[Cell]] = []
-    for key, row in runs.items():
+    for key, names in runs.items():
         if (line := results.lines.get(key)) is not None:
             top1 = None if line.top1 is None else 100 * line.top1
-            rows.append([key, row, line.epochs, top1, line.seconds / 60, line.error or ""])
+            rows.append([key, "; ".join(names), line.epochs, top1, line.seconds / 60, line.error or ""])
     yield Table("Trainings", columns, rows)
 
 
