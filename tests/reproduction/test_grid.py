@@ -1,5 +1,8 @@
 """From tables to trainings: which there are, told what, and under which names."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from mldfr.core.errors import SettingError
@@ -87,3 +90,12 @@ def test_what_cannot_be_measured_is_refused():
         grid_of("table-v")
     with pytest.raises(SettingError, match=r"unknown key 'training\.epoch'"):
         grid_of("table-viii", settings=("training.epoch=1",))
+
+
+def test_the_table_that_the_documentation_shows_is_one(tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "reproduce-the-papers-tables.md"
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    (tmp_path / "pooling.yaml").write_text(example, encoding="utf-8")
+    grid = grid_of(tmp_path / "pooling.yaml", seeds=1)
+    assert [run.recipe.method for run in grid.runs] == ["cam", "tap", "cam"]
+    assert [len(run.looks) for run in grid.runs] == [2, 2, 2]
