@@ -8,7 +8,7 @@ from mldfr.evaluation.statistics.bootstrap import bootstrap_interval, paired_boo
 from mldfr.reports.content.reproduced import Results
 from mldfr.reports.content.reproduction_page import reproduction_page, to_markdown
 from mldfr.reports.page.page import render
-from mldfr.reproduction.grid import Wishes, make_grid
+from mldfr.reports.reproduction.grid import Wishes, make_grid
 
 COUNT = 60
 ONE, THREE = "1 min_max", "1+1.5+2 min_max"

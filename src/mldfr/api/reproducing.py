@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from mldfr.data.base import DataSet
     from mldfr.reports.content.reproduced import Results
     from mldfr.reports.page.blocks import Page
-    from mldfr.reproduction.grid import Grid, TrainingRun
-    from mldfr.reproduction.job import Verbs
-    from mldfr.reproduction.plan import GridPlan
-    from mldfr.reproduction.table import Table
+    from mldfr.reports.reproduction.grid import Grid, TrainingRun
+    from mldfr.reports.reproduction.job import Verbs
+    from mldfr.reports.reproduction.plan import GridPlan
+    from mldfr.reports.reproduction.table import Table
 
 PAGE, MARKDOWN = "index.html", "table.md"
 
@@ -84,7 +84,7 @@ def reproduce(
         `print(mldfr.reproduce("table-v").markdown)`
     """
     from mldfr.jobs.shard import Shard
-    from mldfr.reproduction.table import load_table
+    from mldfr.reports.reproduction.table import load_table
 
     chosen, folder, mine = load_table(table), None if out is None else Path(out), Shard.parse(shard)
     if chosen.kind == "complexity":
@@ -92,7 +92,7 @@ def reproduce(
     if folder is None:
         raise SettingError("--out names the folder in which networks and numbers are kept")
     grid, found = _asked(table, data, rows, epochs, seeds, settings, weights)
-    from mldfr.reproduction.job import check_folder, grid_job, run_grid
+    from mldfr.reports.reproduction.job import check_folder, grid_job, run_grid
 
     check_folder(folder)
     failed: dict[str, str] = {}
@@ -133,8 +133,8 @@ def plan_reproduction(
         `print(mldfr.api.plan_reproduction("table-viii", "cub:CUB_200_2011").to_text())`
     """
     grid, found = _asked(table, data, rows, epochs, seeds, settings, weights)
-    from mldfr.reproduction.job import folder_of, read_rows
-    from mldfr.reproduction.plan import plan_grid
+    from mldfr.reports.reproduction.job import folder_of, read_rows
+    from mldfr.reports.reproduction.plan import plan_grid
 
     folder = None if out is None else Path(out)
 
@@ -165,7 +165,7 @@ def _asked(
         raise SettingError(f"--seeds is at least 1; got {seeds}")
     kind, path = parse_source(data)
     found = open_data(f"{kind}:{path.resolve()}")
-    from mldfr.reproduction.grid import Wishes, make_grid
+    from mldfr.reports.reproduction.grid import Wishes, make_grid
 
     chosen = {"": weights} if isinstance(weights, str) else weights
     wishes = Wishes(tuple(rows), epochs, seeds, tuple(as_told(settings)), chosen)
@@ -175,7 +175,7 @@ def _asked(
 def _verbs(grid: "Grid", device: str, progress: Progress) -> "Verbs":
     """The verbs on the grid's data."""
     from mldfr.networks.model_file import MODEL_FILE
-    from mldfr.reproduction.job import Verbs, training_facts
+    from mldfr.reports.reproduction.job import Verbs, training_facts
 
     def trained(folder: Path, run: "TrainingRun") -> Mapping[str, Any]:
         if not (folder / MODEL_FILE).exists():
@@ -196,7 +196,7 @@ def _told(grid: "Grid", found: "DataSet", out: Path, device: str) -> str:
     """Write page and table of all rows that there are; the table as Markdown."""
     from mldfr.reports.content.reproduced import Results
     from mldfr.reports.content.reproduction_page import reproduction_page, to_markdown
-    from mldfr.reproduction.job import read_rows
+    from mldfr.reports.reproduction.job import read_rows
 
     results = Results(grid, read_rows(out))
     page = reproduction_page(results, _gallery(results, found, out, device) if grid.table.pictures else None)
@@ -210,7 +210,7 @@ def _gallery(results: "Results", found: "DataSet", out: Path, device: str) -> An
     from mldfr.deployment.loading import load
     from mldfr.networks.model_file import MODEL_FILE
     from mldfr.reports.content.row_maps import choose, gallery
-    from mldfr.reproduction.job import RUNS
+    from mldfr.reports.reproduction.job import RUNS
 
     grid, folders = results.grid, {}
     for result in results.rows:

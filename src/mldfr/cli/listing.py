@@ -77,7 +77,7 @@ def _lines(kind: Kind) -> list[str]:
 
         return names()
     if kind is Kind.tables:
-        from mldfr.reproduction.table import names as tables
+        from mldfr.reports.reproduction.table import names as tables
 
         return tables()
     module, _, registry = REGISTRIES[kind].partition(":")

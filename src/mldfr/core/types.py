@@ -194,6 +194,10 @@ def boxes_to_pandas(predictions: Iterable[Any]) -> "pandas.DataFrame":
 
     Raises:
         MissingPackageError: pandas is not installed.
+
+    Examples:
+        >>> boxes_to_pandas([]).columns.tolist()
+        ['image', 'class', 'probability', 'x0', 'y0', 'x1', 'y1', 'score']
     """
     try:
         import pandas

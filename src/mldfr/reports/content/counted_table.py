@@ -6,7 +6,7 @@ from mldfr.networks.complexity import Complexity, complexity, complexity_of_publ
 from mldfr.reports.content.pages import FOOT
 from mldfr.reports.page.blocks import Cell, Column, Page, Section, Words
 from mldfr.reports.page.blocks import Table as TableBlock
-from mldfr.reproduction.table import Row, Table, footnotes
+from mldfr.reports.reproduction.table import Row, Table, footnotes
 
 
 def count(row: Row) -> Complexity:

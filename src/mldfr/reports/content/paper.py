@@ -1,11 +1,11 @@
-"""The numbers of the paper's own networks, as its tables have them (see `mldfr.reproduction.table`)."""
+"""The numbers of the paper's own networks, as its tables have them (see `mldfr.reports.reproduction.table`)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from mldfr.reproduction.sets import paper_set, paper_sets
-from mldfr.reproduction.table import PLAIN, Cell, load_table
+from mldfr.reports.reproduction.sets import paper_set, paper_sets
+from mldfr.reports.reproduction.table import PLAIN, Cell, load_table
 
 V2 = "authors.max_box_acc_v2_at_threshold"
 """What Table VII most likely shows under the name of MaxBoxAccV2: the mean of CorLoc at three IoUs, no metric of

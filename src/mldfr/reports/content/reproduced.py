@@ -12,9 +12,9 @@ from mldfr.artifacts import LookLine, ReproducedLine
 from mldfr.core.types import Float64Array
 from mldfr.reports.content.display_names import counted
 from mldfr.reports.content.intervals import Spread, spread, spread_of_gain, unknown
-from mldfr.reproduction.grid import Grid
-from mldfr.reproduction.sets import paper_sets
-from mldfr.reproduction.table import Column, Row
+from mldfr.reports.reproduction.grid import Grid
+from mldfr.reports.reproduction.sets import paper_sets
+from mldfr.reports.reproduction.table import Column, Row
 from mldfr.training.recipe import Recipe, differences
 
 OWN_RECIPE = "trained by the paper's recipe and not by the peer's own"

@@ -6,8 +6,8 @@ from mldfr.reports.content.pages import FOOT
 from mldfr.reports.content.reproduced import Measured, Result, Results
 from mldfr.reports.page.blocks import Block, Cell, Column, Facts, Gallery, Page, Section, Table, Words
 from mldfr.reports.page.charts import Intervals, Mark, Reading
-from mldfr.reproduction.sets import paper_sets
-from mldfr.reproduction.table import footnotes
+from mldfr.reports.reproduction.sets import paper_sets
+from mldfr.reports.reproduction.table import footnotes
 
 INTERVALS = (
     "Intervals (95 %) are over pictures, of the mean over the trainings: bootstrap, 10,000 draws. ± is the standard "

@@ -11,7 +11,7 @@ from mldfr.images import read_image
 from mldfr.localizer.localizer import Localizer
 from mldfr.reports.page.blocks import Gallery, Picture
 from mldfr.reports.page.heat import heat_layer, photo_layer
-from mldfr.reproduction.table import Look
+from mldfr.reports.reproduction.table import Look
 
 RULE = "From classes that are evenly spread over the set, the first picture of each; maps of the given class."
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from mldfr.networks.card import Strict
-from mldfr.reproduction.table import package
+from mldfr.reports.reproduction.table import package
 
 SETS = "_sets.yaml"
 

@@ -10,9 +10,9 @@ from mldfr.core.errors import DataError, SettingError
 from mldfr.core.types import Sample
 from mldfr.data.base import DataSet
 from mldfr.jobs.shard import Shard
-from mldfr.reproduction.grid import Wishes, make_grid
-from mldfr.reproduction.job import Verbs, folder_of, grid_job, read_rows, run_grid
-from mldfr.reproduction.plan import plan_grid
+from mldfr.reports.reproduction.grid import Wishes, make_grid
+from mldfr.reports.reproduction.job import Verbs, folder_of, grid_job, read_rows, run_grid
+from mldfr.reports.reproduction.plan import plan_grid
 
 
 def data_set(root):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mldfr.core.errors import SettingError
-from mldfr.reproduction.sets import paper_set
-from mldfr.reproduction.table import Look, Row, Table, load_table
+from mldfr.reports.reproduction.sets import paper_set
+from mldfr.reports.reproduction.table import Look, Row, Table, load_table
 from mldfr.training.recipe import WITHOUT_EFFECT, Recipe, load_recipe
 
 SPLITS = ("test", "val", "validation")

@@ -19,9 +19,9 @@ from mldfr.jobs.shard import PARTS, WHOLE, JobFiles, Shard, part_files
 from mldfr.maps import MAPS as MAP_KINDS
 from mldfr.maps.base import FittedMap
 from mldfr.networks.model_file import MODEL_FILE
-from mldfr.reproduction.grid import Grid, TrainingRun
-from mldfr.reproduction.lines import look_line
-from mldfr.reproduction.table import Look
+from mldfr.reports.reproduction.grid import Grid, TrainingRun
+from mldfr.reports.reproduction.lines import look_line
+from mldfr.reports.reproduction.table import Look
 from mldfr.training.run_folder import read_epochs, read_run
 
 RUNS, MAPS, LOOKS = "runs", "maps", "looks"

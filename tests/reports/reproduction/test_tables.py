@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from mldfr.core.errors import SettingError
-from mldfr.reproduction.grid import Wishes, make_grid
-from mldfr.reproduction.sets import paper_set, paper_sets
-from mldfr.reproduction.table import ROMAN, load_table, names
+from mldfr.reports.reproduction.grid import Wishes, make_grid
+from mldfr.reports.reproduction.sets import paper_set, paper_sets
+from mldfr.reports.reproduction.table import ROMAN, load_table, names
 
 NUMBER = re.compile(r"^\d+\.\d+$")
 HALVES = {

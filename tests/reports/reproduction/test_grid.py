@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mldfr.core.errors import SettingError
-from mldfr.reproduction.grid import Wishes, key_of, make_grid
+from mldfr.reports.reproduction.grid import Wishes, key_of, make_grid
 from mldfr.training.recipe import load_recipe
 
 SPLITS = ["train", "test"]
@@ -93,7 +93,7 @@ def test_what_cannot_be_measured_is_refused():
 
 
 def test_the_table_that_the_documentation_shows_is_one(tmp_path):
-    page = Path(__file__).parents[2] / "docs" / "how-to" / "reproduce-the-papers-tables.md"
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "reproduce-the-papers-tables.md"
     (example,) = re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     (tmp_path / "pooling.yaml").write_text(example, encoding="utf-8")
     grid = grid_of(tmp_path / "pooling.yaml", seeds=1)

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from mldfr.artifacts import ReproducedLine
 from mldfr.networks.model_file import MODEL_FILE
-from mldfr.reproduction.grid import Grid, TrainingRun
-from mldfr.reproduction.job import folder_of
+from mldfr.reports.reproduction.grid import Grid, TrainingRun
+from mldfr.reports.reproduction.job import folder_of
 from mldfr.training.run_folder import read_epochs
 
 FORWARD = 3

@@ -325,4 +325,4 @@ def _order(name: str) -> tuple[int, str]:
 
 def package() -> Traversable:
     """The folder of the tables."""
-    return files("mldfr.reproduction") / "tables"
+    return files("mldfr.reports.reproduction") / "tables"
