@@ -47,6 +47,7 @@ def test_every_format_holds_what_the_model_finds(model, pictures, tmp_path):
         "label-studio": "label-studio.json",
         "cvat": "cvat.zip",
         "csv": "annotations.csv",
+        "imagefolder": "imagefolder",
     }
     assert set(opened) == set(FORMATS)
     annotate(model, f"folder:{pictures}", out, "--labels", "predicted", "--min-region", "0", formats=",".join(opened))
@@ -215,13 +216,12 @@ def test_names_that_a_format_cannot_hold_are_said_before_the_work(model, picture
     annotate(model, pictures, tmp_path / "out", formats="coco")
 
 
-def test_a_folder_with_the_name_of_a_file_to_write_is_said_before_the_work(model, pictures, tmp_path):
-    (pictures / "cat/a.xml").mkdir()
-    shutil.copy(pictures / "cat/a.jpg", pictures / "cat/a.xml/b.png")
-    result = annotate(model, pictures, tmp_path / "out", formats="coco,yolo,voc", code=2)
-    assert "voc: cat/a.xml/b.png and cat/a.jpg both need the name cat/a.xml; rename one of them" in result.output
+def test_names_that_are_one_without_folders_are_said_before_the_work(model, pictures, tmp_path):
+    shutil.copy(pictures / "cat/a.jpg", pictures / "cat__a.png")
+    result = annotate(model, pictures, tmp_path / "out", formats="coco,voc", code=2)
+    assert "voc: cat/a.jpg and cat__a.png both need the name cat__a.xml; rename one of them" in result.output
     assert "leave voc out" in result.output
-    annotate(model, pictures, tmp_path / "out", formats="coco,yolo")
+    annotate(model, pictures, tmp_path / "out", formats="coco,imagefolder")
 
 
 def test_a_class_that_the_model_does_not_know_is_named(model, pictures, tmp_path):

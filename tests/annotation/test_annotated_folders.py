@@ -23,7 +23,7 @@ def test_the_same_folder_is_not_for_another_setting(model, pictures, tmp_path):
 def test_corrections_in_a_folder_are_not_written_over(model, pictures, tmp_path):
     out = tmp_path / "out"
     annotate(model, pictures, out, formats="voc")
-    file = out / "voc/Annotations/cat/a.xml"
+    file = out / "voc/Annotations/cat__a.xml"
     file.write_text("corrected")
     assert "stays as it is" in annotate(model, pictures, out, formats="voc,csv").output
     assert (out / "annotations.csv").exists()

@@ -21,7 +21,9 @@ from hypothesis import strategies as st
 from forked import peak_of_memory
 from mldfr.exports import FORMATS, AnnotatedImage, ExportError, ObjectBox
 
-FOLDERS = pytest.mark.parametrize("name", ["yolo", "voc"])
+OF_MANY_FILES = tuple(name for name in FORMATS if FORMATS[name].folder)
+FLAT = ("yolo", "voc")
+FOLDERS = pytest.mark.parametrize("name", OF_MANY_FILES)
 
 
 SCORES = st.none() | st.sampled_from([0.0, 1.0]) | st.floats(0, 1)
@@ -134,7 +136,7 @@ def test_an_interrupted_write_leaves_nothing(name, tmp_path):
         FORMATS[name].write(tmp_path, "xyz", interrupted())
     assert list(tmp_path.iterdir()) == []
     FORMATS[name].write(tmp_path, "xyz", some_images(2))
-    if name not in ("yolo", "voc"):  # these replace, and keep the old until the new is whole
+    if name not in OF_MANY_FILES:  # these replace, and keep the old until the new is whole
         before = {path: path.read_bytes() for path in tmp_path.iterdir()}
         with pytest.raises(KeyboardInterrupt):
             FORMATS[name].write(tmp_path, "xyz", interrupted())
@@ -189,7 +191,7 @@ def test_two_pictures_of_one_stem_are_held_or_an_error_that_names_both(name, one
 def test_the_tools_that_know_pictures_by_their_stems():
     by_stem = {name for name in FORMATS if FORMATS[name].by_stem}
     assert by_stem >= {"yolo", "voc", "cvat"}
-    assert not by_stem & {"coco", "csv", "label-studio"}
+    assert not by_stem & {"coco", "csv", "label-studio", "imagefolder"}
 
 
 @EVERY_FORMAT
@@ -201,22 +203,27 @@ def test_two_pictures_of_one_name_are_an_error(name, tmp_path):
 
 @EVERY_FORMAT
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_folder_named_as_a_label_file_is_an_error_that_names_both(name, order, tmp_path):
-    names = ["first.jpg", "a.jpg", "a.xml/b/c.jpg", "b.jpg", "b.txt/d/c.jpg"][::order]
+def test_names_that_would_be_one_without_folders_are_an_error_that_names_both(name, order, tmp_path):
+    names = ["first.jpg", "a/b.jpg", "b.txt/a.jpg", "a__b.jpg", "b.jpg"][::order]
     images = [AnnotatedImage(picture, 4, 4) for picture in names]
-    if name not in ("yolo", "voc"):
+    if name not in FLAT:
         assert round_trip(name, tmp_path, "x", images)[1] == images
         return
-    pair = ["a.jpg", "a.xml/b/c.jpg"] if name == "voc" else ["b.jpg", "b.txt/d/c.jpg"]
-    later, earlier = pair[::-order]
+    later, earlier = ["a/b.jpg", "a__b.jpg"][::-order]
     with pytest.raises(ExportError, match=f"{later} and {earlier} both need the name"):
         FORMATS[name].write(tmp_path, "x", images)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_named_as_a_picture_is_an_error_that_names_both(tmp_path):
+    images = [AnnotatedImage(picture, 4, 4) for picture in ("a.jpg", "a.jpg/b.jpg")]
+    with pytest.raises(ExportError, match=r"a.jpg/b.jpg and a.jpg both need the name a.jpg"):
+        FORMATS["imagefolder"].write(tmp_path, "x", images)
+
+
 def test_a_folder_may_have_the_name_of_another_formats_files(tmp_path):
     image = AnnotatedImage("a.xml/b.txt/c.jpg", 4, 4)
-    for name in ("yolo", "voc"):
+    for name in FLAT:
         assert round_trip(name, tmp_path, "x", [image]) == (("x",), [image])
 
 
@@ -230,7 +237,7 @@ def test_names_that_would_be_two_in_a_list_are_refused(name, picture, tmp_path):
 
 @FOLDERS
 def test_a_name_that_is_too_long_for_the_disk_is_named(name, tmp_path):
-    picture = "x" * 253 + ".b"
+    picture = "x" * 253 + (".jpg" if name == "imagefolder" else ".b")
     with pytest.raises(ExportError, match=f"{picture}: File name too long"):
         FORMATS[name].write(tmp_path, "x", [AnnotatedImage(picture, 4, 4)])
     assert list(tmp_path.iterdir()) == []
@@ -238,7 +245,7 @@ def test_a_name_that_is_too_long_for_the_disk_is_named(name, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("yolo", 1000), ("voc", 1000)] + [(name, 20000) for name in FORMATS if name not in ("yolo", "voc")],
+    [(name, 1000 if name in FLAT else 20000) for name in FORMATS],
 )
 def test_memory_holds_nothing_but_names(name, count, tmp_path):
     few = peak_of_memory(write_some, name, tmp_path / "few", 10)

@@ -128,7 +128,15 @@ DAMAGES = {
         ("<xmax>2", "<xmax>", "expected an element <bndbox/xmax> with a value"),
         ("<xmin>1", "<xmin>7", f"a.xml: bndbox 7, 1, 2, 3: {OUTSIDE}"),
         ("</annotation>", "", "no element found"),
-        ("a.jpg", "..", "expected a relative path"),
+        ("a.jpg</filename>\n  <path>a.jpg", "..</filename>\n  <path>b.jpg", "expected a relative path"),
+    ]),
+    "imagefolder": ("imagefolder/train/metadata.jsonl", [
+        ('"width"', '"breadth"', "metadata.jsonl: line 1: width: Field required"),
+        ("[0.0, 0.0, 2.0, 3.0]", "[-9, 0.0, 9, 3.0]", rf"a.jpg: bbox \[-9.0, 0.0, 9.0, 3.0\]: {OUTSIDE}"),
+        ('"categories": [0]', '"categories": [3]', "expected one of 1 classes, numbered from 0; got 3"),
+        ('"categories": [0]', '"categories": [0, 0]', "line 1: a.jpg: expected as many categories and scores as boxes"),
+        ("a.jpg", "../a.jpg", "expected a relative path"),
+        ("}}", "}", "Invalid JSON"),
     ]),
 }  # fmt: skip
 
@@ -154,6 +162,13 @@ def test_a_damaged_file_is_named(name, file, old, new, message, tmp_path):
         ("yolo", "yolo/data.yaml", "names: {0: x, a: y}", "expected `names`, a list or numbered from 0; got {0: 'x', "),
         ("yolo", "yolo/data.yaml", "names: [x, no]", "expected class names as text, in quotes where YAML means some"),
         ("yolo", "yolo/data.yaml", "names: [x", "not YAML"),
+        ("imagefolder", "imagefolder/classes.json", '{"a": 1}', "classes.json: content: Input should be a valid array"),
+        (
+            "yolo",
+            "yolo/images.csv",
+            "image,height,width,file,split\na.jpg,4,4,a.jpg,x",
+            "expected a split train or val",
+        ),
         ("yolo", "yolo/images.csv", "image,size", "expected the columns image, height, width"),
         ("yolo", "yolo/images.csv", "image,height,width\na.jpg,4", "images.csv: not enough values"),
         ("yolo", "yolo/images.csv", "image,height,width\n/a.jpg,4,4", "expected a relative path"),
@@ -186,12 +201,31 @@ def test_yolo_takes_a_list_of_names_and_a_missing_label_file(tmp_path):
 def test_voc_takes_the_labels_of_other_tools_and_no_list_of_pictures(tmp_path):
     image = AnnotatedImage("b/a.jpg", 4, 4, (ObjectBox(1, (0, 0, 2, 3)),))
     path = FORMATS["voc"].write(tmp_path, ("x", "y:z"), [image])
-    file = path / "Annotations/b/a.xml"
-    file.write_text(file.read_text().replace("<filename>a.jpg", "<filename>b/a.jpg"))  # as datumaro writes it
+    file = path / "Annotations/b__a.xml"
     (path / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nx:128,0,0::\ny:z::hand,foot:\n")
     rmtree(path / "ImageSets")
     classes, images = FORMATS["voc"].read(path)
     assert (classes, list(images)) == (("x", "y:z"), [image])
+    file.write_text(file.read_text().replace("<path>b/a.jpg", "<path>/home/me/b__a.jpg"))  # as labelImg writes it
+    assert [each.name for each in FORMATS["voc"].read(path)[1]] == ["b__a.jpg"]
+
+
+def test_folders_of_0_1_0_are_read(tmp_path):
+    """Labels lay in the folders of the pictures, and the table of the pictures had three columns."""
+    image = AnnotatedImage("images/b/a.jpg", 4, 4, (ObjectBox(1, (0, 0, 2, 3), 0.5),))
+    voc, yolo = (FORMATS[name].write(tmp_path, "xy", [image]) for name in ("voc", "yolo"))
+    text = (voc / "Annotations/images__b__a.xml").read_text().replace("<path>images/b/a.jpg</path>", "")
+    (voc / "Annotations/images/b").mkdir(parents=True)
+    (voc / "Annotations/images/b/a.xml").write_text(text.replace("images__b__a.jpg", "a.jpg"))
+    (voc / "Annotations/images__b__a.xml").unlink()
+    assert list(FORMATS["voc"].read(voc)[1]) == [image]
+    for labels in ("labels", "scores"):
+        there = tmp_path / "yolo" / ("images/images/b/a.txt".replace("images/b", f"{labels}/b"))
+        there.parent.mkdir(parents=True)
+        (tmp_path / "yolo" / labels / "images__b__a.txt").rename(there)
+    (tmp_path / "yolo/labels").mkdir(exist_ok=True)
+    (tmp_path / "yolo/images.csv").write_text("image,height,width\nimages/b/a.jpg,4,4\n")
+    assert list(FORMATS["yolo"].read(yolo)[1]) == [image]
 
 
 @pytest.mark.parametrize(("name", "folder"), [("yolo", "labels"), ("voc", "Annotations")])

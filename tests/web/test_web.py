@@ -115,8 +115,8 @@ def test_every_format_is_read_back(client, name, tmp_path):
         with ZipFile(file) as archive:
             archive.extractall(tmp_path)
     opened = {"coco": "annotations.json", "yolo": "yolo/data.yaml", "voc": "voc", "cvat": "cvat.zip"}
-    place = opened.get(name, {"csv": "annotations.csv", "label-studio": "label-studio.json"}.get(name))
-    classes, pictures = FORMATS[name].read(tmp_path / place)
+    others = {"csv": "annotations.csv", "label-studio": "label-studio.json", "imagefolder": "imagefolder"}
+    classes, pictures = FORMATS[name].read(tmp_path / {**opened, **others}[name])
     (picture,) = pictures
     assert (classes, picture.name, picture.height, picture.width) == (("cat", "dog"), "köln/a b.png", 40, 60)
     (box,) = picture.boxes

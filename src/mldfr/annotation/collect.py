@@ -5,12 +5,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from copy import copy
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from mldfr.annotation.corrections import Corrections, corrected_boxes
-from mldfr.annotation.picture_files import IMAGES
+from mldfr.annotation.picture_files import IMAGES, picture_file
+from mldfr.annotation.train_val import train_or_val
 from mldfr.artifacts import JOINED, JoinedFolders, check_annotation_row, read_artifact
 from mldfr.core.files import replacing
 from mldfr.core.json_files import write_json
@@ -36,16 +38,34 @@ class Collection:
     Args:
         folders: Where annotating has written.
         corrections: What counts instead of what was found.
+        train_share: How many of the pictures are `train` in what is written, and the others `val`; None for no splits.
 
     Raises:
         DataError: No parts, parts of different works, or parts that are missing, incomplete or there twice.
     """
 
-    def __init__(self, folders: Sequence[Path], corrections: Corrections | None = None) -> None:
+    def __init__(
+        self, folders: Sequence[Path], corrections: Corrections | None = None, *, train_share: float | None = None
+    ) -> None:
         self._parts = Parts(folders, ANNOTATED)
         self.setting = self._parts.setting
         self._corrections = Corrections() if corrections is None else corrections
         self.state = self._parts.state
+        self._only = ""
+        self._splits = {}
+        if train_share is not None:
+            first = {row["name"]: next((label["class"] for label in row["labels"]), -1) for row in self.rows()}
+            self._splits = train_or_val(first, train_share)
+
+    def only(self, split: str) -> "Collection":
+        """The pictures of a split alone."""
+        part = copy(self)
+        part._only = split
+        return part
+
+    def split_of(self, name: str) -> str:
+        """`train` or `val`; "" where there are no splits."""
+        return self._splits.get(name, "")
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -56,18 +76,21 @@ class Collection:
         """SHA-256 of what annotation files are made of."""
         digest = hashlib.sha256(json.dumps(self.classes).encode())
         for row in self.rows():
-            digest.update(json.dumps([row["name"], row["height"], row["width"], row["labels"]]).encode())
+            splits = [split] if (split := self.split_of(row["name"])) else []
+            digest.update(json.dumps([row["name"], row["height"], row["width"], row["labels"], *splits]).encode())
             if correction := self._corrections.of(row):
                 made = correction.model_dump(mode="json", include={"boxes", "checked"})
                 digest.update(json.dumps(made).encode())
         return digest.hexdigest()
 
     def __len__(self) -> int:
-        return len(self._parts)
+        return sum(1 for _ in self.rows()) if self._only else len(self._parts)
 
     def rows(self) -> Iterator[Row]:
         """What was found in each picture."""
-        return self._parts.rows()
+        if not self._only:
+            return self._parts.rows()
+        return (row for row in self._parts.rows() if self.split_of(row["name"]) == self._only)
 
     def image(self, row: Row) -> AnnotatedImage:
         """The boxes of a picture: those that a person has left in it, or else those that were found.
@@ -79,7 +102,16 @@ class Collection:
         corrected = None if correction is None else corrected_boxes(correction, self.classes)
         boxes = found_boxes(row) if corrected is None else corrected
         checked = correction is not None and correction.checked
-        return AnnotatedImage.clipped(row["name"], row["height"], row["width"], boxes, checked=checked)
+        root = self.root(row["index"])
+        return AnnotatedImage.clipped(
+            row["name"],
+            row["height"],
+            row["width"],
+            boxes,
+            checked=checked,
+            split=self.split_of(row["name"]),
+            file=None if root is None else picture_file(row, root),
+        )
 
     def images(self, *, checked: bool = False) -> Iterator[AnnotatedImage]:
         """All pictures with their boxes, as annotation files have them; or only those that a person has checked."""
@@ -118,9 +150,9 @@ def found_boxes(row: Row) -> Iterator[ObjectBox]:
             yield ObjectBox(label["class"], (x0, y0, x1, y1), score)
 
 
-def collect(folders: Sequence[Path], out: Path) -> Collection:
+def collect(folders: Sequence[Path], out: Path, *, train_share: float | None = None) -> Collection:
     """What was found in the parts of folders, with the corrections that lie beside them and in `out`."""
-    return Collection(folders, Corrections([*folders, out]))
+    return Collection(folders, Corrections([*folders, out]), train_share=train_share)
 
 
 def folders_of(out: Path) -> list[Path]:

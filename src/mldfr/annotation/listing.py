@@ -15,7 +15,7 @@ from mldfr.core.text import escaped, is_escape_of
 from mldfr.core.types import Sample
 from mldfr.data import READERS, DataError, DataSet, open_data, parse_source
 from mldfr.data.class_names import ClassNames, is_numbered, match_classes
-from mldfr.exports import AnnotatedImage, ExportError
+from mldfr.exports import FORMATS, AnnotatedImage, ExportError
 from mldfr.images import ImageError, PassedOver, find_images
 from mldfr.jobs.shard import PARTS
 
@@ -103,7 +103,7 @@ def list_pictures(
             labels are known, and `own` where the model lacks most of their classes.
 
     Returns:
-        The pictures; score maps that annotating has written are none.
+        The pictures; score maps and links to pictures that annotating has written are none.
 
     Raises:
         DataError: No such data, splits or another place where there can be none, labels where none are known, or a
@@ -163,6 +163,7 @@ def _under_own_classes(
         failed={**listing.failed, **without},
         passed_over=data.passed_over,
         note="; ".join(notes),
+        root=root,
         own_classes=tuple(data.classes),
     )
 
@@ -200,11 +201,16 @@ def _name(sample: Sample, root: Path) -> str:
 
 
 @cache
-def _holds_maps(folder: Path) -> bool:
-    """Whether annotating has written score maps here."""
-    if folder.name == SCORE_MAPS and (folder.parent / PARTS).is_dir():
+def _is_written(folder: Path) -> bool:
+    """Whether annotating has written score maps here, or links to pictures."""
+    if folder.name in _written_folders() and (folder.parent / PARTS).is_dir():
         return True
-    return folder != folder.parent and _holds_maps(folder.parent)
+    return folder != folder.parent and _is_written(folder.parent)
+
+
+@cache
+def _written_folders() -> frozenset[str]:
+    return frozenset({SCORE_MAPS, *(FORMATS[name].folder for name in FORMATS)} - {""})
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:
@@ -235,7 +241,7 @@ def _listing(found: Iterable[_Found | ImageError], root: Path) -> Listing:
             failed[escaped(each.path)] = each.reason
             continue
         name, path, labels = escaped(each[0]), *each[1:]
-        if _holds_maps(path.absolute().parent):
+        if _is_written(path.absolute().parent):
             continue
         if name in items:
             raise DataError(f"{path} and {items[name].path} would both be {name} in an annotation file")

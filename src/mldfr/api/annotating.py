@@ -13,8 +13,9 @@ from mldfr.core.errors import SettingError
 from mldfr.core.text import one_line
 
 if TYPE_CHECKING:
-    from mldfr.annotation.collect import Row
+    from mldfr.annotation.collect import Collection, Row
     from mldfr.annotation.listing import Listing
+    from mldfr.annotation.output_files import Written
     from mldfr.annotation.plan import Plan, Request
     from mldfr.jobs.job import Job
 
@@ -60,7 +61,7 @@ def annotate(
     format: str | Sequence[str],
     out: str | Path,
     labels: Literal["given", "predicted", "own"] | None = None,
-    split: str | Sequence[str] = (),
+    split: str | float | Sequence[str] = (),
     images: str | Path | None = None,
     scales: Sequence[float] | None = None,
     map: str | None = None,
@@ -94,7 +95,9 @@ def annotate(
         labels: Who says what is in a picture: the data, or the model; the data where it knows when left out. "own"
             takes labels whatever the model's classes, of which what stands out in a picture is taken for the thing;
             so it is by itself where the model lacks most of the classes.
-        split: Splits of a data set; all when empty.
+        split: Splits of a data set, all when none is named; and a number such as 0.8, the share of pictures that what
+            is written has as `train`, the others as `val`. It depends on names and classes alone, and has each class in
+            both.
         images: Where the pictures of wsol data are, if not beside it.
         scales, map, closer, threshold, normalizer, box_rule, instances, refine, min_region: To boxes; the model's own
             when left out.
@@ -117,9 +120,13 @@ def annotate(
     if engine == "local" and (workers, address) != (None, None):
         raise SettingError("--workers and --address are for --engine ray")
     from mldfr.annotation.plan import Request, make_plan
+    from mldfr.annotation.train_val import split_share
     from mldfr.jobs.shard import Shard
     from mldfr.networks.card import Localization, Rules
 
+    splits, train_share = split_share(
+        [name for name in names(str(split) if isinstance(split, float) else split) if name]
+    )
     rules = Rules(
         scales=scales,
         map=map,
@@ -138,7 +145,7 @@ def annotate(
         out=Path(out),
         formats=names(format),
         images=None if images is None else Path(images),
-        splits=tuple(filter(None, names(split))),
+        splits=splits,
         labels=labels,
         rules=rules,
         boxes=boxes,
@@ -161,16 +168,23 @@ def annotate(
         failed = _work_through(rows, job, progress)
     if request.shard.count > 1:
         return Annotations(request.out, plan.formats, part=shard, pictures=len(job), failed=failed)
-    return _finish([request.out], request.out, plan.formats)
+    return _finish([request.out], request.out, plan.formats, train_share)
 
 
-def merge(folders: Sequence[str | Path], out: str | Path, *, format: str | Sequence[str]) -> Annotations:
+def merge(
+    folders: Sequence[str | Path],
+    out: str | Path,
+    *,
+    format: str | Sequence[str],
+    split: float | str | None = None,
+) -> Annotations:
     """Join the parts of `annotate(..., shard="I/N")`: the annotations are those of one run (`mldfr merge`).
 
     Args:
         folders: Where the parts are.
         out: Where annotations go.
         format: Names of formats of annotation files.
+        split: The share of `train`, as `annotate` has it.
 
     Raises:
         MldfrError: Parts that are missing or do not belong together, or a format of score maps.
@@ -179,11 +193,15 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, format: str | Seque
         `mldfr.api.merge(["part1", "part2"], "boxes", format="coco")`
     """
     from mldfr.annotation.plan import split_formats
+    from mldfr.annotation.train_val import split_share
 
     wanted, maps = split_formats(names(format))
     if maps:
         raise SettingError(f"{', '.join(maps)}: score maps are written while annotating; merge joins annotations")
-    return _finish([Path(folder) for folder in folders], Path(out), wanted)
+    splits, train_share = split_share([] if split is None else [str(split)])
+    if splits:
+        raise SettingError(f"--split of merge takes the share of train, such as 0.8; got {split}")
+    return _finish([Path(folder) for folder in folders], Path(out), wanted, train_share)
 
 
 def _tell_of(listing: "Listing", map_name: str, progress: Progress) -> None:
@@ -239,22 +257,22 @@ def _work_through(rows: "Iterator[Row]", job: "Job", progress: Progress) -> int:
     return failed
 
 
-def _finish(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> Annotations:
+def _finish(
+    folders: Sequence[Path], out: Path, formats: Sequence[str], train_share: float | None = None
+) -> Annotations:
     """Write everything that can be made of the rows; what one format cannot hold does not keep the others from it."""
     from mldfr.annotation.collect import collect, note_folders, write_failed
-    from mldfr.annotation.output_files import Written
     from mldfr.annotation.review import write_review
     from mldfr.annotation.review_page import write_review_page
     from mldfr.core.errors import DataError
     from mldfr.exports import ExportError
 
-    collection = collect(folders, out)
+    collection = collect(folders, out, train_share=train_share)
     files, kept, problems = [write_review(collection, out)], [], []
     failed = write_failed(collection, out)
     note_folders(folders, out)
     files.append(write_review_page(collection, out, failed=failed))
-    written = Written(collection, out)
-    for name in formats:
+    for written, name in _writings(collection, out, formats, told_apart=train_share is not None):
         try:
             if file := written.write(name):
                 files.append(file)
@@ -274,3 +292,17 @@ def _finish(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> Annot
         failed=failed,
         problems=tuple(problems),
     )
+
+
+def _writings(
+    collection: "Collection", out: Path, formats: Sequence[str], *, told_apart: bool
+) -> "Iterator[tuple[Written, str]]":
+    """What is written: formats that do not tell splits apart themselves once for each, in a folder of its own."""
+    from mldfr.annotation.output_files import Written
+    from mldfr.exports import FORMATS
+    from mldfr.exports.base import SPLITS
+
+    whole = Written(collection, out)
+    apart = [Written(collection.only(split), out / split) for split in SPLITS] if told_apart else []
+    for name in formats:
+        yield from ((written, name) for written in (apart if apart and not FORMATS[name].splits else [whole]))

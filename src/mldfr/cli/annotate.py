@@ -65,7 +65,14 @@ def annotate(
             show_default="given, or own where the model lacks most of the classes",
         ),
     ] = None,
-    split: Annotated[str, typer.Option(metavar="NAME,...", help="Splits of a data set.", show_default="all")] = "",
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="SHARE|NAME,...",
+            help="0.8: so many pictures are train in what is written, the others val. Names: splits of a data set.",
+            show_default="all, and not told apart",
+        ),
+    ] = "",
     images: Annotated[Path | None, typer.Option(metavar="DIR", help="The pictures of wsol data, elsewhere.")] = None,
     scales: Scales = None,
     map: Map = None,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mldfr.core.errors import SettingError
+
 if TYPE_CHECKING:
     from mldfr.api import Annotations
 
@@ -16,6 +18,10 @@ def merge(
     formats: Annotated[
         str | None, typer.Option("--format", metavar="FORMAT,...", help="Of annotations, as `mldfr annotate` has it.")
     ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE", help="Of annotations: the share of train, as `mldfr annotate` has it."),
+    ] = None,
 ) -> None:
     """Join the parts of `mldfr annotate`, `locate` or `evaluate --shard`: what comes out is that of one run.
 
@@ -24,8 +30,10 @@ def merge(
     from mldfr import api
 
     if formats is not None:
-        say_annotations(api.merge(folders, out, format=formats))
+        say_annotations(api.merge(folders, out, format=formats, split=split))
         return
+    if split is not None:
+        raise SettingError("--split goes with --format: annotations are told apart when they are written")
     joined = api.join(folders, out)
     then = "; the same `mldfr evaluate` without --shard measures them" if joined.verb == "evaluate" else ""
     typer.echo(f"{joined.pictures:,} pictures of {len(folders)} folders: {joined.file}{then}", err=True)

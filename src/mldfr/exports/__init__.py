@@ -22,6 +22,7 @@ FORMATS: Registry[Format] = Registry(
         "label-studio": "mldfr.exports.label_studio:LABEL_STUDIO",
         "cvat": "mldfr.exports.cvat:CVAT",
         "csv": "mldfr.exports.table:CSV",
+        "imagefolder": "mldfr.exports.imagefolder:IMAGEFOLDER",
     },
     entry_points="mldfr.exports",
 )

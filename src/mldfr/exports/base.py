@@ -3,7 +3,7 @@
 import math
 import operator
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from posixpath import splitext
 from typing import ClassVar, Protocol
@@ -12,6 +12,8 @@ from mldfr.core.errors import FileError
 from mldfr.core.types import Prediction
 
 Corners = tuple[float, float, float, float]
+SPLITS = ("train", "val")
+"""What annotations may be told apart into."""
 
 
 class ExportError(FileError):
@@ -69,9 +71,11 @@ class AnnotatedImage:
         height, width: Of the picture as it is looked at, EXIF orientation applied.
         boxes: None of them sticks out of the picture.
         checked: Whether a person has said that the boxes are right. Formats mark it where they can.
+        split: `train` or `val`, where the two are told apart; "" where not.
+        file: Where the picture lies, for formats that put pictures beside annotations; it is linked, never changed.
 
     Raises:
-        ExportError: A name that is no such path, no size, or a box that sticks out.
+        ExportError: A name that is no such path, no size, a box that sticks out, or another split.
 
     Examples:
         >>> image = AnnotatedImage("cats/1.jpg", 300, 451, (ObjectBox(0, (10, 20, 50, 60)),))
@@ -84,8 +88,12 @@ class AnnotatedImage:
     width: int
     boxes: tuple[ObjectBox, ...] = ()
     checked: bool = False
+    split: str = ""
+    file: Path | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.split not in ("", *SPLITS):
+            raise ExportError(f"{self.name}: expected a split {' or '.join(SPLITS)}, or none; got {self.split!r}")
         if "\0" in self.name or any(part in ("", ".", "..") for part in self.name.split("/")):
             raise ExportError(f"expected a relative path with '/' as a picture's name; got {self.name!r}")
         if any("\ud800" <= character <= "\udfff" for character in self.name):
@@ -101,7 +109,15 @@ class AnnotatedImage:
 
     @classmethod
     def clipped(
-        cls, name: str, height: int, width: int, boxes: Iterable[ObjectBox], *, checked: bool = False
+        cls,
+        name: str,
+        height: int,
+        width: int,
+        boxes: Iterable[ObjectBox],
+        *,
+        checked: bool = False,
+        split: str = "",
+        file: Path | None = None,
     ) -> "AnnotatedImage":
         """A picture whose boxes end at its borders.
 
@@ -109,7 +125,7 @@ class AnnotatedImage:
             ExportError: As for the class, or a box that lies wholly outside.
         """
         inside = (replace(box, xyxy=clip(box.xyxy, height, width, f"{name}: {list(box.xyxy)}")) for box in boxes)
-        return cls(name, height, width, tuple(inside), checked)
+        return cls(name, height, width, tuple(inside), checked, split, file)
 
     @classmethod
     def of(cls, prediction: Prediction, *, name: str | None = None) -> "AnnotatedImage":
@@ -157,6 +173,7 @@ class Format(Protocol):
         file: The file that is made, or the chief of them; "" where it is a folder.
         folder: The folder that is made; "" where it is a file.
         by_stem: Whether a picture is known by its name without the suffix: `a.jpg` and `a.png` cannot both be held.
+        splits: Whether what is written tells the splits of pictures apart; else each is written into its own folder.
 
     Examples:
         >>> from mldfr.exports import FORMATS
@@ -172,6 +189,7 @@ class Format(Protocol):
     file: ClassVar[str] = ""
     folder: ClassVar[str] = ""
     by_stem: ClassVar[bool] = False
+    splits: ClassVar[bool] = False
 
     def place(self, name: str) -> str:
         """What the format finds a picture by, so that no other can have it; in a folder the path of a file."""

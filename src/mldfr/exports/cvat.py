@@ -1,6 +1,7 @@
 """A zip that CVAT imports as "COCO 1.0"."""
 
 import io
+import json
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,14 +17,15 @@ from mldfr.exports.reading import about
 
 MEMBER = "annotations/instances_default.json"
 """Where CVAT looks for the annotations of its only subset."""
+LABELS = "cvat-labels.json"
 
 
 @dataclass(frozen=True)
 class Cvat(Format):
-    """`cvat.zip`: COCO's JSON where CVAT expects it (docs.cvat.ai, "COCO"), without pictures.
+    """`cvat.zip`: COCO's JSON where CVAT expects it (docs.cvat.ai, "COCO"), without pictures; and `cvat-labels.json`.
 
-    In CVAT: make a task with the same pictures and labels, then "Upload annotations" with the format "COCO 1.0". CVAT
-    finds a picture by its `file_name` without the suffix.
+    In CVAT: make a task with the same pictures and paste `cvat-labels.json` as its labels ("Raw"), then "Upload
+    annotations" with the format "COCO 1.0". CVAT finds a picture by its `file_name` without the suffix.
 
     Examples:
         >>> from mldfr.exports import AnnotatedImage, ObjectBox
@@ -41,7 +43,7 @@ class Cvat(Format):
     by_stem: ClassVar[bool] = True
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
-        """Write `cvat.zip` (see `Format`)."""
+        """Write the labels and `cvat.zip`, which is returned (see `Format`)."""
         names = check_classes(classes)
         path = out / self.file
         member = ZipInfo(MEMBER)  # its date is fixed: equal annotations give equal bytes
@@ -54,6 +56,8 @@ class Cvat(Format):
             io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as file,
         ):
             write_content(file, out, names, checked(images, names, self))
+            with replacing(out / LABELS) as labels:
+                labels.write_text(json.dumps([{"name": name, "attributes": []} for name in names], indent=2) + "\n")
         return path
 
     def read(self, path: Path) -> tuple[tuple[str, ...], list[AnnotatedImage]]:

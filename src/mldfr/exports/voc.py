@@ -2,31 +2,38 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
+from typing import ClassVar, TextIO
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, clip
+from mldfr.exports.base import SPLITS, AnnotatedImage, ExportError, Format, ObjectBox, clip
 from mldfr.exports.checks import UNWRITABLE, check_classes, checked
+from mldfr.exports.flat_names import flat, put_picture
 from mldfr.exports.folders import new_folder, write_new
 from mldfr.exports.reading import about, number_of, writing_about
 from mldfr.images.junk import is_apple_double
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+LISTS = "ImageSets/Main"
 LABELS, HEADER = "labelmap.txt", "# label:color_rgb:parts:actions"
 
 
 @dataclass(frozen=True)
 class Voc(Format):
-    """The folder `voc`, which datumaro reads, and as a zip of what is in it CVAT ("PASCAL VOC").
+    """The folder `voc`, in the layout of VOC2007, which datumaro, supervision and many trainers read.
 
     | file | content |
     |---|---|
-    | `Annotations/NAME.xml` | size and boxes of a picture, in the folders of the pictures |
-    | `ImageSets/Main/default.txt` | the names of all pictures without their suffixes |
+    | `Annotations/NAME.xml` | size and boxes of a picture |
+    | `JPEGImages/NAME` | a link to the picture (or a copy), where it is known where that lies |
+    | `ImageSets/Main/train.txt`, `val.txt` | names without suffixes; `default.txt` where there are no splits |
     | `labelmap.txt` | the names of the classes, each with `:::` behind it |
+
+    Folders become a part of a picture's name (`cats/1.jpg` becomes `cats__1.jpg`), since VOC has none; the element
+    `path` has the name as it was. What 0.1.0 wrote, with folders in `Annotations`, is read too.
 
     In both lists datumaro passes over names that begin with `#`; it takes no class with a `:` in its name.
 
@@ -52,26 +59,30 @@ class Voc(Format):
     precision: ClassVar[float] = 1
     folder: ClassVar[str] = "voc"
     by_stem: ClassVar[bool] = True
+    splits: ClassVar[bool] = True
 
     def place(self, name: str) -> str:
         """The XML file, in `Annotations`."""
-        return str(PurePosixPath(name).with_suffix(".xml"))
+        return str(PurePosixPath(flat(name)).with_suffix(".xml"))
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write the folder and return it (see `Format`)."""
         names = check_classes(classes)
-        with new_folder(out / self.folder) as folder:
+        with new_folder(out / self.folder) as folder, ExitStack() as files:
             (folder / "Annotations").mkdir()
             write_new(folder / LABELS, "".join(f"{line}\n" for line in (HEADER, *(f"{name}:::" for name in names))))
-            listed = folder / "ImageSets" / "Main" / "default.txt"
-            listed.parent.mkdir(parents=True)
-            with listed.open("w", encoding="utf-8", newline="\n") as lines:
-                for image in checked(images, names, self):
-                    if UNWRITABLE.search(image.name):
-                        raise ExportError(f"expected a name that XML can hold; got {image.name!r}")
-                    with writing_about(image.name):
-                        write_new(folder / "Annotations" / self.place(image.name), _xml(image, names))
-                    lines.write(f"{PurePosixPath(image.name).with_suffix('')}\n")
+            (folder / LISTS).mkdir(parents=True)
+            lists: dict[str, TextIO] = {}
+            for image in checked(images, names, self):
+                if UNWRITABLE.search(image.name):
+                    raise ExportError(f"expected a name that XML can hold; got {image.name!r}")
+                with writing_about(image.name):
+                    write_new(folder / "Annotations" / self.place(image.name), _xml(image, names))
+                    put_picture(image.file, folder / "JPEGImages" / flat(image.name))
+                if (listed := f"{image.split or 'default'}.txt") not in lists:
+                    file = (folder / LISTS / listed).open("w", encoding="utf-8", newline="\n")
+                    lists[listed] = files.enter_context(file)
+                lists[listed].write(f"{PurePosixPath(flat(image.name)).with_suffix('')}\n")
         return out / self.folder
 
     def read(self, path: Path) -> tuple[tuple[str, ...], Iterator[AnnotatedImage]]:
@@ -80,7 +91,7 @@ class Voc(Format):
             classes = check_classes(list(_names((path / LABELS).read_text(encoding="utf-8"))))
         if not (path / "Annotations").is_dir():
             raise ExportError(f"{path / 'Annotations'}: expected a folder of XML files; found none")
-        return classes, _images(path / "Annotations", classes)
+        return classes, _images(path, classes)
 
 
 def _names(text: str) -> Iterator[str]:
@@ -93,10 +104,10 @@ def _names(text: str) -> Iterator[str]:
 
 
 def _xml(image: AnnotatedImage, classes: Sequence[str]) -> str:
-    name = PurePosixPath(image.name)
     root = Element("annotation", {"verified": "yes"} if image.checked else {})
-    _add(root, "folder", "" if len(name.parts) == 1 else str(name.parent))
-    _add(root, "filename", name.name)
+    _add(root, "folder", "JPEGImages")
+    _add(root, "filename", flat(image.name))
+    _add(root, "path", image.name)
     _add(SubElement(root, "source"), "database", "mldfr")
     size = SubElement(root, "size")
     for tag, value in (("width", image.width), ("height", image.height), ("depth", 3)):
@@ -126,15 +137,32 @@ def _outward(box: ObjectBox) -> tuple[int, int, int, int]:
 
 
 def _images(folder: Path, classes: Sequence[str]) -> Iterator[AnnotatedImage]:
-    for path in sorted(path for path in folder.rglob("*.xml") if path.is_file() and not is_apple_double(path)):
+    place, splits = folder / "Annotations", dict(_splits(folder))
+    for path in sorted(path for path in place.rglob("*.xml") if path.is_file() and not is_apple_double(path)):
         with about(path):
             root = ElementTree.parse(path).getroot()
-            # Not from the element `folder`, nor from folders in `filename`: tools put there what they like.
-            name = (path.relative_to(folder).parent / PurePosixPath(_text(root, "filename")).name).as_posix()
             height, width = int(_text(root, "size/height")), int(_text(root, "size/width"))
             boxes = tuple(_box(item, classes, height, width) for item in root.iterfind("object"))
-            image = AnnotatedImage(name, height, width, boxes, root.get("verified") == "yes")
+            stem, verified = path.relative_to(place).with_suffix("").as_posix(), root.get("verified") == "yes"
+            image = AnnotatedImage(_name(root, path, place), height, width, boxes, verified, splits.get(stem, ""))
         yield image
+
+
+def _splits(folder: Path) -> Iterator[tuple[str, str]]:
+    """The pictures that lists tell apart, by the stems of their files."""
+    for split in SPLITS:
+        with about(listed := folder / LISTS / f"{split}.txt"):
+            lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
+        yield from ((line, split) for line in lines)
+
+
+def _name(root: Element, path: Path, place: Path) -> str:
+    """The picture's name: what `path` says, if its file has the name that belongs to it."""
+    name = root.findtext("path") or ""
+    if name and path.relative_to(place).as_posix() == VOC.place(name):
+        return name
+    # Not from the element `folder`, nor from folders in `filename`: tools put there what they like.
+    return (path.relative_to(place).parent / PurePosixPath(_text(root, "filename")).name).as_posix()
 
 
 def _box(item: Element, classes: Sequence[str], height: int, width: int) -> ObjectBox:

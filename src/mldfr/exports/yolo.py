@@ -2,22 +2,26 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
+from typing import ClassVar, TextIO
 
 import yaml
 
-from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, clip
+from mldfr.exports.base import SPLITS, AnnotatedImage, ExportError, Format, ObjectBox, clip
 from mldfr.exports.checks import check_classes, check_number, checked, distinct
+from mldfr.exports.flat_names import flat, put_picture
 from mldfr.exports.folders import new_folder, write_new
 from mldfr.exports.reading import about, writing_about
 
-COLUMNS = ("image", "height", "width")
+COLUMNS = ("image", "height", "width", "file", "split")
+MIRRORED = COLUMNS[:3]
+"""The columns of 0.1.0, whose labels lie in the folders of the pictures."""
 HEAD = """\
-# Put the pictures under images/ beside this file, or make images a link to their folder.
 # The folder of this file is the root: an entry `path` is left out so that all can be moved.
-# images.txt lists them, since trainers that follow a link to a folder look for labels where it leads.
+# Where images/ is not there, put the pictures into it under the names that images.csv says.
+# Lists name the pictures, since trainers that follow a link to a folder look for labels where it leads.
 """
 CHECKED = "checked.txt"
 SMALLEST = 1e-9
@@ -30,17 +34,18 @@ class Yolo(Format):
 
     | file | content |
     |---|---|
-    | `data.yaml` | `train` and `val`, both `images.txt`, and the names of the classes by number |
-    | `images.txt` | a line `./images/NAME` for each picture |
+    | `data.yaml` | `train` and `val`, each a list of pictures, and the names of the classes by number |
+    | `train.txt`, `val.txt` | a line `./images/train/NAME` for each picture; `images.txt` where there are no splits |
     | `checked.txt` | the lines of those that a person has checked, if there are any; `data.yaml` may name it instead |
-    | `labels/NAME.txt` | a line for each box: class, centre x and y, width, height, as shares of the picture's sides |
-    | `scores/NAME.txt` | a line for each line of the labels: the score, or nothing; only where a score is known |
-    | `images.csv` | names, heights and widths of all pictures, without which shares cannot become pixels |
+    | `images/train/NAME` | a link to the picture (or a copy), where it is known where that lies |
+    | `labels/train/NAME.txt` | a line for each box: class, centre x and y, width, height, as shares of the sides |
+    | `scores/train/NAME.txt` | a line for each line of the labels: the score, or nothing; only where one is known |
+    | `images.csv` | names, sizes, files and splits of all pictures; without sizes shares cannot become pixels |
 
-    Trainers refuse a sixth number in a label, so scores have files of their own; they read none but `labels`. A label
-    lies where a trainer looks for it: in the picture's path the last folder `images` becomes `labels`, and the suffix
-    becomes `.txt`. Two pictures that would share a label file, such as `a.jpg` and `a.png` in one folder, are an error.
-    Labels of pictures whose own folders have the name `images` lie under `images`: put the pictures there, too.
+    Folders become a part of a picture's name (`cats/1.jpg` becomes `cats__1.jpg`), since many readers look into one
+    folder alone. Trainers refuse a sixth number in a label, so scores have files of their own; they read none but
+    `labels`. Two pictures that would share a label file, such as `a.jpg` and `a.png` in one folder, are an error. What
+    0.1.0 wrote, with labels in folders as the pictures, is read too.
 
     Examples:
         >>> from mldfr.exports import AnnotatedImage, ObjectBox
@@ -56,35 +61,35 @@ class Yolo(Format):
     precision: ClassVar[float] = 1e-3
     folder: ClassVar[str] = "yolo"
     by_stem: ClassVar[bool] = True
+    splits: ClassVar[bool] = True
 
     def place(self, name: str) -> str:
         """The label file."""
-        return str(text_file(name, "labels"))
+        return str(text_file(flat(name), "labels"))
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write the folder and return its `data.yaml` (see `Format`)."""
         names = check_classes(classes)
-        with new_folder(out / self.folder) as folder:
-            entries = {"train": "images.txt", "val": "images.txt", "names": dict(enumerate(names))}
-            write_new(folder / "data.yaml", HEAD + yaml.safe_dump(entries, allow_unicode=True, sort_keys=False))
+        with new_folder(out / self.folder) as folder, ExitStack() as files:
             (folder / "labels").mkdir()
-            with (
-                (folder / "images.csv").open("w", encoding="utf-8", newline="") as sizes,
-                (folder / "images.txt").open("w", encoding="utf-8", newline="\n") as listed,
-            ):
-                table = csv.writer(sizes)
-                table.writerow(COLUMNS)
-                seen: list[str] = []
-                for image in checked(images, names, self):
-                    with writing_about(image.name):
-                        write_new(folder / self.place(image.name), _labels(image))
-                        if any(box.score is not None for box in image.boxes):
-                            write_new(folder / text_file(image.name, "scores"), _scores(image))
-                    table.writerow((image.name, image.height, image.width))
-                    listed.write(_listed(image.name))
-                    seen += [_listed(image.name)] if image.checked else []
-            if seen:
-                write_new(folder / CHECKED, "".join(seen))
+            table = csv.writer(files.enter_context((folder / "images.csv").open("w", encoding="utf-8", newline="")))
+            table.writerow(COLUMNS)
+            lists: dict[str, TextIO] = {}
+            for image in checked(images, names, self):
+                file = str(PurePosixPath(image.split, flat(image.name)))
+                with writing_about(image.name):
+                    _write(folder, file, image)
+                table.writerow((image.name, image.height, image.width, file, image.split))
+                for listed in (f"{image.split or 'images'}.txt", *([CHECKED] if image.checked else [])):
+                    if listed not in lists:
+                        lists[listed] = files.enter_context((folder / listed).open("w", encoding="utf-8", newline="\n"))
+                    lists[listed].write(_listed(file))
+            told_apart = any(f"{split}.txt" in lists for split in SPLITS)
+            entries = {split: f"{split if told_apart else 'images'}.txt" for split in SPLITS}
+            for listed in entries.values():
+                (folder / listed).touch()
+            content = yaml.safe_dump({**entries, "names": dict(enumerate(names))}, allow_unicode=True, sort_keys=False)
+            write_new(folder / "data.yaml", HEAD + content)
         return out / self.folder / "data.yaml"
 
     def read(self, path: Path) -> tuple[tuple[str, ...], Iterator[AnnotatedImage]]:
@@ -106,6 +111,14 @@ def text_file(name: str, folder: str) -> PurePosixPath:
     last = max(position for position, part in enumerate(parts[:-1]) if part == "images")
     parts[last] = folder
     return PurePosixPath(*parts)
+
+
+def _write(folder: Path, file: str, image: AnnotatedImage) -> None:
+    """Write labels, scores and the picture itself."""
+    write_new(folder / text_file(file, "labels"), _labels(image))
+    if any(box.score is not None for box in image.boxes):
+        write_new(folder / text_file(file, "scores"), _scores(image))
+    put_picture(image.file, folder / "images" / file)
 
 
 def _labels(image: AnnotatedImage) -> str:
@@ -141,20 +154,23 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _pictures(path: Path) -> Iterator[AnnotatedImage]:
-    """The pictures of `images.csv`, without boxes."""
+def _pictures(path: Path) -> Iterator[tuple[AnnotatedImage, str]]:
+    """The pictures of `images.csv`, without boxes, and their files under `images`."""
     with about(path), path.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file, strict=True)
-        if tuple(next(rows, ())) != COLUMNS:
+        if (header := tuple(next(rows, ()))) not in (COLUMNS, MIRRORED):
             raise ExportError(f"expected the columns {', '.join(COLUMNS)}")
-        images = [AnnotatedImage(name, int(height), int(width)) for name, height, width in rows]
-    yield from distinct(images, path)
+        images, files = [], {}
+        for name, height, width, *rest in rows:
+            files[name], split = rest if header == COLUMNS else (name, "")
+            images.append(AnnotatedImage(name, int(height), int(width), split=split))
+    return ((image, files[image.name]) for image in distinct(images, path))
 
 
 def _images(folder: Path, classes: Sequence[str]) -> Iterator[AnnotatedImage]:
     seen = {f"{line}\n" for line in _lines(folder / CHECKED)}
-    for image in _pictures(folder / "images.csv"):
-        path, beside = folder / text_file(image.name, "labels"), folder / text_file(image.name, "scores")
+    for image, file in _pictures(folder / "images.csv"):
+        path, beside = folder / text_file(file, "labels"), folder / text_file(file, "scores")
         lines = {number: line for number, line in enumerate(_lines(path), start=1) if line.strip()}
         scores = _lines(beside) or [""] * len(lines)
         if len(scores) != len(lines):
@@ -163,7 +179,7 @@ def _images(folder: Path, classes: Sequence[str]) -> Iterator[AnnotatedImage]:
         for (number, line), score in zip(lines.items(), scores, strict=True):
             with about(f"{path}: line {number}"):
                 boxes.append(_box(line, score, image, classes))
-        yield replace(image, boxes=tuple(boxes), checked=_listed(image.name) in seen)
+        yield replace(image, boxes=tuple(boxes), checked=_listed(file) in seen)
 
 
 def _lines(path: Path) -> list[str]:

@@ -45,6 +45,7 @@ def _image(picture: AnnotatedPicture) -> AnnotatedImage:
 def packed(folder: Path, name: str) -> tuple[Path, str]:
     """The only file of a folder, or all of them as a zip in it that is called by a name; and its media type."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = [file for file in files if file.name == f"{name}.zip"] or files  # no zip in a zip
     if len(files) == 1 and files[0].suffix in MEDIA_TYPES:
         return files[0], MEDIA_TYPES[files[0].suffix]
     archive_file = folder / f"{name}.zip"
