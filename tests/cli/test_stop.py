@@ -197,7 +197,7 @@ def test_another_model_and_files_of_others_are_refused(photos, model, tmp_path):
     other = tmp_path / "other.safetensors"
     mldfr.Localizer.create("mobilenet_v2", class_names=["cat", "dog"], recalibration="none").save(other)
     locate(model, photos)
-    assert "sha256: " in locate(other, photos, code=2)
+    assert "(model: '" in locate(other, photos, code=2)
     Path("theirs.jsonl").write_text('{"id": 1}\n')
     assert "no theirs.about.json says what made it" in locate(model, photos, "--jsonl", "theirs.jsonl", code=2)
     Path("empty.jsonl").touch()

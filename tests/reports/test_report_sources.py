@@ -232,7 +232,7 @@ def test_a_run_has_its_own_page(trained, root):
     assert [each["id"] for tag, each in page.elements if tag == "section"] == ["training", "setup"]
     assert "1 of 1 epoch: finished" in page.text
     data, out = f"folder:{root / 'sorted'}", root / "run" / "test"
-    assert f"mldfr evaluate {trained} --data {data} --out {out}, then mldfr report {out}" in page.text
+    assert f"mldfr evaluate {trained} --data {data} --split test --out {out}, then mldfr report {out}" in page.text
     assert "training.epochs 1 4" in page.text
     assert sum(tag == "mark" for tag, _ in page.elements) > 3
     assert "input_size: 64" in page.text
@@ -256,7 +256,9 @@ def test_selection_and_evaluations_of_a_run_are_told(trained, root, model):
     assert "corloc chose scales 1, the normaliser min_max and the threshold 0.2" in page.text
     assert "chosen 0.4 at 0.2" in page.text
     of_evaluation = report(whole / "test", root / "whole-test.html")
-    assert "There are no galleries: no boxes are annotated." in of_evaluation.text
+    assert "There are no galleries" not in of_evaluation.text
+    assert "Surest Highest probability of the class" in of_evaluation.text
+    assert "The effect of each scale is not known: no boxes are annotated." in of_evaluation.text
     assert {"training", "selection"} <= {each.get("id") for tag, each in of_evaluation.elements if tag == "section"}
     named = {"thresholds": [0.1, 0.2, "mean"], "threshold": "mean"}
     (whole / "selection.json").write_text(json.dumps(chosen | named))

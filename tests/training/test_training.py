@@ -265,7 +265,7 @@ def test_wrong_usage_is_answered_with_exit_code_2(pictures, tmp_path, options, s
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        ("pictures", "data is named as KIND:PATH"),
+        ("pictures", "data is a folder, or named as KIND:PATH"),
         ("fold:pictures", "did you mean 'folder'?"),
         ("folder:nowhere", "no such file or folder"),
     ],

@@ -57,7 +57,8 @@ def annotation_job(
         done=done,
         may_go=True,
     )
-    return Job(JobFiles.of_part(folder, shard), setting, items, shard=shard)
+    instead = "use a new --out"
+    return Job(JobFiles.of_part(folder, shard), setting, items, shard=shard, instead=instead)
 
 
 def read_rows(file: Path) -> Iterator[Row]:

@@ -118,7 +118,9 @@ def list_pictures(
                 f"{source}: a folder has no splits, and its pictures are inside; --split and --images do not fit"
             )
         passed_over: list[PassedOver] = []
-        return replace(_listing(_in_folder(source, passed_over), Path(source)), passed_over=tuple(passed_over))
+        listing = _listing(_in_folder(source, passed_over), Path(source))
+        note = "" if labels else _of_folders(source, listing.items)
+        return replace(listing, passed_over=tuple(passed_over), note=note)
     _, path = parse_source(source)
     root = images or (path if path.is_dir() else path.parent)
     data, known = open_data(source, images=images), labels != "predicted"
@@ -132,6 +134,14 @@ def list_pictures(
     note = match_classes(data.classes, classes).note if known and labelled else ""
     found = ((_name(sample, root), sample.path, sample.labels if known else ()) for sample in samples)
     return replace(_listing(found, root), passed_over=data.passed_over, note=note)
+
+
+def _of_folders(source: str, items: Sequence[Item]) -> str:
+    """That the names of folders are not taken for labels, where each picture is in one of several."""
+    folders = {item.name.partition("/")[0] if "/" in item.name else "" for item in items}
+    if len(folders) < 2 or "" in folders:
+        return ""
+    return f"the names of the {len(folders)} folders in {source} are not taken for labels; folder:{source} takes them"
 
 
 def _unknown(own: Sequence[str], classes: Sequence[str]) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mldfr.api.notebook import html_table, names
 from mldfr.api.progress import SILENT, Progress
+from mldfr.api.swapped import refuse_swapped
 from mldfr.artifacts import check_annotation_row
 from mldfr.core.errors import SettingError
 from mldfr.core.text import one_line
@@ -117,6 +118,7 @@ def annotate(
     Example:
         `mldfr.annotate("imagenet", "photos", format="coco,yolo", out="boxes").files`
     """
+    refuse_swapped("annotate", str(model), str(data))
     if engine == "local" and (workers, address) != (None, None):
         raise SettingError("--workers and --address are for --engine ray")
     from mldfr.annotation.plan import Request, make_plan

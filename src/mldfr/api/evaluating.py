@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldfr.api.notebook import html_table, names
 from mldfr.api.progress import SILENT, Progress
+from mldfr.api.swapped import refuse_swapped
 from mldfr.artifacts import METRICS, Metrics
 from mldfr.core.errors import SettingError
 
@@ -111,7 +112,7 @@ def evaluate(
         model: A name of `mldfr list models`, a model file or a run folder; None with `score_maps` or
             `predictions`.
         data: `KIND:PATH`: pictures with labels, and boxes or masks.
-        split: Which split of the data; test, or the only one, when left out.
+        split: Which split of the data; test, or val, or the only one, when left out.
         images: Where the pictures of wsol data are, if not beside it.
         protocol: Names of `mldfr list protocols`, several in a list or with commas, or "all".
         scales: Pyramid of a model; its own when left out, as are the next three.
@@ -137,6 +138,8 @@ def evaluate(
     Example:
         `mldfr.evaluate("runs/mine", "folder:sorted").metrics["classification"]`
     """
+    if model is not None:
+        refuse_swapped("evaluate", str(model), data)
     if sum(each is not None for each in (model, score_maps, predictions)) != 1:
         raise SettingError("name a model, or the folder of its maps with --score-maps, or boxes with --predictions")
     if model is None and (scales, map, closer, save_maps) != (None,) * 4:

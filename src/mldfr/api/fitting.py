@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mldfr.api.notebook import html_table, names
 from mldfr.api.progress import SILENT, Progress
+from mldfr.api.swapped import refuse_swapped
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def fit(
     Example:
         `mldfr.api.fit("imagenet", "photos", out="photos.safetensors").pictures`
     """
+    refuse_swapped("fit", str(model), str(data))
     from mldfr.core.errors import SettingError
     from mldfr.maps.base import fitted_map
 

@@ -134,7 +134,7 @@ def locate(
     out, mine = Path(out), Shard.parse(shard)
     if mine.count > 1 and jsonl not in (None, "-"):
         raise SettingError(f"--jsonl {jsonl}: the lines of a part go to the folder of --out, until all are joined")
-    asked = [str(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    asked = [_searched(str(path)) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     passed_over: list[PassedOver] = []
     found = list(find_images(asked, leave_out=out / OVERLAYS, passed_over=passed_over))
     for line in passed_over_lines(passed_over):
@@ -165,6 +165,12 @@ def locate(
     seconds = time.perf_counter() - start
     part = shard if mine.count > 1 else ""
     return LocatedPictures(out / OVERLAYS, Path(predictions), len(found), len(pending), tuple(failed), seconds, part)
+
+
+def _searched(path: str) -> str:
+    """What is searched: of `folder:DIR` the folder, since labels are not needed."""
+    kind, _, folder = path.partition(":")
+    return folder if kind == "folder" and not Path(path).exists() and Path(folder).is_dir() else path
 
 
 def _name(item: "ImageFile | ImageError") -> str:

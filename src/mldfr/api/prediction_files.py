@@ -182,10 +182,14 @@ def _is_written(overlay: Path) -> bool:
 
 
 def overlay_names(files: "Sequence[ImageFile]") -> list[Path]:
-    """A name of its own for each picture's overlay: cat.jpg; where that is taken cat.png.jpg; then cat-2.jpg."""
+    """A name of its own for each picture's overlay: cat.jpg; where that is taken cat.png.jpg; then cat-2.jpg.
+
+    Below places in which pictures are called alike these have folders of their own: one/cat.jpg and two/cat.jpg.
+    """
     taken: set[str] = set()
     names = []
-    for relative in (file.relative for file in files):
+    apart = _apart(files)
+    for relative in (apart.get(_root(file), Path()) / file.relative for file in files):
         choices = [relative.with_suffix(".jpg"), relative.with_name(relative.name + ".jpg")]
         number = 2
         while str(choices[0]).casefold() in taken:
@@ -196,3 +200,22 @@ def overlay_names(files: "Sequence[ImageFile]") -> list[Path]:
         taken.add(str(choices[0]).casefold())
         names.append(choices[0])
     return names
+
+
+def _root(file: "ImageFile") -> Path:
+    """The folder that was searched, or that of a file that was named."""
+    return file.path.parents[len(file.relative.parts) - 1]
+
+
+def _apart(files: "Sequence[ImageFile]") -> dict[Path, Path]:
+    """The ends by which searched folders differ, of those that have pictures of one name."""
+    roots: dict[str, set[Path]] = {}
+    for file in files:
+        roots.setdefault(str(file.relative).casefold(), set()).add(_root(file))
+    alike = {root: root.absolute().parts[1:] for shared in roots.values() if len(shared) > 1 for root in shared}
+    longest = max(map(len, alike.values()), default=0)
+    for length in range(1, longest + 1):
+        ends = {root: Path(*parts[-length:]) for root, parts in alike.items()}
+        if len(set(ends.values())) == len(set(alike.values())):
+            return ends
+    return {}

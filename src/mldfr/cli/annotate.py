@@ -9,6 +9,7 @@ import typer
 
 from mldfr.cli.entry import says_how_far
 from mldfr.cli.merge import say_annotations, say_part
+from mldfr.cli.model_and_data import MODEL_HELP, DataOption, ModelOption, both, in_order
 from mldfr.cli.options import (
     BatchSize,
     BoxRule,
@@ -54,10 +55,17 @@ class Engine(StrEnum):
 
 
 def annotate(
-    model: Annotated[str, typer.Argument(help="A name of `mldfr list models`, a model file or a run folder.")],
-    data: Annotated[str, typer.Argument(metavar="DIR|KIND:PATH", help="Pictures, or a data set with labels.")],
     formats: Formats,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where annotations go, and the journal to go on from.")],
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)] = None,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DIR|KIND:PATH", help="Pictures, or a data set with labels, such as folder:DIR.", show_default=False
+        ),
+    ] = None,
+    model_option: ModelOption = None,
+    data_option: DataOption = None,
     labels: Annotated[
         Labels | None,
         typer.Option(
@@ -103,6 +111,7 @@ def annotate(
     corrects them; what is corrected is never written over, and counts when the same command is run again.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters is reported, with the name
+    model, data = both("annotate", *in_order((model, data), model=model_option, data=data_option))
     from mldfr import api
 
     progress = api.ConsoleProgress()

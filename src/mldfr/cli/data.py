@@ -73,7 +73,7 @@ def data(
         return
     if out is not None:
         raise SettingError("--out is for data creatures; the contact sheet goes to --sheet")
-    path = sheet or Path(f"{source.partition(':')[0]}-sheet.jpg")
+    path = sheet or Path(f"{source.partition(':')[0] if ':' in source else 'folder'}-sheet.jpg")
     if path.suffix.lower() not in PICTURES:
         raise SettingError(f"--sheet {path}: expected a name that ends with {', '.join(PICTURES)}")
     from mldfr.data import open_data

@@ -8,6 +8,7 @@ import typer
 
 from mldfr.cli.entry import says_how_far
 from mldfr.cli.merge import say_part
+from mldfr.cli.model_and_data import DataOption, ModelOption, in_order
 from mldfr.cli.options import (
     OF_MODEL,
     BoxRule,
@@ -20,20 +21,28 @@ from mldfr.cli.options import (
     Shard,
     scale_factors,
 )
+from mldfr.core.errors import SettingError
 
 if TYPE_CHECKING:
     from mldfr.api import Evaluated
 
-USUAL_SPLIT = "test, or the only one"
+USUAL_SPLIT = "test, or val, or the only one"
 
 
 def evaluate(
-    data: Annotated[
-        str, typer.Option(metavar="KIND:PATH", help="Pictures with labels, and boxes or masks; see `mldfr list data`.")
-    ],
     model: Annotated[
         str | None, typer.Argument(metavar="[MODEL|RUN]", help="A name of `mldfr list models`, a file or a run.")
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DIR|KIND:PATH",
+            help="Pictures with labels, and boxes or masks; see `mldfr list data`.",
+            show_default=False,
+        ),
+    ] = None,
+    model_option: ModelOption = None,
+    data_option: DataOption = None,
     split: Annotated[str | None, typer.Option(help="Which split of the data.", show_default=USUAL_SPLIT)] = None,
     images: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the pictures of wsol data are, if not beside it.")
@@ -86,6 +95,11 @@ def evaluate(
 
     A picture that cannot be read is reported on standard error and counted; the exit code is 1 then.
     """
+    if (score_maps, predictions) != (None, None) and data is None and data_option is None:
+        model, data_option = None, model  # boxes or maps stand for a model
+    model, data = in_order((model, data), model=model_option, data=data_option)
+    if data is None:
+        raise SettingError("expected a model, then data, such as `mldfr evaluate imagenet folder:photos`")
     from mldfr import api
 
     progress = api.ConsoleProgress()

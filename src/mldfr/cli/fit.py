@@ -6,13 +6,19 @@ from typing import Annotated
 import typer
 
 from mldfr.cli.entry import says_how_far
+from mldfr.cli.model_and_data import MODEL_HELP, DataOption, ModelOption, both, in_order
 from mldfr.cli.options import Device
 
 
 def fit(
-    model: Annotated[str, typer.Argument(help="A name of `mldfr list models`, a model file or a run folder.")],
-    data: Annotated[str, typer.Argument(metavar="DIR|KIND:PATH", help="Pictures, or a data set; no boxes are used.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The model file to write, which ends in .safetensors.")],
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)] = None,
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="DIR|KIND:PATH", help="Pictures, or a data set; no boxes are used.", show_default=False),
+    ] = None,
+    model_option: ModelOption = None,
+    data_option: DataOption = None,
     map: Annotated[
         str, typer.Option(help="foreground: one kind of thing. foreground_cam: many kinds. colocalization. psol.")
     ] = "foreground",
@@ -32,6 +38,7 @@ def fit(
 
     `annotate` does it by itself on its own pictures; this is for a map that is fitted on some and used on others.
     """
+    model, data = both("fit", *in_order((model, data), model=model_option, data=data_option))
     from mldfr import api
 
     progress = api.ConsoleProgress()

@@ -8,6 +8,7 @@ import typer
 
 from mldfr.cli.entry import says_how_far
 from mldfr.cli.merge import say_part
+from mldfr.cli.model_and_data import model_before
 from mldfr.cli.options import (
     BatchSize,
     BoxRule,
@@ -30,13 +31,18 @@ if TYPE_CHECKING:
     from mldfr.localizer.wanted_classes import Wanted
 
 Paths = Annotated[
-    list[str], typer.Argument(metavar="PATH...", help="Pictures, folders (searched recursively) and globs.")
+    list[str],
+    typer.Argument(
+        metavar="[MODEL] PATH...", help="Pictures, folders (searched recursively) and globs; a model before them."
+    ),
 ]
 
 
 def locate(
     paths: Paths,
-    model: Annotated[str, typer.Option(help="A name of `mldfr list models`, or a model file.")] = "imagenet",
+    model: Annotated[
+        str | None, typer.Option(help="A name of `mldfr list models`, or a model file.", show_default="imagenet")
+    ] = None,
     scales: Scales = None,
     map: Map = None,
     closer: Closer = None,
@@ -71,6 +77,7 @@ def locate(
     """
     # Pillow warns of doubtful files without naming them; what matters is reported below, with the name.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    paths, model = model_before(paths, model)
     from mldfr import api
 
     progress = api.ConsoleProgress()

@@ -51,7 +51,7 @@ app = Program(
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # a report of a bug needs the traceback as it is
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Weakly supervised object localization: from image labels to boxes.",
+    help="Weakly supervised object localization: from image labels to boxes. Verbs take MODEL, then DATA.",
 )
 
 BOXES, OWN, MEASURE, ABOUT = "Boxes in pictures", "A model of your own", "How good is it?", "What is there?"

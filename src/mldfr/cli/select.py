@@ -6,14 +6,22 @@ from typing import Annotated
 import typer
 
 from mldfr.cli.entry import says_how_far
+from mldfr.cli.model_and_data import DataOption, ModelOption, in_order
 from mldfr.cli.options import OF_MODEL
+from mldfr.core.errors import SettingError
 
 
 def select(
-    model: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run folder, or a model file with --data.")],
-    data: Annotated[
-        str | None, typer.Option(metavar="KIND:PATH", help="Other pictures than those the run held out.")
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN|FILE", help="A run folder, or a model file and data.", show_default=False),
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="[DIR|KIND:PATH]", help="Other pictures than those the run held out."),
+    ] = None,
+    model_option: ModelOption = None,
+    data_option: DataOption = None,
     split: Annotated[
         str | None, typer.Option(help="Which split of --data.", show_default="train or trainval, or the only one")
     ] = None,
@@ -51,6 +59,9 @@ def select(
 
     `mldfr locate` uses them from then on. `selection.json` and `selection.png` are written beside the model.
     """
+    model, data = in_order((model, data), model=model_option, data=data_option)
+    if model is None:
+        raise SettingError("expected a run, such as `mldfr select runs/mine`, or a model file and data")
     from mldfr import api
     from mldfr.evaluation.held_out_words import boxes_text
     from mldfr.evaluation.selection_words import rule_text, sureness_text

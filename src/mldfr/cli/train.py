@@ -8,13 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from mldfr.cli.entry import says_how_far
+from mldfr.cli.model_and_data import DataOption, in_order
 
 
 def train(
     out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder, made if it is not there.")],
     data: Annotated[
-        str | None, typer.Option(metavar="KIND:PATH", help="What to learn from; see `mldfr list data`.")
+        str | None,
+        typer.Argument(
+            metavar="[DIR|KIND:PATH]", help="What to learn from; see `mldfr list data`.", show_default=False
+        ),
     ] = None,
+    data_option: DataOption = None,
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="See `mldfr list recipes`.", show_default="finetune")
     ] = None,
@@ -42,6 +47,7 @@ def train(
     A run that was stopped, in whatever way, goes on with `mldfr train --resume --out RUN`. Several processes work
     together when started by `torchrun --nproc-per-node N -m mldfr train ...`.
     """
+    _, data = in_order((data,), model="", data=data_option)
     from mldfr import api
 
     asked: dict[str, Any] = {"recipe": recipe, "settings": settings or (), "weights": weights, "device": device}

@@ -19,6 +19,8 @@ ESCAPED = "mldfr.escaped"
 LONGEST = 255
 """Bytes that most file systems take for a name."""
 
+URL_HINT = "a URL, and nothing is fetched from the net; download it and name the file or folder"
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\(?:\\|x([89a-f][0-9a-f])|u(d[89a-f][0-9a-f]{2}))")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -51,6 +53,16 @@ def original(text: str) -> str:
 def is_escape_of(name: str, path: str) -> bool:
     """Whether a name is that of a file only because it was `escaped`: the path ends in its `original`."""
     return (bare := original(name)) != name and path.endswith(bare)
+
+
+def is_url(text: str) -> bool:
+    """Whether a name is an address on the net, also behind a kind of data.
+
+    Examples:
+        >>> is_url("folder:https://example.org/birds.zip"), is_url("folder:birds")
+        (True, False)
+    """
+    return re.match(r"(\w+:)?[a-zA-Z][a-zA-Z0-9+.-]+://", text) is not None
 
 
 def one_line(text: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mldfr.core.registry import Registry, UnknownNameError
+from mldfr.core.text import URL_HINT, is_url
 from mldfr.data.base import DataError, DataSet
 from mldfr.data.layouts import checked, hint, refuse_other
 from mldfr.data.wsol import read as read_wsol
@@ -32,14 +33,18 @@ READERS: Registry[Callable[[Path], DataSet]] = Registry(
 
 
 def parse_source(source: str) -> tuple[str, Path]:
-    """Split `KIND:PATH`.
+    """Split `KIND:PATH`; a folder without a kind is read as `folder:`.
 
     Raises:
         DataError: No colon, an unknown kind, or nothing at the path.
     """
+    if is_url(source):
+        raise DataError(f"{source}: {URL_HINT}")
     kind, colon, path = source.partition(":")
+    if kind not in READERS and os.path.isdir(source):  # noqa: PTH112 - pathlib raises where a name is too long
+        return "folder", Path(source)
     if not colon or not path:
-        raise DataError(f"data is named as KIND:PATH, such as folder:photos; got {source!r}")
+        raise DataError(f"data is a folder, or named as KIND:PATH, such as folder:photos; got {source!r}")
     try:
         READERS.check(kind)
     except UnknownNameError as error:

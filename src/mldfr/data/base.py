@@ -80,7 +80,9 @@ class DataSet:
         """
         known = [each for each in ((name,) if name is not None else usual) if each in self.splits]
         if known:
-            return known[0], ""
+            others = ", ".join(each for each in self.splits if each != known[0])
+            taken = name is None and known[0] != usual[0] and others
+            return known[0], f"split {known[0]!r} is taken; --split names another of {others}" if taken else ""
         if name is None and len(self.splits) == 1:
             (only,) = self.splits
             return only, f"split {only!r} is taken, the only one that the data has"

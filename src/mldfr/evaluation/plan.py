@@ -30,7 +30,7 @@ from mldfr.networks.card import Localization
 from mldfr.networks.card import Rules as Chosen
 
 VERSIONED = ("mldfr", "torch", "torchvision", "timm", "numpy", "numba", "opencv-python-headless", "faster-coco-eval")
-USUAL = "test"
+USUAL = ("test", "val")
 """The split that is evaluated where none is named."""
 THRESHOLD = 0.2
 """The paper's, for maps that come without one."""
@@ -129,7 +129,7 @@ def plan_model(
     if is_map_folder(folder) or next(maps, None) is not None:
         raise DataError(f"{model}: holds score maps and no model; they are evaluated with --score-maps {model}")
     data = open_data(request.data, images=request.images)
-    data.choose_split(request.split, USUAL)
+    data.choose_split(request.split, *USUAL)
     localizer = load(model, device=device, runtime=runtime)
     pyramid: Chosen = {"scales": request.scales, "map": request.map, "closer": request.closer}
     localization = localizer.card.localization.changed(**pyramid, **request.box_settings)
@@ -221,7 +221,7 @@ def plan_predictions(request: Request, file: Path) -> Plan:
         raise SettingError(f"predicted boxes are measured by the protocol {AS_USED.name} alone; got {got}")
     data = _open_without_pictures(request)
     kind, _, path = request.data.partition(":")
-    split = data.choose_split(request.split, USUAL)[0]
+    split = data.choose_split(request.split, *USUAL)[0]
     ids = read_ids(Path(path)) if kind == "coco" else CocoIds(dict(enumerate(data.classes)), {})
     found = read_predictions(file, categories=ids.categories, pictures=ids.pictures.get(split, {}))
     classes = classes_with(data.classes, found.images)
@@ -248,7 +248,7 @@ def _open_without_pictures(request: Request) -> DataSet:
 def _plan(
     request: Request, data: DataSet, classes: tuple[str, ...], sources: Sources, rules: Rules, facts: dict[str, Any]
 ) -> Plan:
-    split, note = data.choose_split(request.split, USUAL)
+    split, note = data.choose_split(request.split, *USUAL)
     if request.class_agnostic:
         classes, samples, match = ("object",), without_classes(data.split(split)), ClassMatch((), "")
     else:

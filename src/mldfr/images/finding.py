@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
 
+from mldfr.core.text import URL_HINT, is_url
 from mldfr.images.errors import ImageError
 from mldfr.images.formats import COPY, NO_PICTURES, SUFFIXES, ending, is_picture, why_unread
 from mldfr.images.junk import is_junk
@@ -114,10 +115,10 @@ def _expand(pattern: str) -> Iterator[_Item]:
         yield from _walk(path)
     elif os.path.lexists(path):
         yield ImageFile(path, Path(path.name))
-    elif has_magic(pattern):
+    elif has_magic(pattern) and not is_url(pattern):
         yield from _match(pattern)
     else:
-        yield ImageError(pattern, _why_not_there(path))
+        yield ImageError(pattern, URL_HINT if is_url(pattern) else _why_not_there(path))
 
 
 def _why_not_there(path: Path) -> str:

@@ -165,7 +165,7 @@ class Job:
             raise DataError(f"{rows}: is there, and no {about.name} says what made it; {self._instead}")
         there = read_json(about)
         lasting = {name: value for name, value in there.items() if name not in self._facts and name != FAILED}
-        if different := differences(lasting, self._setting):
+        if different := _what_differs(lasting, self._setting):
             raise DataError(f"{rows}: was made in another setting ({different}); {self._instead}")
         return there
 
@@ -243,6 +243,16 @@ class Job:
     def fail(self, key: str, reason: str) -> None:
         """Remember why an item has no row; it is tried again by the next call."""
         self._failed[key] = reason
+
+
+def _what_differs(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """`differences`, but of another model its name alone: classes, rules and digests follow from it."""
+    if "model" not in now or there.get("sha256") == now.get("sha256"):
+        return differences(there, now)
+    if there.get("model") != now["model"]:
+        return f"model: {there.get('model')!r}, not {now['model']!r}"
+    rest = [{name: value for name, value in setting.items() if name != "sha256"} for setting in (there, now)]
+    return differences(*rest) or f"the weights of {now['model']} have changed"
 
 
 Results = Job | Unkept

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import nan
 from statistics import median
 
 import numpy as np
@@ -28,9 +29,10 @@ class Case:
         index: Its number in the evaluation.
         image: The id of the picture.
         label: The class.
-        iou: Of the largest box with the annotated one it fits best.
-        kind: Of the diagnosis.
+        iou: Of the largest box with the annotated one it fits best; NaN where none is annotated.
+        kind: Of the diagnosis; "" where none is annotated.
         objects: How many are annotated.
+        probability: Of the class.
     """
 
     index: int
@@ -39,6 +41,7 @@ class Case:
     iou: float
     kind: str
     objects: int
+    probability: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ class Choice:
 
 
 def cases_of(evaluation: Evaluation) -> list[Case]:
-    """All cases of an evaluation; none where boxes to compare with, or what went wrong, are not known."""
+    """All cases of an evaluation; none where what went wrong is not known though boxes are annotated."""
+    if not evaluation.stored.cases:
+        return _cases_without_boxes(evaluation)
     if not evaluation.ious or not evaluation.kinds or evaluation.plan is None:
         return []
     samples = {sample.id: sample for sample in evaluation.plan.samples}
@@ -68,10 +73,25 @@ def cases_of(evaluation: Evaluation) -> list[Case]:
     ]
 
 
+def _cases_without_boxes(evaluation: Evaluation) -> list[Case]:
+    """The labels of all pictures, where nobody has annotated where they are."""
+    labels = [
+        (sample.id, label, evaluation.records[sample.id].ranking.probabilities.get(label, 0.0))
+        for sample in (evaluation.plan.samples if evaluation.plan else ())
+        if sample.id in evaluation.records
+        for label in sample.labels
+    ]
+    return [
+        Case(number, image, label, nan, "", 0, probability) for number, (image, label, probability) in enumerate(labels)
+    ]
+
+
 def choose(cases: Sequence[Case], count: int) -> list[Choice]:
     """Cases for each gallery, at most so many; galleries without any are left out."""
     if not cases or not count:
         return []
+    if not any(case.kind for case in cases):
+        return _by_probability(cases, count)
     best = sorted(cases, key=lambda case: (-case.iou, case.index))
     middle = median(case.iou for case in cases)
     typical = sorted(cases, key=lambda case: (abs(case.iou - middle), case.index))
@@ -90,6 +110,15 @@ def choose(cases: Sequence[Case], count: int) -> list[Choice]:
         ),
     ]
     return [choice for choice in choices if choice.cases]
+
+
+def _by_probability(cases: Sequence[Case], count: int) -> list[Choice]:
+    sure = sorted(cases, key=lambda case: (-case.probability, case.index))
+    doubtful = sorted(cases, key=lambda case: (case.probability, case.index))
+    return [
+        Choice("Surest", f"Highest probability of the class; {ONCE}.", _apart(sure, count)),
+        Choice("Least sure", f"Lowest probability of the class, equal ones in order; {ONCE}.", _apart(doubtful, count)),
+    ]
 
 
 def _apart(ordered: Sequence[Case], count: int) -> list[Case]:
@@ -133,8 +162,8 @@ def picture_of(case: Case, view: View, evaluation: Evaluation) -> Picture:
         width=record.width,
         title=plan.classes[case.label],
         caption=_caption(case, evaluation),
-        tag=f"IoU {case.iou:.2f}",
-        tone="good" if case.kind == "right" else "bad" if case.kind != "wrong_class" else "neutral",
+        tag=f"IoU {case.iou:.2f}" if case.kind else f"{100 * case.probability:.0f} % sure",
+        tone="good" if case.kind == "right" else "bad" if case.kind not in ("wrong_class", "") else "neutral",
         annotated=_plain(annotated(view.sample, case.label)),
         found=_largest_first(record.boxes[protocol.name].get(case.label)),
         heats={name: heat_layer(normalize(scale_map)) for name, scale_map in maps.items()},
@@ -145,7 +174,7 @@ def _caption(case: Case, evaluation: Evaluation) -> str:
     """What went wrong, what was seen, and which picture it is."""
     assert evaluation.plan is not None
     ranking = evaluation.records[case.image].ranking
-    words = [KIND_NAMES[case.kind]]
+    words = [KIND_NAMES[case.kind] if case.kind else "no box is annotated"]
     if evaluation.stored.judges_class and ranking.top and ranking.top[0] != case.label:
         first = ranking.top[0]
         words.append(f"most probable: {evaluation.plan.classes[first]} ({percent(100 * ranking.probabilities[first])})")

@@ -45,7 +45,7 @@ def sections(
             effects.update(view)
         for case in (case for choice in choices for case in choice.cases if case.image == view.sample.id):
             pictures[case.index] = galleries.picture_of(case, view, evaluation)
-    return _pictures(choices, pictures, lost, protocol), _scales(effects, evaluation, sample)
+    return _pictures(choices, pictures, lost, protocol, evaluation), _scales(effects, evaluation, sample)
 
 
 def _why_not(evaluation: Evaluation) -> str:
@@ -54,7 +54,7 @@ def _why_not(evaluation: Evaluation) -> str:
     if evaluation.protocol is None:
         return "no protocol with a fixed threshold was evaluated, so there are no boxes to show"
     if not evaluation.stored.cases:
-        return "no boxes are annotated"
+        return "" if evaluation.records else "the records are gone"
     if not evaluation.ious:
         return "some records are gone"
     return "" if evaluation.kinds else "what went wrong is not told in its numbers"
@@ -74,15 +74,20 @@ def _drawn(evaluation: Evaluation, most: int) -> set[str]:
 
 
 def _pictures(
-    choices: Sequence[galleries.Choice], pictures: dict[int, Picture], lost: int, protocol: Protocol
+    choices: Sequence[galleries.Choice],
+    pictures: dict[int, Picture],
+    lost: int,
+    protocol: Protocol,
+    evaluation: Evaluation,
 ) -> Section | None:
     if not choices:
         return None
     blocks: list[Block] = [galleries.gallery(choice, pictures) for choice in choices]
     if lost:
         blocks.append(Words(f"{counted(lost, 'pictures')} could not be read any more.", quiet=True))
+    known = "boxes and IoU" if evaluation.stored.cases else "boxes, which nobody has annotated to compare with,"
     lead = (
-        f"Chosen by the stated rules and by nobody's eye, with boxes and IoU of {group_name(protocol.name)}. The large "
+        f"Chosen by the stated rules and by nobody's eye, with {known} of {group_name(protocol.name)}. The large "
         "heat map is the sum over the scales; press a small one to see it large. Each map is normalised by itself."
     )
     return Section("pictures", "Pictures", lead, blocks)
@@ -96,4 +101,6 @@ def _scales(effects: pyramids.Effects, evaluation: Evaluation, sample: int) -> S
         return _without("scales", "Scales", "Of the stored maps only the sum over the scales is known.")
     if not sample:
         return None
+    if not evaluation.stored.cases:
+        return _without("scales", "Scales", "The effect of each scale is not known: no boxes are annotated.")
     return _without("scales", "Scales", "One scale was evaluated, or one picture; there is nothing to compare.")

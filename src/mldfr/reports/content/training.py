@@ -188,12 +188,12 @@ def further(run: Run) -> str:
         )
     if len(run.epochs) < run.recipe.training.epochs:
         return "Pictures and numbers come when the training is finished and evaluated."
-    data, split = run.facts.data, _to_evaluate(run.facts.splits or ("test",))
-    out = run.folder / split
-    named = "" if split == "test" else f" --split {shlex.quote(split)}"
+    split = _to_evaluate(run.facts.splits) if run.facts.splits else ""
+    out = run.folder / (split or "evaluation")
+    command = ["mldfr", "evaluate", str(run.folder), "--data", run.facts.data, *(["--split", split] if split else [])]
     return (
         "No evaluation of this run lies in its folder or beside it. A page with pictures and numbers: "
-        f"mldfr evaluate {run.folder} --data {data}{named} --out {out}, then mldfr report {out}"
+        f"{shlex.join([*command, '--out', str(out)])}, then {shlex.join(['mldfr', 'report', str(out)])}"
     )
 
 
