@@ -13,10 +13,11 @@ from zlib import crc32
 from mldfr.artifacts import SCORE_MAPS
 from mldfr.core.text import escaped, is_escape_of
 from mldfr.core.types import Sample
-from mldfr.data import READERS, DataError, DataSet, open_data, parse_source
+from mldfr.data import READERS, DataError, DataSet, is_zip, open_data, parse_source
 from mldfr.data.class_names import ClassNames, is_numbered, match_classes
 from mldfr.exports import FORMATS, AnnotatedImage, ExportError
 from mldfr.images import ImageError, PassedOver, find_images
+from mldfr.images.archives import unpacked
 from mldfr.jobs.shard import PARTS
 
 Labels = Literal["given", "predicted", "own"]
@@ -110,7 +111,7 @@ def list_pictures(
             class that the model does not have.
     """
     kind, colon, _ = source.partition(":")
-    if not colon or (kind not in READERS and Path(source).is_dir()):
+    if not colon or (kind not in READERS and (Path(source).is_dir() or is_zip(source))):
         if labels == "given":
             raise DataError(f"{source}: a folder has no labels; where its folders are classes, name it folder:{source}")
         if splits or images is not None:
@@ -118,7 +119,8 @@ def list_pictures(
                 f"{source}: a folder has no splits, and its pictures are inside; --split and --images do not fit"
             )
         passed_over: list[PassedOver] = []
-        listing = _listing(_in_folder(source, passed_over), Path(source))
+        root = unpacked(Path(source)) if is_zip(source) else Path(source)
+        listing = _listing(_in_folder(str(root), passed_over), root)
         note = "" if labels else _of_folders(source, listing.items)
         return replace(listing, passed_over=tuple(passed_over), note=note)
     _, path = parse_source(source)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from mldfr.api.film_frames import frames_as_data
 from mldfr.api.notebook import html_table, names
 from mldfr.api.progress import SILENT, Progress
 from mldfr.api.swapped import refuse_swapped
@@ -81,6 +82,7 @@ def annotate(
     device: str = "auto",
     runtime: str | None = None,
     batch_size: int = 1,
+    every: str | float | None = None,
     progress: Progress = SILENT,
 ) -> Annotations:
     """Draw boxes in all pictures of a collection and write them for other tools (`mldfr annotate`).
@@ -110,6 +112,7 @@ def annotate(
         device: auto, cpu, cuda, ...
         runtime: What runs an ONNX model.
         batch_size: Pictures to look at together; for GPUs.
+        every: Seconds, such as 1 or "0.5s": of a film, or of the films in a folder, a frame each, in `out/frames`.
         progress: Told how it goes; `mldfr.api.ConsoleProgress()` prints it.
 
     Raises:
@@ -143,7 +146,7 @@ def annotate(
     Localization().changed(**rules)
     request = Request(
         model=str(model),
-        data=str(data),
+        data=str(data) if every is None else frames_as_data(str(data), every, Path(out), progress),
         out=Path(out),
         formats=names(format),
         images=None if images is None else Path(images),

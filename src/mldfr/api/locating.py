@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mldfr.api.film_frames import with_frames
 from mldfr.api.notebook import html_table
 from mldfr.api.prediction_files import OVERLAYS, open_results, prediction_files, setting_of, targets
 from mldfr.api.progress import SILENT, Progress
@@ -87,6 +88,7 @@ def locate(
     overwrite: bool = False,
     shard: str = "1/1",
     batch_size: int = 1,
+    every: str | float | None = None,
     progress: Progress = SILENT,
 ) -> LocatedPictures:
     """Write a heat map with boxes for each picture, and a line of JSON (`mldfr locate`).
@@ -107,6 +109,7 @@ def locate(
         overwrite: Replace predictions of another model, setting or other pictures.
         shard: "I/N", only the I-th of N parts; `join` puts them together.
         batch_size: Pictures to look at together; for GPUs.
+        every: Seconds, such as 1 or "0.5s": films among the paths give a frame each, in `out/frames`.
         progress: Told how it goes; `mldfr.api.ConsoleProgress()` prints it.
 
     Raises:
@@ -135,6 +138,8 @@ def locate(
     if mine.count > 1 and jsonl not in (None, "-"):
         raise SettingError(f"--jsonl {jsonl}: the lines of a part go to the folder of --out, until all are joined")
     asked = [_searched(str(path)) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    if every is not None:
+        asked = with_frames(asked, every, out, progress)
     passed_over: list[PassedOver] = []
     found = list(find_images(asked, leave_out=out / OVERLAYS, passed_over=passed_over))
     for line in passed_over_lines(passed_over):

@@ -15,6 +15,7 @@ from mldfr.cli.options import (
     BoxRule,
     Closer,
     Device,
+    Every,
     Instances,
     Map,
     MinRegion,
@@ -103,6 +104,7 @@ def annotate(
     device: Device = "auto",
     runtime: Runtime = None,
     batch_size: BatchSize = 1,
+    every: Every = None,
 ) -> None:
     """Draw boxes in all pictures of a collection and write them for other tools.
 
@@ -133,6 +135,7 @@ def annotate(
             device=device,
             runtime=runtime,
             batch_size=batch_size,
+            every=every,
             progress=progress,
         )
     if annotations.part:

@@ -14,6 +14,7 @@ from mldfr.cli.options import (
     BoxRule,
     Closer,
     Device,
+    Every,
     Instances,
     Map,
     MinRegion,
@@ -69,6 +70,7 @@ def locate(
     ] = False,
     shard: Shard = "1/1",
     batch_size: BatchSize = 1,
+    every: Every = None,
 ) -> None:
     """Say what is in pictures and where: a heat map with boxes for each, and a line of JSON.
 
@@ -94,6 +96,7 @@ def locate(
             overwrite=overwrite,
             shard=shard,
             batch_size=batch_size,
+            every=every,
             progress=progress,
         )
     streamed = jsonl == "-"

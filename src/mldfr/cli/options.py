@@ -56,6 +56,12 @@ Runtime = Annotated[
 Shard = Annotated[
     str, typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts; `mldfr merge` joins them.")
 ]
+Every = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SECONDS", help="Of films: a frame every 1s, 0.5s, 2m, written into the folder of the results."
+    ),
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Pictures to look at together; for GPUs.")]
 
 

@@ -12,6 +12,7 @@ from mldfr.core.text import URL_HINT, is_url
 from mldfr.data.base import DataError, DataSet
 from mldfr.data.layouts import checked, hint, refuse_other
 from mldfr.data.wsol import read as read_wsol
+from mldfr.images.archives import is_archive, unpacked
 
 __all__ = ["READERS", "DataError", "DataSet", "open_data", "parse_source"]
 
@@ -33,7 +34,7 @@ READERS: Registry[Callable[[Path], DataSet]] = Registry(
 
 
 def parse_source(source: str) -> tuple[str, Path]:
-    """Split `KIND:PATH`; a folder without a kind is read as `folder:`.
+    """Split `KIND:PATH`; a folder without a kind is read as `folder:`, and a zip as the folder of what is in it.
 
     Raises:
         DataError: No colon, an unknown kind, or nothing at the path.
@@ -41,8 +42,8 @@ def parse_source(source: str) -> tuple[str, Path]:
     if is_url(source):
         raise DataError(f"{source}: {URL_HINT}")
     kind, colon, path = source.partition(":")
-    if kind not in READERS and os.path.isdir(source):  # noqa: PTH112 - pathlib raises where a name is too long
-        return "folder", Path(source)
+    if kind not in READERS and (os.path.isdir(source) or is_zip(source)):  # noqa: PTH112 - pathlib raises if too long
+        kind, colon, path = "folder", ":", source
     if not colon or not path:
         raise DataError(f"data is a folder, or named as KIND:PATH, such as folder:photos; got {source!r}")
     try:
@@ -51,7 +52,12 @@ def parse_source(source: str) -> tuple[str, Path]:
         raise DataError(f"{source}: {error}") from error
     if not os.path.exists(path):  # noqa: PTH110 - pathlib raises where a name is too long
         raise DataError(f"{source}: no such file or folder")
-    return kind, Path(path)
+    return kind, unpacked(Path(path)) if is_zip(path) else Path(path)
+
+
+def is_zip(path: str) -> bool:
+    """Whether a path is that of a zip, which is read as the folder of what is in it."""
+    return path.lower().endswith(".zip") and os.path.isfile(path) and is_archive(Path(path))  # noqa: PTH113
 
 
 def open_data(source: str, *, images: Path | None = None) -> DataSet:

@@ -7,6 +7,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from mldfr.core.text import URL_HINT, is_url
+from mldfr.images.archives import is_archive, unpacked
 from mldfr.images.errors import ImageError
 from mldfr.images.formats import COPY, NO_PICTURES, SUFFIXES, ending, is_picture, why_unread
 from mldfr.images.junk import is_junk
@@ -39,9 +40,9 @@ def find_images(
 
     In folders and globs only files with a picture's ending count, and those without an ending or with one that says
     nothing whose first bytes are a picture's. Junk (`mldfr.images.junk`), hidden files among it, is not looked into. A
-    file named directly is always taken, and a folder named directly is searched whatever it is called. Links are
-    followed, and what they lead to has the link's name, but for folders that lead back to where the search came from.
-    What cannot be found or searched is given as an error in its place.
+    file named directly is always taken, and a folder named directly is searched whatever it is called, as is a zip
+    (`mldfr.images.archives`). Links are followed, and what they lead to has the link's name, but for folders that lead
+    back to where the search came from. What cannot be found or searched is given as an error in its place.
 
     Args:
         patterns: What the user named.
@@ -113,12 +114,23 @@ def _expand(pattern: str) -> Iterator[_Item]:
     # os.path answers no where pathlib raises: names too long, folders that may not be entered.
     if os.path.isdir(path):  # noqa: PTH112
         yield from _walk(path)
+    elif path.suffix.lower() == ".zip" and os.path.isfile(path) and is_archive(path):  # noqa: PTH113
+        yield from _in_archive(path)
     elif os.path.lexists(path):
         yield ImageFile(path, Path(path.name))
     elif has_magic(pattern) and not is_url(pattern):
         yield from _match(pattern)
     else:
         yield ImageError(pattern, URL_HINT if is_url(pattern) else _why_not_there(path))
+
+
+def _in_archive(path: Path) -> Iterator[_Item]:
+    try:
+        folder = unpacked(path)
+    except ImageError as error:
+        yield error
+        return
+    yield from _walk(folder)
 
 
 def _why_not_there(path: Path) -> str:

@@ -57,7 +57,7 @@ RAW = "a camera raw; convert it to JPEG or TIFF"
 UNKNOWN = "not a picture in a known format"
 _JXL = "JPEG XL is not read; convert it to JPEG or PNG"
 _DRAWING = "a drawing or a document; convert it to PNG"
-_FILM = "a film; extract its frames"
+_FILM = "a film; --every 1s takes a frame each second"
 _RANGE = "its values have no known range; convert it to 8 or 16 bits"
 _LAYERS = "a program's own format; export it as PNG"
 COPY = "a copy or a download that was not finished; rename it if it is meant"
@@ -112,6 +112,11 @@ def why_unread(name: str) -> str | None:
     if suffix in PHOTOGRAPHS["AVIF"].split() and "AVIF" not in formats():
         return "this Pillow was built without AVIF; convert it to JPEG"
     return UNREAD.get(suffix)
+
+
+def is_film(name: str) -> bool:
+    """Whether a file is a film by its ending."""
+    return UNREAD.get(ending(name)) == _FILM
 
 
 def signed_formats(head: bytes) -> list[str]:
