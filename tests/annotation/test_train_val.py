@@ -62,3 +62,14 @@ def test_annotations_of_train_and_val(model, pictures, tmp_path):
         assert coco(merged / split) == coco(tmp_path / split)
     about = json.loads(next((tmp_path / "parts").glob("*.json")).read_text())
     assert about["images"] == str(pictures)
+
+
+def test_masks_of_the_boxes_are_written_where_they_are_asked_for(model, pictures, tmp_path):
+    forms = {"polygons": list, "rle": dict}
+    for form, kind in forms.items():
+        annotate(model, f"folder:{pictures}", tmp_path / form, "--masks", form)
+        assert all(isinstance(row["segmentation"], kind) for row in coco(tmp_path / form)["annotations"])
+    bare = [row["bbox"] for row in coco(tmp_path / "rle")["annotations"]]
+    assert [row["bbox"] for row in coco(tmp_path / "polygons")["annotations"]] == bare
+    assert all(0 < row["area"] <= row["bbox"][2] * row["bbox"][3] for row in coco(tmp_path / "rle")["annotations"])
+    assert "(masks: 'rle', not None)" in annotate(model, f"folder:{pictures}", tmp_path / "rle", code=2).output

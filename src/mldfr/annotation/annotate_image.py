@@ -14,10 +14,12 @@ from mldfr.annotation.picture_files import placed
 from mldfr.annotation.uncertainty import doubt
 from mldfr.artifacts import SCORE_MAPS
 from mldfr.boxes.drawing import fit_boxes
+from mldfr.boxes.masks import box_masks
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.refinement import AS_DRAWN
 from mldfr.core.types import Boxes
 from mldfr.exports import MAP_FORMATS
+from mldfr.exports.segmentation import MASKS
 from mldfr.images import ImageError
 from mldfr.localizer.labelled_source import LabelledSource
 from mldfr.localizer.localizer import Localizer
@@ -42,6 +44,7 @@ class Work:
         batch_size: Pictures to look at together.
         own_classes: Those of the labels, where the model does not know them.
         root: The folder in which the pictures are.
+        masks: A name of `MASKS`, as which masks of the boxes are kept; "" for none.
     """
 
     localization: Localization
@@ -51,6 +54,7 @@ class Work:
     batch_size: int = 1
     own_classes: tuple[str, ...] = ()
     root: Path = Path()
+    masks: str = ""
 
     def localizer(self, model: Localizer) -> Localizer:
         """What looks at the pictures: the model, under the classes of the labels where those are others."""
@@ -105,7 +109,13 @@ def _label(located: Located, position: int, work: Work, *, multi_label: bool) ->
         "probability": label.probability,
         **asdict(doubts),
         "boxes": [[*box.xyxy, box.score] for box in boxes],
+        **({"masks": _masks(located, position, boxes, work)} if work.masks else {}),
     }
+
+
+def _masks(located: Located, position: int, boxes: Boxes, work: Work) -> list[Any]:
+    """The masks of boxes that are written, from the map that they were drawn from."""
+    return [MASKS[work.masks](mask) for mask in box_masks(located.score_maps[position], boxes, work.localization)]
 
 
 def _boxes(located: Located, position: int, work: Work) -> Boxes:

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from copy import copy
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -146,8 +146,8 @@ def write_annotations(collection: Collection, out: Path, format: str) -> Path:
 def found_boxes(row: Row) -> Iterator[ObjectBox]:
     """The boxes that annotating has found in a picture."""
     for label in row["labels"]:
-        for x0, y0, x1, y1, score in label["boxes"]:
-            yield ObjectBox(label["class"], (x0, y0, x1, y1), score)
+        for (x0, y0, x1, y1, score), mask in zip_longest(label["boxes"], label.get("masks") or ()):
+            yield ObjectBox(label["class"], (x0, y0, x1, y1), score, mask)
 
 
 def collect(folders: Sequence[Path], out: Path, *, train_share: float | None = None) -> Collection:

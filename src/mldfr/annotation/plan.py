@@ -15,6 +15,7 @@ from mldfr.data.class_names import told_apart
 from mldfr.deployment.loading import load
 from mldfr.exports import FORMATS, MAP_FORMATS, ExportError
 from mldfr.exports.checks import Places, check_classes
+from mldfr.exports.segmentation import MASKS
 from mldfr.jobs.shard import Shard
 from mldfr.localizer.fitting import Follow
 from mldfr.localizer.localizer import Localizer
@@ -44,6 +45,7 @@ class Request:
         device: auto, cpu, cuda, ...
         runtime: What runs an ONNX model; None where there is none, or for the usual one.
         batch_size: Pictures to look at together.
+        masks: A name of `MASKS`; None for boxes alone.
     """
 
     model: str
@@ -59,6 +61,7 @@ class Request:
     device: str
     runtime: str | None
     batch_size: int
+    masks: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +102,7 @@ def make_plan(
         SettingError: A model, data, formats or rules that are not so, or do not belong together.
     """
     formats, maps = split_formats(request.formats)
+    masks = MASKS.check(request.masks) if request.masks else ""
     localizer = load(request.model, device=request.device, runtime=request.runtime)
     listing = list_pictures(
         request.data,
@@ -118,7 +122,7 @@ def make_plan(
         model, out = str(request.out / MODEL_FILE), request.out
         localizer = fitted_localizer(localizer, localization.map, listing, out, device=request.device, follow=follow)
     own, root = listing.own_classes, listing.root
-    work = Work(localization, request.boxes, maps, request.out, request.batch_size, own, root)
+    work = Work(localization, request.boxes, maps, request.out, request.batch_size, own, root, masks)
     setting = _setting(request, localizer, listing, localization, classes)
     return Plan(work.localizer(localizer), listing, work, setting, formats, model)
 
@@ -146,6 +150,8 @@ def _setting(
         "min_region": localization.min_region,  # it was no part of the localization in 0.1.0
         "versions": installed_versions(OF_BOXES),
     }
+    if request.masks:
+        setting["masks"] = request.masks
     if localizer.source.computed is not None:
         setting["computed"] = localizer.source.computed
     return setting

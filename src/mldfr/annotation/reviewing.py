@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -182,7 +182,8 @@ class Review:
             ExportError: What the format cannot hold.
         """
         self.row(0)  # as it was opened
-        return FORMATS[format].write(out, self.classes, self._collection.images(checked=checked))
+        images = (replace(image, file=None) for image in self._collection.images(checked=checked))  # to download
+        return FORMATS[format].write(out, self.classes, images)
 
 
 def first(ranks: Iterable[int], count: int) -> list[int]:

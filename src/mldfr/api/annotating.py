@@ -75,6 +75,7 @@ def annotate(
     refine: str | None = None,
     min_region: float | None = None,
     boxes: Literal["all", "largest"] = "all",
+    masks: Literal["polygons", "rle"] | None = None,
     shard: str = "1/1",
     engine: Engine = "local",
     workers: int | None = None,
@@ -105,6 +106,7 @@ def annotate(
         scales, map, closer, threshold, normalizer, box_rule, instances, refine, min_region: To boxes; the model's own
             when left out.
         boxes: All boxes of a class, or the one around the most pixels.
+        masks: Of each box what is over the threshold in it, for coco and cvat: as polygons, or as run lengths.
         shard: "I/N", only the I-th of N parts; `merge` joins them.
         engine: This process, or Ray on one or many machines.
         workers: Ray: how many hold the model.
@@ -158,6 +160,7 @@ def annotate(
         device=device,
         runtime=runtime,
         batch_size=batch_size,
+        masks=masks,
     )
     plan = make_plan(
         request,

@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ConfigDict, Field, RootModel, ValidationError, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    RootModel,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from mldfr.artifacts.base import Artifact, Finite, Fraction, first_fault
 from mldfr.core.errors import DataError
@@ -26,6 +34,16 @@ class AnnotationLabel(Artifact):
     """Reasons to doubt it, as are the two above (see `mldfr.annotation.uncertainty`)."""
     boxes: tuple[tuple[float, float, float, float, float], ...]
     """Corners as in `predictions.jsonl`, and the score."""
+    masks: tuple[list[list[float]] | dict[str, Any], ...] | None = None
+    """Of each box, as COCO has it, where they were asked for."""
+
+    @model_serializer(mode="wrap")
+    def _without_masks(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Rows without masks are as they were before there were some."""
+        content: dict[str, Any] = dump(self)
+        if self.masks is None:
+            del content["masks"]
+        return content
 
 
 class AnnotationRow(Artifact):

@@ -48,6 +48,13 @@ class Taken(StrEnum):
     largest = "largest"
 
 
+class Masks(StrEnum):
+    """Values of --masks."""
+
+    polygons = "polygons"
+    rle = "rle"
+
+
 class Engine(StrEnum):
     """Values of --engine."""
 
@@ -93,6 +100,10 @@ def annotate(
     refine: Refine = None,
     min_region: MinRegion = None,
     boxes: Annotated[Taken, typer.Option(help="All boxes of a class, or the one around the most pixels.")] = Taken.all,
+    masks: Annotated[
+        Masks | None,
+        typer.Option(help="coco, cvat: of each box what is over the threshold in it.", show_default="none"),
+    ] = None,
     shard: Shard = "1/1",
     engine: Annotated[Engine, typer.Option(help="This process, or Ray on one or many machines.")] = Engine.local,
     workers: Annotated[
@@ -128,6 +139,7 @@ def annotate(
             images=images,
             **rules_of(scales, map, closer, threshold, normalizer, box_rule, instances, refine, min_region),
             boxes=boxes.value,
+            masks=None if masks is None else masks.value,
             shard=shard,
             engine=engine.value,
             workers=workers,

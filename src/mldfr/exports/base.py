@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from posixpath import splitext
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from mldfr.core.errors import FileError
 from mldfr.core.types import Prediction
 
 Corners = tuple[float, float, float, float]
+Segmentation = list[list[float]] | dict[str, Any]
+"""A mask as COCO has it: polygons, each x, y, x, y, ...; or `size` (H, W) and compressed `counts`."""
 SPLITS = ("train", "val")
 """What annotations may be told apart into."""
 
@@ -28,6 +30,7 @@ class ObjectBox:
         class_index: 0 to K - 1.
         xyxy: Pixels of the picture as it is looked at, half-open: x0 < x1 and y0 < y1, none negative.
         score: In [0, 1], or None where it is not known, as with a box that a person drew.
+        segmentation: Its mask, for formats that have some (coco, cvat); None where there is none.
 
     Raises:
         ExportError: A value outside its range.
@@ -43,6 +46,7 @@ class ObjectBox:
     class_index: int
     xyxy: Corners
     score: float | None = None
+    segmentation: Segmentation | None = field(default=None, hash=False, repr=False)
 
     def __post_init__(self) -> None:
         # NumPy's scalars are welcome, but JSON and CSV shall be written from plain numbers.

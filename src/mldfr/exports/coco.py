@@ -16,6 +16,7 @@ from mldfr.core.files import replacing
 from mldfr.exports.base import AnnotatedImage, ExportError, Format, ObjectBox, clip
 from mldfr.exports.checks import check_classes, checked, distinct
 from mldfr.exports.reading import about, parse_json
+from mldfr.exports.segmentation import area
 
 
 class _Row(BaseModel):
@@ -34,6 +35,7 @@ class _Annotation(BaseModel):
     category_id: int
     bbox: tuple[float, float, float, float]
     score: float | None = None
+    segmentation: Any = None
 
 
 class _Category(_Row):
@@ -54,8 +56,8 @@ class Coco(Format):
     """`annotations.json`, in COCO's format (cocodataset.org, "Data format").
 
     Numbers of images, annotations and categories begin with 1, in the order in which they come. A box is
-    [x, y, width, height] from the corner of the first pixel, as `pycocotools` has it. The row of an image that a person
-    has checked says `"checked": true`.
+    [x, y, width, height] from the corner of the first pixel, as `pycocotools` has it. Masks are written where boxes
+    have some, and `area` is theirs then. The row of an image that a person has checked says `"checked": true`.
 
     Examples:
         >>> from mldfr.exports import AnnotatedImage, ObjectBox
@@ -130,8 +132,8 @@ def _annotation(box: ObjectBox, *, image: int, number: int) -> dict[str, Any]:
         "image_id": image,
         "category_id": box.class_index + 1,
         "bbox": [x0, y0, width, height],
-        "area": width * height,
-        "segmentation": [],  # CVAT takes an object for a rectangle when this is empty
+        "area": area(box.segmentation) if box.segmentation else width * height,
+        "segmentation": box.segmentation or [],  # CVAT takes an object for a rectangle when this is empty
         "iscrowd": 0,
     }
     return row if box.score is None else row | {"score": box.score}
@@ -174,7 +176,8 @@ def _by_id(rows: Iterable[R], place: object) -> dict[int, R]:
 def _box(row: _Annotation, image: _Image, number: int) -> ObjectBox:
     x, y, width, height = row.bbox
     corners = clip((x, y, x + width, y + height), image.height, image.width, f"bbox {list(row.bbox)}")
-    return ObjectBox(number, corners, row.score)
+    mask = row.segmentation if isinstance(row.segmentation, list | dict) and row.segmentation else None
+    return ObjectBox(number, corners, row.score, mask)
 
 
 COCO = Coco()

@@ -28,6 +28,7 @@ class _Row(BaseModel):
     file_name: str
     width: int
     height: int
+    checked: bool = False
     objects: _Objects
 
 
@@ -41,9 +42,9 @@ class ImageFolder(Format):
     | `train/NAME` | a link to the picture (or a copy), where it is known where that lies |
     | `classes.json` | the names of the classes, a list |
 
-    A line has `file_name`, `width`, `height` and, as huggingface.co/docs/datasets/image_dataset ("Object detection")
-    has it, `objects`: for each box its `bbox` [x, y, width, height], its class in `categories` and its score, or null,
-    in `scores`.
+    A line has `file_name`, `width`, `height`, whether a person has `checked` it and, as
+    huggingface.co/docs/datasets/image_dataset ("Object detection") has it, `objects`: for each box its `bbox` [x, y,
+    width, height], its class in `categories` and its score, or null, in `scores`.
 
     Examples:
         >>> from mldfr.exports import AnnotatedImage, ObjectBox
@@ -89,7 +90,8 @@ def _row(image: AnnotatedImage) -> dict[str, Any]:
     boxes = [(x0, y0, x1 - x0, y1 - y0) for x0, y0, x1, y1 in (box.xyxy for box in image.boxes)]
     categories, scores = [box.class_index for box in image.boxes], [box.score for box in image.boxes]
     objects = {"bbox": boxes, "categories": categories, "scores": scores}
-    return {"file_name": image.name, "width": image.width, "height": image.height, "objects": objects}
+    size = {"width": image.width, "height": image.height}
+    return {"file_name": image.name, **size, "checked": image.checked, "objects": objects}
 
 
 def _images(folder: Path, classes: Sequence[str]) -> Iterator[AnnotatedImage]:
@@ -102,7 +104,8 @@ def _images(folder: Path, classes: Sequence[str]) -> Iterator[AnnotatedImage]:
             row = parse_json(line.encode(), _Row, f"{path}: line {number}")
             with about(f"{path}: line {number}: {row.file_name}"):
                 boxes = tuple(_boxes(row, classes))
-                image = AnnotatedImage(row.file_name, row.height, row.width, boxes, split if told_apart else "")
+                size, known = (row.height, row.width), split if told_apart else ""
+                image = AnnotatedImage(row.file_name, *size, boxes, checked=row.checked, split=known)
             yield image
 
 

@@ -144,7 +144,9 @@ def _images(folder: Path, classes: Sequence[str]) -> Iterator[AnnotatedImage]:
             height, width = int(_text(root, "size/height")), int(_text(root, "size/width"))
             boxes = tuple(_box(item, classes, height, width) for item in root.iterfind("object"))
             stem, verified = path.relative_to(place).with_suffix("").as_posix(), root.get("verified") == "yes"
-            image = AnnotatedImage(_name(root, path, place), height, width, boxes, verified, splits.get(stem, ""))
+            image = AnnotatedImage(
+                _name(root, path, place), height, width, boxes, checked=verified, split=splits.get(stem, "")
+            )
         yield image
 
 
