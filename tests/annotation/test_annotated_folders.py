@@ -17,7 +17,7 @@ def test_the_same_folder_is_not_for_another_setting(model, pictures, tmp_path):
     annotate(model, pictures, out)
     result = annotate(model, pictures, out, "--threshold", "0.4", code=2)
     assert "0.4" in result.output
-    assert "another folder" in result.output
+    assert "use a new --out" in result.output
 
 
 def test_corrections_in_a_folder_are_not_written_over(model, pictures, tmp_path):

@@ -26,7 +26,7 @@ def images(tmp_path_factory):
         cv2.imwrite(str(folder / name), np.full((20 + number, 30, 3), 40 * number, dtype=np.uint8))
         boxes = (ObjectBox(number % 2, (number, 1, 30, 20), 0.5), ObjectBox(1, (3, 4, 5, 6), 0.25))[: 2 * (number > 0)]
         split = "val" if number == 1 else "train"
-        found.append(AnnotatedImage(name, 20 + number, 30, boxes, split, folder / name))
+        found.append(AnnotatedImage(name, 20 + number, 30, boxes, split=split, file=folder / name))
     return found
 
 

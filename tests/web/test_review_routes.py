@@ -123,7 +123,7 @@ def test_an_export_has_the_corrections_and_marks_what_was_checked(client, name, 
                 archive.extractall(folder)
         else:
             (folder / FORMATS[name].file).write_bytes(answer.content)
-        opened = {"yolo": folder / "yolo" / "data.yaml", "voc": folder / "voc"}.get(name, folder / FORMATS[name].file)
+        opened = folder / {"yolo": "yolo/data.yaml"}.get(name, FORMATS[name].folder or FORMATS[name].file)
         _, images = FORMATS[name].read(opened)
         found = {image.name: image for image in images}
         assert len(found) == count
