@@ -185,7 +185,7 @@ def test_annotate_writes_what_the_command_writes(model, pictures, tmp_path):
     made = mldfr.annotate(model, pictures, out=tmp_path / "python", **asked)
     options = ("--format", "coco,csv", "--scales", 1, "--refine", "none", "--out", tmp_path / "shell")
     run("annotate", model, pictures, *options, code=1)
-    assert [file.name for file in made.files] == ["review.csv", "annotations.json", "annotations.csv"]
+    assert [file.name for file in made.files] == ["review.csv", "index.html", "annotations.json", "annotations.csv"]
     boxes = json.loads((tmp_path / "python" / "annotations.json").read_text())["annotations"]
     assert (made.pictures, made.boxes, made.failed, made.problems) == (2, len(boxes), 1, ())
     parts = [api.annotate(model, pictures, out=tmp_path / "parts", shard=f"{n}/2", **asked) for n in (1, 2)]

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import mldfr
 from forked import finished
 from helpers import small_network
+from mldfr.annotation.reviewing import AnnotationsChangedError
 from mldfr.cli import entry
 from mldfr.cli.main import app
 from mldfr.core.errors import DataError, FileError, InputError, MissingPackageError, MldfrError, SettingError
@@ -51,6 +52,7 @@ ERRORS = [
     TrainingError("the loss of a.png is not finite"),
     ImageError("a.png", "no such file"),
     SizeError("a.png", "is 3x4"),
+    AnnotationsChangedError("boxes: annotating has gone on"),
 ]
 NO_USERS_BUSINESS = {"Stopped", "WebError"}
 """A signal, and an answer of the server's."""

@@ -215,10 +215,10 @@ def test_formats_refuse_to_read_a_picture_twice(tmp_path):
             content["images"].append({**content["images"][0], "id": 2})
             path.write_text(json.dumps(content))
         elif name == "csv":
-            path.write_text(path.read_text() + "a.jpg,11,20,,,,,,,\n")
+            path.write_text(path.read_text() + "a.jpg,11,20,,,,,,,,\n")
         else:
             sizes = path.parent / "images.csv"
-            sizes.write_text(sizes.read_text() + "a.jpg,11,20\n")
+            sizes.write_text(sizes.read_text() + "a.jpg,11,20,a.jpg,\n")
         with pytest.raises(ExportError, match=r"'a\.jpg' twice"):
             list(FORMATS[name].read(path)[1])
 

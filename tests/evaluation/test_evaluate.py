@@ -331,7 +331,7 @@ def test_wrong_settings_are_said_before_anything_is_opened(arguments):
 def test_without_a_model_or_with_the_options_of_one(wsol, model):
     refused("--data", wsol, says="name a model")
     refused("nothing", "--data", wsol, says="known: imagenet")
-    refused(model, says="Missing option '--data'")
+    refused(model, says="expected a model, then data")
     for option in (["--scales", "1"], ["--save-maps", "x"]):
         refused("--score-maps", ".", "--data", wsol, *option, says="are for models")
 

@@ -280,7 +280,7 @@ UNREAD_FILES = {
     ".NEF": "a camera raw; convert it to JPEG or TIFF",
     ".jxl": "JPEG XL is not read",
     ".svg": "a drawing or a document",
-    ".mp4": "a film; extract its frames",
+    ".mp4": "a film; --every 1s takes a frame each second",
     ".exr": "its values have no known range",
     ".xcf": "a program's own format",
 }
@@ -427,7 +427,7 @@ def test_data_tells_all_of_a_folder_in_one_page(mixed):
         "Files that are not read: 5",
         f"3 .cr2: a camera raw; convert it to JPEG or TIFF; such as {mixed.root}/dogs/1.cr2",
         f"1 .jxl: JPEG XL is not read; convert it to JPEG or PNG; such as {mixed.root}/dogs/4.jxl",
-        f"1 .mov: a film; extract its frames; such as {mixed.root}/dogs/5.mov",
+        f"1 .mov: a film; --every 1s takes a frame each second; such as {mixed.root}/dogs/5.mov",
         f"Passed over, left by systems and programs: {len(JUNK_FOLDERS) + len(JUNK_FILES)}",
         f"1 @eaDir: such as {mixed.root}/cats/@eaDir",
     ):

@@ -4,8 +4,8 @@ import errno
 import io
 import pickle
 from copy import deepcopy
+from dataclasses import replace
 from multiprocessing import get_context
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -124,8 +124,7 @@ def test_another_process_finds_the_same():
 
 def test_a_network_does_not_hold_on_to_what_made_its_trunk():
     spec = BACKBONES["mobilenet_v2"]
-    values = {field: getattr(spec, field) for field in spec.__dataclass_fields__}
     from mldfr.networks.backbones.base import Backbone
 
-    backbone = Backbone(SimpleNamespace(**values | {"rename": lambda state: state}))
+    backbone = Backbone(replace(spec, rename=lambda state: state))
     pickle.dumps(backbone)

@@ -104,5 +104,5 @@ def test_every_process_begins_on_its_own_gpu(monkeypatch):
         make_fabric(Training(), "cuda")
     assert chosen == [3]
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(RecipeError, match="4 processes on a machine with 1 GPU"):
+    with pytest.raises(RecipeError, match="4 processes were started on a machine of which each sees 1 GPU"):
         make_fabric(Training(), "auto")

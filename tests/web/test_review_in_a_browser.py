@@ -82,6 +82,8 @@ def ready(page, rank=None):
         "rank => !rank || document.querySelector('#rank').textContent.startsWith(`${rank} of`)", arg=rank
     )
     page.wait_for_function("() => document.querySelector('#photo').naturalWidth > 0")
+    # What listens for the picture has heard of it, however slow the machine is: only then keys mean boxes.
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
     saved(page)
 
 

@@ -17,7 +17,6 @@ from mldfr.artifacts import PREDICTIONS, PredictionLine, read_predictions
 from mldfr.core.errors import InputError, SettingError
 from mldfr.core.files import WriteError, replacing, writing
 from mldfr.core.text import escaped
-from mldfr.core.types import boxes_to_pandas
 
 if TYPE_CHECKING:
     import pandas
@@ -55,6 +54,8 @@ class LocatedPictures:
 
     def to_pandas(self) -> "pandas.DataFrame":
         """A row for each box of each picture (see `mldfr.core.types.Prediction.to_pandas`)."""
+        from mldfr.core.types import boxes_to_pandas
+
         return boxes_to_pandas(self)
 
     def _repr_html_(self) -> str:

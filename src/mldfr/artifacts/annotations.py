@@ -42,7 +42,7 @@ class AnnotationLabel(Artifact):
         """Rows without masks are as they were before there were some."""
         content: dict[str, Any] = dump(self)
         if self.masks is None:
-            del content["masks"]
+            content.pop("masks", None)
         return content
 
 

@@ -162,6 +162,8 @@ def _pictures(path: Path) -> Iterator[tuple[AnnotatedImage, str]]:
             raise ExportError(f"expected the columns {', '.join(COLUMNS)}")
         images, files = [], {}
         for name, height, width, *rest in rows:
+            if len(rest) + 3 != len(header):
+                raise ExportError(f"line {rows.line_num}: expected {len(header)} cells; got {len(rest) + 3}")
             files[name], split = rest if header == COLUMNS else (name, "")
             images.append(AnnotatedImage(name, int(height), int(width), split=split))
     return ((image, files[image.name]) for image in distinct(images, path))
