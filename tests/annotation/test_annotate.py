@@ -196,7 +196,6 @@ def test_a_part_that_was_cut_off_is_to_be_gone_on_with(model, pictures, tmp_path
         (("--shard", "3/2"), "--shard"),
         (("--shard", "one"), "--shard"),
         (("--min-region", "2"), "min_region"),
-        (("--labels", "given"), "folder:"),
         (("--scales", "0"), "scales"),
         (("--split", "train"), "--split"),
         (("--workers", "2"), "--engine ray"),

@@ -15,6 +15,7 @@ from PIL import Image
 import mldfr
 from forked import Program
 from mldfr.annotation.journal import read_rows
+from mldfr.annotation.listing import list_pictures
 from mldfr.maps.base import FittedMap
 from mldfr.networks.network import LocalizationNetwork
 
@@ -78,6 +79,15 @@ def test_every_label_has_the_box_of_the_fitted_map_under_its_own_name(model, bir
     setting = json.loads((out / "parts/1-of-1.json").read_text())
     assert setting["localization"]["scales"] == [1.5, 2.5]  # 96 and 160 of 64
     assert (setting["localization"]["map"], setting["labels"]) == ("foreground", "given")
+
+
+@pytest.mark.parametrize("labels", ["given", "own"])
+def test_who_asks_for_labels_need_not_say_that_folders_are_classes(birds, labels):
+    classes = ("robin", "dove", "wren")
+    bare, named = (list_pictures(source, classes, labels=labels) for source in (str(birds), f"folder:{birds}"))
+    assert [item.labels for item in bare.items] == [item.labels for item in named.items]
+    assert all(item.labels for item in bare.items)
+    assert bare.own_classes == named.own_classes
 
 
 def test_doubt_is_that_of_the_scales(model, birds, tmp_path):

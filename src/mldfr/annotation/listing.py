@@ -96,7 +96,7 @@ def list_pictures(
     """List the pictures of a folder, or of a data set.
 
     Args:
-        source: A folder, or `KIND:PATH`.
+        source: A folder, or `KIND:PATH`. A folder of which labels are asked for is `folder:PATH`.
         classes: The model's class names.
         images: Where the pictures of wsol data are, if not beside it.
         splits: Which splits of a data set; all when empty.
@@ -111,9 +111,10 @@ def list_pictures(
             class that the model does not have.
     """
     kind, colon, _ = source.partition(":")
-    if not colon or (kind not in READERS and (Path(source).is_dir() or is_zip(source))):
-        if labels == "given":
-            raise DataError(f"{source}: a folder has no labels; where its folders are classes, name it folder:{source}")
+    bare = not colon or (kind not in READERS and (Path(source).is_dir() or is_zip(source)))
+    if bare and labels in ("given", "own"):  # who asks for labels has a folder for each class
+        source, bare = f"folder:{source}", False
+    if bare:
         if splits or images is not None:
             raise DataError(
                 f"{source}: a folder has no splits, and its pictures are inside; --split and --images do not fit"
