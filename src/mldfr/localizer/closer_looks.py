@@ -15,7 +15,7 @@ from mldfr.core.errors import SettingError
 from mldfr.core.types import Float32Array, UInt8Array
 from mldfr.localizer.labelled_source import LabelledSource
 from mldfr.localizer.mscam import Activation
-from mldfr.localizer.sources import Activator, NamedActivator, Source
+from mldfr.localizer.sources import Activator, NamedActivator, Source, WrappedSource
 from mldfr.localizer.stored_maps import StoredMaps
 from mldfr.localizer.wanted_classes import Chosen, GivenAndPredicted
 from mldfr.maps import DEFAULT
@@ -33,7 +33,7 @@ GROUND = 0.25
 """Quantile of the map in a window, over which nothing outside is thought to be."""
 
 
-class CloserLooks(Source):
+class CloserLooks(WrappedSource):
     """A source that looks again at each class that it has found: several times, each time closer.
 
     The map of a class is that of its last window then, at the window's place; outside it is that of the whole picture,
@@ -58,27 +58,8 @@ class CloserLooks(Source):
         self.source, self.card, self.looks = source, source.card, localization.closer
         self.settings = localization.boxes.model_copy(update={"instances": "joined", "refine": "none"})
 
-    @property
-    def on_cores(self) -> bool:
-        """As the source has it (see `Source`)."""
-        return self.source.on_cores
-
-    @property
-    def computed(self) -> str | None:
-        """As the source has it (see `Source`)."""
-        return self.source.computed
-
-    def fingerprint(self) -> str:
-        """That of the source."""
-        return self.source.fingerprint()
-
-    def activator(self, scales: Sequence[float], map_name: str = DEFAULT) -> Activator:
-        """The source's, and what it sees when it looks closer (see `Source`)."""
-        activate = self.named_activator(scales, map_name)
-        return lambda pixels, chosen: activate([""] * len(pixels), pixels, chosen)
-
     def named_activator(self, scales: Sequence[float], map_name: str = DEFAULT) -> NamedActivator:
-        """The same of a source that knows pictures by their files (see `Source`)."""
+        """The source's, and what it sees when it looks closer (see `Source`)."""
         activate = self.source.named_activator(scales, map_name)
         again = self.source.activator(scales_of_windows(scales), map_name)
 

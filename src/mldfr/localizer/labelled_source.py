@@ -6,7 +6,7 @@ import torch
 
 from mldfr.core.types import UInt8Array
 from mldfr.localizer.mscam import Activation
-from mldfr.localizer.sources import Activator, NamedActivator, Source
+from mldfr.localizer.sources import NamedActivator, Source, WrappedSource
 from mldfr.localizer.wanted_classes import Chosen, GivenAndPredicted, indices
 from mldfr.maps import DEFAULT
 
@@ -14,7 +14,7 @@ CERTAIN = 30.0
 """A logit whose probability is 1 in float32."""
 
 
-class LabelledSource(Source):
+class LabelledSource(WrappedSource):
     """A source whose classes are those of somebody's labels, which its own need not know.
 
     What the source sees most clearly, its most probable class or the foreground, stands for whatever class is asked
@@ -43,27 +43,8 @@ class LabelledSource(Source):
         """The same labels, mapped by another source."""
         return LabelledSource(source, self.card.class_names)
 
-    @property
-    def on_cores(self) -> bool:
-        """As the source has it (see `Source`)."""
-        return self.source.on_cores
-
-    @property
-    def computed(self) -> str | None:
-        """As the source has it (see `Source`)."""
-        return self.source.computed
-
-    def fingerprint(self) -> str:
-        """That of the source."""
-        return self.source.fingerprint()
-
-    def activator(self, scales: Sequence[float], map_name: str = DEFAULT) -> Activator:
-        """The source's, asked for its most probable class (see `Source`)."""
-        activate = self.named_activator(scales, map_name)
-        return lambda pixels, chosen: activate([""] * len(pixels), pixels, chosen)
-
     def named_activator(self, scales: Sequence[float], map_name: str = DEFAULT) -> NamedActivator:
-        """The same of a source that knows pictures by their files (see `Source`)."""
+        """The source's, asked for its most probable class (see `Source`)."""
         activate = self.source.named_activator(scales, map_name)
         logits = torch.full((len(self.card.class_names),), CERTAIN)
 

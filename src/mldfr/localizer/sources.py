@@ -131,3 +131,36 @@ class NetworkSource(Source):
             )
 
         return activate
+
+
+class WrappedSource(Source):
+    """A source that changes what another one gives: it says how in its `named_activator`.
+
+    Attributes:
+        source: The other.
+    """
+
+    source: Source
+
+    @property
+    def on_cores(self) -> bool:
+        """As the source has it (see `Source`)."""
+        return self.source.on_cores
+
+    @property
+    def computed(self) -> str | None:
+        """As the source has it (see `Source`)."""
+        return self.source.computed
+
+    def fingerprint(self) -> str:
+        """That of the source."""
+        return self.source.fingerprint()
+
+    def activator(self, scales: Sequence[float], map_name: str = DEFAULT) -> Activator:
+        """The same for pictures without a file (see `Source`)."""
+        activate = self.named_activator(scales, map_name)
+        return lambda pixels, chosen: activate([""] * len(pixels), pixels, chosen)
+
+    @abstractmethod
+    def named_activator(self, scales: Sequence[float], map_name: str = DEFAULT) -> NamedActivator:
+        """What is made of what the other source gives (see `Source`)."""
