@@ -20,6 +20,7 @@ from mldfr.networks.backbones.base import Backbone, LastDownsampling, StateDict,
 from mldfr.networks.card import Architecture, Card, FittedOn, Preprocessing, explain
 from mldfr.networks.model_file import checked_card, model_file
 from mldfr.networks.places import by_place, check_architecture, check_modules, within_stages
+from mldfr.networks.planning import planned_convolutions
 from mldfr.networks.recalibration import CONVOLUTION, KERNEL_SIZES, POOLING
 from mldfr.networks.recalibration.normalization import fold_batch_norms, normalize_convolutions
 from mldfr.networks.sharing import twin
@@ -88,10 +89,11 @@ class LocalizationNetwork(nn.Module):
             last: Where it ends.
         """
         x, kept = images, [images] if PICTURE in earlier else []
-        for index in range(last + 1):
-            x = self._run_stage(index, x)
-            if index in earlier:
-                kept.append(x)
+        with planned_convolutions(self, images.device):
+            for index in range(last + 1):
+                x = self._run_stage(index, x)
+                if index in earlier:
+                    kept.append(x)
         return [*kept, x]
 
     def _run_stage(self, index: int, x: Tensor) -> Tensor:
