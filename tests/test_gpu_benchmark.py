@@ -163,6 +163,29 @@ def test_only_what_is_asked_for_is_measured(tmp_path):
     assert list(wanted(setting("cells/alexnet*"), None)) == []  # no cell is asked for, however many seeds
 
 
+def test_networks_of_the_table_of_methods_come_seed_after_seed_each_in_a_part_of_its_own(birds, tmp_path):
+    from gpu import methods
+    from gpu.setting import Setting
+    from mldfr.jobs.shard import Shard
+
+    (birds.rename(tmp_path / "CUB"), (tmp_path / "weights").mkdir())
+    (tmp_path / "weights" / "mobilenet_v2_imagenet1k.safetensors").touch()
+
+    def keys(*only):
+        setting = Setting(tmp_path, tmp_path, tmp_path / "out", False, time.monotonic() + 60, only)
+        return methods.keys(setting, methods.the_grid(setting))
+
+    every = keys()
+    assert [key[-1] for key in every] == ["0"] * 20 + ["1"] * 20 + ["2"] * 20  # CAM and `mLDFR, B` are one network
+    assert {key.partition("-")[0] for key in every} == {
+        "mobilenet_v2",
+        "efficientnet_lite0",
+    }  # no others' weights are there
+    parts = [next(n for n in range(1, methods.SHARDS + 1) if key in Shard(n, methods.SHARDS)) for key in every]
+    assert len(set(parts)) == len(every)
+    assert keys("methods/MobileNetV2, ADL") == [key for key in every if key.startswith("mobilenet_v2-adl-")]
+
+
 def test_only_names_parts_that_there_are(tmp_path):
     command = [sys.executable, "-m", "gpu.run", str(tmp_path), str(tmp_path / "out"), "--only", "cell/vgg16 B"]
     paths = {"PYTHONPATH": os.pathsep.join([str(BENCHMARKS), *sys.path])}

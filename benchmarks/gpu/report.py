@@ -38,6 +38,8 @@ def report(figures: dict[str, dict[str, Any]], cells: Sequence[dict[str, Any]]) 
     yield from table_ix(cells)
     yield from section("Boxes", {k: v for k, v in figures.get("locate", {}).items() if "map_change_most" in v})
     yield from section("Locating", {k: flat(v) for k, v in figures.get("locate", {}).items() if "floor" in v})
+    yield from section("New shapes", figures.get("shapes", {}))
+    yield from section("Methods", figures.get("methods", {}))
     yield from section("Commands", figures.get("commands", {}))
     yield from section("What went wrong", figures.get("problems", {}))
 

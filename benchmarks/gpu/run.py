@@ -31,7 +31,14 @@ from gpu.figures import Figures
 from gpu.report import write_report
 from gpu.setting import Setting
 
-PARTS = {"training": "gpu.speed", "cells": "gpu.table_ix", "locate": "gpu.locating", "commands": "gpu.commands"}
+PARTS = {
+    "training": "gpu.speed",
+    "cells": "gpu.table_ix",
+    "locate": "gpu.locating",
+    "commands": "gpu.commands",
+    "methods": "gpu.methods",
+    "shapes": "gpu.shapes",
+}
 START = 15.0
 """Seconds that a process has to start and to be ended."""
 
@@ -57,6 +64,8 @@ TURNS = (
     Turn(("cells",), 0.1),
 )
 """The cells again with all that is left."""
+ASKED = (Turn(("shapes",), 0.3), Turn(("methods",), 0.7))
+"""Only where `--only` names them."""
 
 
 def main() -> None:
@@ -97,7 +106,8 @@ def run_all(setting: Setting) -> int:
     figures = Figures(setting.out)
     figures.add("machine", "rehearsal" if setting.rehearse else "GPU", machine(setting))
     failed = []
-    turns = [(turn, parts) for turn in TURNS if (parts := [part for part in turn.parts if setting.asks_of(part)])]
+    ways = (*ASKED, *TURNS) if setting.only else TURNS
+    turns = [(turn, parts) for turn in ways if (parts := [part for part in turn.parts if setting.asks_of(part)])]
     for number, (turn, parts) in enumerate(turns, start=1):
         given = setting.left() * turn.share / sum(later.share for later, _ in turns[number - 1 :])
         if given < 2 * START:

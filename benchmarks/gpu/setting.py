@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -16,6 +16,8 @@ from mldfr.training.prepare import Material, prepare
 from mldfr.training.recipe import Recipe, load_recipe
 
 BACKBONES = ("vgg16", "resnet50")
+WEIGHTED = (*BACKBONES, "mobilenet_v2")
+"""Those whose ImageNet weights an archive may have."""
 REHEARSED = ("augmentation.input_size=64", "training.batch_size=4", "data.workers=1")
 """Nine pictures in batches of four: two batches an epoch."""
 
@@ -71,9 +73,19 @@ class Setting:
         """Whether a figure is wanted and not there yet."""
         return self.asks(part, name) and not self.figures.has(part, name)
 
+    @cached_property
+    def packed(self) -> Mapping[str, Path]:
+        """The files of ImageNet weights that the archive has, by backbone."""
+        files = (self.archive / "weights").glob("*.safetensors")
+        return {next(name for name in WEIGHTED if file.name.startswith(name)): file for file in files}
+
+    def has(self, backbone: str) -> bool:
+        """Whether the archive has a backbone's weights."""
+        return backbone in self.packed
+
     def weights(self, backbone: str) -> Path:
         """The file of a backbone's ImageNet weights."""
-        return self.archive / "weights" / f"{backbone}.safetensors"
+        return self.packed[backbone]
 
     def settings(self, *settings: str) -> tuple[str, ...]:
         """Changes of a recipe, as `--set` takes them."""
