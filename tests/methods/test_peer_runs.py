@@ -51,7 +51,7 @@ def trained(request, animals, tmp_path_factory):
     """How a peer is trained, and the run of it."""
     settings = [*SETTINGS, f"method={request.param}"]
     settings += [f"method_options.{option}" for option in PEERS[request.param]]
-    told = ["train", "--data", f"creatures:{animals}", "--device", "cpu"]
+    told = ["train", "--no-compare", "--data", f"creatures:{animals}", "--device", "cpu"]
     told += [part for setting in settings for part in ("--set", setting)]
     folder = tmp_path_factory.mktemp(request.param) / "run"
     must(*told, "--out", folder)
@@ -78,7 +78,7 @@ def test_cut_and_resumed_it_ends_with_the_same_weights(trained, tmp_path, monkey
 
 def test_it_is_chosen_for_measured_and_locates(trained, animals, tmp_path):
     told, folder = trained
-    must("select", folder, "--device", "cpu", "--map", "cam")
+    must("select", folder, "--device", "cpu", "--map", "cam", "--images", "4")
     assert f"method={read_card(folder).method}" in told
     picture = next(path for path in sorted(animals.rglob("*")) if path.suffix in (".jpg", ".png"))
     must("locate", picture, "--model", folder, "--out", tmp_path / "located", "--device", "cpu")

@@ -35,7 +35,7 @@ def weights(run):
 def command(pictures, run, *options):
     settings = [part for setting in SMALL for part in ("--set", setting)]
     return [
-        *("-m", "mldfr", "train", "--data", f"folder:{pictures}", "--out", str(run)),
+        *("-m", "mldfr", "train", "--no-compare", "--data", f"folder:{pictures}", "--out", str(run)),
         *("--device", "cpu", *settings, *options),
     ]
 
