@@ -216,7 +216,9 @@ def run(site, pictures, tmp_path_factory):
     settings = ["method=acme", "method_options.weight=1", "model.backbone=acme_tiny", "model.weights=null"]
     settings += ["model.last_downsampling=null", "training.epochs=2", "training.batch_size=4", "data.workers=0"]
     told = [part for setting in settings for part in ("--set", setting)]
-    mldfr(site, "train", "--no-compare", "--data", f"acme:{pictures}", "--out", folder / "run", "--device", "cpu", *told)
+    mldfr(
+        site, "train", "--no-compare", "--data", f"acme:{pictures}", "--out", folder / "run", "--device", "cpu", *told
+    )
     return folder / "run"
 
 

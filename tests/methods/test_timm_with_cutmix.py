@@ -22,7 +22,17 @@ def folder(tmp_path_factory):
     settings = ["model.backbone=timm:resnet18", "method=cutmix", "model.weights=null", "training.epochs=1"]
     settings += ["augmentation.input_size=64", "training.batch_size=8", "data.held_out=0.25", "data.workers=0"]
     told = [part for setting in settings for part in ("--set", setting)]
-    run("train", "--no-compare", "--data", f"creatures:{root / 'animals'}", "--out", root / "run", "--device", "cpu", *told)
+    run(
+        "train",
+        "--no-compare",
+        "--data",
+        f"creatures:{root / 'animals'}",
+        "--out",
+        root / "run",
+        "--device",
+        "cpu",
+        *told,
+    )
     return root
 
 

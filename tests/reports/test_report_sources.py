@@ -222,7 +222,17 @@ def trained(root):
     settings = "model.recalibration=none", "training.epochs=1", "training.batch_size=9", "augmentation.input_size=64"
     settings = (*settings, "localization.scales=[1]", "data.workers=0")
     options = [part for setting in settings for part in ("--set", setting)]
-    result = run("train", "--no-compare", "--data", f"folder:{root / 'sorted'}", "--out", root / "run", "--device", "cpu", *options)
+    result = run(
+        "train",
+        "--no-compare",
+        "--data",
+        f"folder:{root / 'sorted'}",
+        "--out",
+        root / "run",
+        "--device",
+        "cpu",
+        *options,
+    )
     assert result.exit_code == 0, result.output
     return root / "run"
 

@@ -1,5 +1,6 @@
 """The questions about an annotated folder: what is shown, corrected and exported, and what is refused."""
 
+import csv
 import json
 import os
 from contextlib import contextmanager
@@ -241,3 +242,34 @@ def test_a_full_disk_is_said_and_what_was_written_stays(client, out, monkeypatch
     assert (out / CORRECTIONS).read_bytes() == before
     monkeypatch.undo()
     assert save(client, 1).json()["checked"] == 2
+
+
+def table(out):
+    with (out / "review.csv").open(newline="") as file:
+        return [(row["image"], row["boxes"], row["checked"]) for row in csv.DictReader(file)]
+
+
+def test_when_it_ends_the_pages_have_what_was_corrected(out):
+    with opened(out):
+        pass
+    assert not (out / "index.html").exists()  # nothing was corrected, so nothing is written
+    with opened(out) as client:
+        assert save(client, 1, boxes=[*BOXES, {"class_index": 0, "xyxy": [0, 0, 9, 9]}]).status_code == 200
+        assert save(client, 2, boxes=[], checked=False).status_code == 200
+    assert table(out) == [(NAMES[0], "1", "0"), (NAMES[1], "2", "1"), (NAMES[2], "0", "0"), (NAMES[3], "1", "0")]
+    (page,) = (out / "review-pages").iterdir()
+    lines = json.loads((page / "0.js").read_text().partition("reviewLines(0, ")[2].rpartition(")")[0])
+    assert [(len(line["boxes"]), "checked" in line) for line in lines] == [
+        (1, False),
+        (2, True),
+        (0, False),
+        (1, False),
+    ]
+
+
+def test_a_folder_that_takes_no_pages_keeps_its_corrections_and_says_so(out, caplog):
+    with opened(out) as client:
+        save(client, 1)
+        (out / "index.html").mkdir()
+    assert "the pages have not the last corrections" in caplog.text
+    assert (out / CORRECTIONS).read_text().count("\n") == 1

@@ -10,7 +10,7 @@ from mldfr.annotation.uncertainty import Doubt
 from mldfr.core.files import replacing
 
 REVIEW = "review.csv"
-COLUMNS = ("rank", "image", "uncertainty", "class", "probability", "margin", "scales", "thresholds", "boxes")
+COLUMNS = ("rank", "image", "uncertainty", "class", "probability", "margin", "scales", "thresholds", "boxes", "checked")
 
 
 def write_review(collection: Collection, out: Path) -> Path:
@@ -22,7 +22,8 @@ def write_review(collection: Collection, out: Path) -> Path:
 
     Returns:
         The file. `margin`, `scales` and `thresholds` are the reasons to doubt (see `mldfr.annotation.uncertainty`),
-        from 0 to 1; a picture is as uncertain as its most uncertain label.
+        from 0 to 1; a picture is as uncertain as its most uncertain label. `boxes` are those that it has now, and
+        `checked` is 1 where a person has said that they are right, else 0.
     """
     with replacing(out / REVIEW) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
@@ -31,9 +32,10 @@ def write_review(collection: Collection, out: Path) -> Path:
             row = collection.row(index)
             label = row["labels"][int(np.argmax(uncertainties(row)))]
             reasons = ("" if label[key] is None else f"{label[key]:.4f}" for key in ("margin", "scales", "thresholds"))
-            boxes = sum(len(each["boxes"]) for each in row["labels"])
             name, probability = collection.classes[label["class"]], f"{label['probability']:.4f}"
-            table.writerow((rank, row["name"], f"{value:.4f}", name, probability, *reasons, boxes))
+            image = collection.image(row)
+            now = len(image.boxes), int(image.checked)
+            table.writerow((rank, row["name"], f"{value:.4f}", name, probability, *reasons, *now))
     return out / REVIEW
 
 

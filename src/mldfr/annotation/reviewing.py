@@ -11,7 +11,8 @@ from mldfr.annotation.collect import Collection, Row, folders_of, found_boxes
 from mldfr.annotation.corrections import CorrectionJournal
 from mldfr.annotation.doubt_words import why_doubtful
 from mldfr.annotation.picture_files import picture_file
-from mldfr.annotation.review import review_order
+from mldfr.annotation.review import review_order, write_review
+from mldfr.annotation.review_page import write_review_page
 from mldfr.artifacts import CORRECTIONS, JOINED
 from mldfr.core.errors import DataError
 from mldfr.exports import FORMATS, AnnotatedImage, ObjectBox
@@ -69,6 +70,7 @@ class Review:
     def __init__(self, folder: Path, *, images: Path | None = None) -> None:
         self.folder = folder
         self._images = images
+        self._changed = False
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
@@ -174,6 +176,18 @@ class Review:
         image = AnnotatedImage.clipped(row["name"], row["height"], row["width"], boxes or ())
         self._journal.add(row, self.classes, None if boxes is None else image.boxes, checked=checked)
         self._checked[rank] = checked
+        self._changed = True
+
+    def write_pages(self) -> None:
+        """Write `review.csv` and `index.html` with what was corrected since the folder was opened, if anything was.
+
+        Raises:
+            WriteError: They cannot be written.
+        """
+        if self._changed and self._collection.state() == self._state:
+            write_review(self._collection, self.folder)
+            write_review_page(self._collection, self.folder, failed=sum(1 for _ in self._collection.failures()))
+            self._changed = False
 
     def write(self, format: str, out: Path, *, checked: bool = False) -> Path:
         """Write an annotation file of all pictures, or of those that a person has checked.

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from io import BytesIO
+from logging import getLogger
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -51,6 +52,7 @@ SHOWN = {
     "BMP": "image/bmp",
 }
 """What browsers show as it is, by its first bytes; anything else is decoded here."""
+LOGGER = getLogger("uvicorn.error")
 MAX_ENTRIES = 200
 PICTURES = "/api/review/pictures/{rank}"
 
@@ -70,6 +72,10 @@ def create_review_app(review: Review, settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         decoders.close()
+        try:
+            await run_in_threadpool(review.write_pages)
+        except WriteError as error:  # the corrections are on the disk already
+            LOGGER.warning("mldfr: the pages have not the last corrections: %s", error)
 
     routers = [_questions(review, settings), _pictures(review, settings, decoders), _changes(review)]
     return framed(
