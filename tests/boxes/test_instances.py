@@ -20,7 +20,8 @@ from mldfr.boxes.normalizers import min_max
 from mldfr.boxes.rules import BOX_RULES, regions, union, union_regions
 from mldfr.networks.card import Card, Localization
 
-EVERY_WAY = pytest.mark.parametrize("instances", INSTANCES.names())
+WITHIN = [name for name in INSTANCES.names() if name != "quantile_cut"]  # which cuts what it pleases
+EVERY_WAY = pytest.mark.parametrize("instances", WITHIN)
 BOTH = pytest.mark.parametrize("connectivity", [4, 8])
 GREY = np.full((40, 60, 3), 128, np.uint8)
 SEEDS = st.integers(0, 10_000)
@@ -257,3 +258,48 @@ def test_what_cannot_be_cut_stays_as_it_is():
     for activation in (np.full((20, 30), 0.9, np.float32), np.full((20, 30), 0.1, np.float32)):
         assert INSTANCES["cut"](activation, everything, grey).tolist() == np.ones((20, 30)).tolist()
     assert not INSTANCES["cut"](np.zeros((20, 30), np.float32), ~everything, grey).any()
+
+
+def dots_on_a_disc(size, *, astray=0.0):
+    """A grey disc on a ground of another grey, a smaller one beside it, and a map of dots on the first, some astray."""
+    y, x = np.mgrid[:size, : 2 * size]
+    disc = np.hypot(x - 0.7 * size, y - 0.5 * size) < 0.3 * size
+    small = np.hypot(x - 1.6 * size, y - 0.5 * size) < 0.15 * size  # another thing of the same colour
+    random = np.random.default_rng(1)
+    pixels = (np.where(disc | small, 180, 60)[..., None] + random.integers(-20, 20, (size, 2 * size, 3))).astype(
+        np.uint8
+    )
+    activation = random.random((size, 2 * size), np.float32) * (0.1 + 0.3 * disc)
+    dots = random.random(activation.shape) < np.where(disc, 0.12, astray)
+    activation[dots] += 0.5
+    return activation, pixels, disc
+
+
+@pytest.mark.parametrize("size", [90, 320])
+def test_the_largest_part_that_the_colours_under_a_maps_quantiles_tell_is_the_object(size):
+    activation, pixels, disc = dots_on_a_disc(size, astray=0.002)
+    settings = BoxSettings(instances="quantile_cut", threshold=0.5)
+    (found,) = draw_boxes(activation, pixels, settings).xyxy
+    rows, columns = np.flatnonzero(disc.any(1)), np.flatnonzero(disc.any(0))
+    assert iou(found, np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])) > 0.9
+    assert len(draw_boxes(activation, None, BoxSettings(threshold=0.5))) > 5  # over the threshold there are but dots
+
+
+def test_quantiles_alone_say_where_a_cut_begins_and_no_seed_is_certain():
+    activation, pixels, disc = dots_on_a_disc(90, astray=0.01)
+    kept = activation > 0.5
+    labels = INSTANCES["quantile_cut"](activation, kept, pixels)
+    np.testing.assert_array_equal(labels, INSTANCES["quantile_cut"](activation**3, kept, pixels))  # any rising function
+    np.testing.assert_array_equal(labels, INSTANCES["quantile_cut"](activation, ~kept, pixels))
+    assert labels.max() == 1
+    assert ((labels > 0) == disc).mean() > 0.98
+    assert (kept & ~disc).sum() > 50  # the brightest dots were not all on it
+
+
+def test_what_has_no_quantiles_or_but_one_side_keeps_its_regions():
+    activation, pixels, _ = dots_on_a_disc(40)
+    kept = activation > 0.5
+    flat = np.where(kept, np.float32(1), np.float32(0))
+    np.testing.assert_array_equal(INSTANCES["quantile_cut"](flat, kept, pixels), joined(flat, kept, pixels))
+    black = np.zeros_like(pixels)
+    np.testing.assert_array_equal(INSTANCES["quantile_cut"](activation, kept, black), joined(activation, kept, black))

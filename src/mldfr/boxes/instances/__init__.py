@@ -46,6 +46,7 @@ INSTANCES: Registry[Instances] = Registry(
         "joined": "mldfr.boxes.instances:joined",
         "separate": "mldfr.boxes.instances.watershed:separate",
         "cut": "mldfr.boxes.instances.cut:cut",
+        "quantile_cut": "mldfr.boxes.instances.quantile_cut:quantile_cut",
     },
 )
 

@@ -36,8 +36,7 @@ def cut(activation: Float32Array, kept: BoolArray, pixels: UInt8Array, *, connec
         2
     """
     height, width = kept.shape
-    factor = max(1.0, max(height, width) / SIDE)
-    size = max(1, round(width / factor)), max(1, round(height / factor))
+    size = shrunken_size(height, width)
     hot = cv2.resize(activation, size, interpolation=cv2.INTER_AREA)
     inside = cv2.resize(kept.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT).astype(bool)
     peak = hot.max()
@@ -54,3 +53,14 @@ def cut(activation: Float32Array, kept: BoolArray, pixels: UInt8Array, *, connec
     mask = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
     left = kept & cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT).astype(bool)
     return joined(activation, left if left.any() else kept, pixels, connectivity=connectivity)
+
+
+def shrunken_size(height: int, width: int) -> tuple[int, int]:
+    """Width and height of a picture whose longer side has at most 320 pixels, as OpenCV takes them.
+
+    Examples:
+        >>> shrunken_size(480, 640), shrunken_size(40, 60)
+        ((320, 240), (60, 40))
+    """
+    factor = max(1.0, max(height, width) / SIDE)
+    return max(1, round(width / factor)), max(1, round(height / factor))
