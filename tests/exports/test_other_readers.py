@@ -226,7 +226,7 @@ def test_what_a_localizer_returns_goes_to_supervision():
 
 def test_to_supervision_says_what_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "supervision", None)
-    with pytest.raises(ImportError, match="pip install supervision"):
+    with pytest.raises(ImportError, match=r"pip install 'mldfr\[supervision\]'"):
         to_supervision(AnnotatedImage("a.jpg", 4, 4))
 
 

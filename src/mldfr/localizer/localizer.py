@@ -195,5 +195,5 @@ def _locate(card: Card, picture: Query, activation: Activation, localization: Lo
         probabilities=probabilities,
         score_maps=score_maps,
         scale_maps={scale: maps.cpu().numpy() for scale, maps in activation.scale_maps.items()},
-        normalizer=localization.normalizer,
+        settings=localization,
     )
