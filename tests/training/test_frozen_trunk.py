@@ -28,7 +28,7 @@ from mldfr.training import linear_head, prepared_features
 from mldfr.training.fit import fit
 from mldfr.training.linear_head import Loaded, Problem, cross_validate
 from mldfr.training.plan import make_plan
-from mldfr.training.prepare import prepare
+from mldfr.training.prepare import create_network, prepare
 from mldfr.training.prepared_features import View, mean_features, views_of
 from mldfr.training.recipe import RecipeError, load_recipe
 from mldfr.training.run_folder import RunError
@@ -210,6 +210,16 @@ def test_a_finished_run_is_not_fitted_again(finished, pictures, tmp_path):
     assert result.exit_code == 0, result.output
     assert not (run / "features").exists()
     assert "of 3 pictures that were held out of training" in result.output
+
+
+def test_another_run_may_begin_with_the_trunk_of_a_finished_one(finished, pictures):
+    """Whose map was fitted for the pictures of that one, and does not come along."""
+    assert any(key.startswith("fitted_maps.") for key in weights(finished))
+    recipe = frozen(finished)
+    network = create_network(recipe, material(pictures, recipe))
+    trunk = {key: value for key, value in network.state_dict().items() if not key.startswith("head.")}
+    assert trunk
+    assert all(torch.equal(value, weights(finished)[key]) for key, value in trunk.items())
 
 
 def test_what_train_says_at_its_end(pictures, trunk, tmp_path):

@@ -285,9 +285,9 @@ class LocalizationNetwork(nn.Module):
         return cls._build(card)
 
     def _continue_from(self, model: Path) -> None:
-        """Take everything but Conv-Cls from a saved model."""
+        """Take everything but Conv-Cls from a saved model, and the maps that were fitted for its pictures."""
         tensors, _ = read(model)
-        given = {key: value for key, value in tensors.items() if not key.startswith("head.")}
+        given = {key: value for key, value in tensors.items() if not key.startswith(("head.", "fitted_maps."))}
         own = {
             key: value
             for key, value in self.state_dict().items()
