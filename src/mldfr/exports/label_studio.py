@@ -1,6 +1,6 @@
 """Label Studio's tasks with predictions, and the labelling interface that fits them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -144,7 +144,8 @@ class LabelStudio(Format):
             if scores:
                 prediction["score"] = min(scores)
             prediction["result"] = [
-                _result(box, image, number, classes[box.class_index]) for number, box in enumerate(image.boxes, start=1)
+                rectangle(box, image, number, classes[box.class_index])
+                for number, box in enumerate(image.boxes, start=1)
             ]
             data = {"image": self.prefix + quote(image.name), "height": image.height, "width": image.width}
             if image.checked:
@@ -165,24 +166,66 @@ def _called(entry: dict[str, Any], number: int) -> str:
     return f"task {number}" if image is None else str(image)
 
 
-def _result(box: ObjectBox, image: AnnotatedImage, number: int, name: str) -> dict[str, Any]:
+def rectangle(
+    box: ObjectBox, image: AnnotatedImage, number: int, name: str, *, control: str = BOXES, picture: str = PICTURE
+) -> dict[str, Any]:
+    """A box as a result of a labelling: in percent of the picture's sides.
+
+    Args:
+        box, image: The box, and the picture in which it is.
+        number: That no other box of the picture has.
+        name: Of its class.
+        control, picture: The names of the two parts of the interface.
+
+    Examples:
+        >>> result = rectangle(ObjectBox(0, (10, 20, 50, 60)), AnnotatedImage("1.jpg", 100, 200), 1, "cat")
+        >>> result["type"], result["value"]["x"], result["value"]["width"]
+        ('rectanglelabels', 5.0, 20.0)
+    """
     x0, y0, x1, y1 = box.xyxy
+    value = {
+        "x": 100 * x0 / image.width,
+        "y": 100 * y0 / image.height,
+        "width": 100 * (x1 - x0) / image.width,
+        "height": 100 * (y1 - y0) / image.height,
+        "rotation": 0,
+    }
+    return region("RectangleLabels", value, box, image, number, name, control=control, picture=picture)
+
+
+def region(
+    kind: str,
+    value: Mapping[str, Any],
+    box: ObjectBox,
+    image: AnnotatedImage,
+    number: int,
+    name: str,
+    *,
+    control: str,
+    picture: str,
+) -> dict[str, Any]:
+    """A result of a labelling: where something is, as one of its controls says it.
+
+    Args:
+        kind: Of the control: RectangleLabels, BrushLabels.
+        value: What it says beside the name.
+        box, image, number, name, control, picture: As for `rectangle`.
+
+    Examples:
+        >>> box, image = ObjectBox(0, (10, 20, 50, 60), 0.5), AnnotatedImage("1.jpg", 100, 200)
+        >>> result = region("BrushLabels", {"format": "rle"}, box, image, 1, "cat", control="mask", picture="image")
+        >>> result["value"], result["score"]
+        ({'format': 'rle', 'brushlabels': ['cat']}, 0.5)
+    """
     result = {
         "id": f"box-{number}",
-        "type": "rectanglelabels",
-        "from_name": BOXES,
-        "to_name": PICTURE,
+        "type": kind.lower(),
+        "from_name": control,
+        "to_name": picture,
         "original_width": image.width,
         "original_height": image.height,
         "image_rotation": 0,
-        "value": {
-            "x": 100 * x0 / image.width,
-            "y": 100 * y0 / image.height,
-            "width": 100 * (x1 - x0) / image.width,
-            "height": 100 * (y1 - y0) / image.height,
-            "rotation": 0,
-            "rectanglelabels": [name],
-        },
+        "value": {**value, kind.lower(): [name]},
     }
     return result if box.score is None else result | {"score": box.score}
 

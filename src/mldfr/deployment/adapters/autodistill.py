@@ -1,7 +1,6 @@
-"""A model as a base model of autodistill, whose `label` makes a data set of a folder of pictures.
+"""A model as a base model of autodistill, by its own package.
 
->>> from autodistill.detection import CaptionOntology                           # doctest: +SKIP
->>> BaseModel(CaptionOntology({"tabby": "cat"})).label("photos", extension=".jpg")   # doctest: +SKIP
+BaseModel(CaptionOntology({"tabby": "cat"}), "runs/mine").label("photos", extension=".jpg")
 """
 
 from typing import TYPE_CHECKING, Any
