@@ -1,47 +1,20 @@
 """What the README and the pages of the documentation show is run as it stands, page by page."""
 
 import re
-import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from mldfr.cli.main import app
+from documented import ROOT, blocks, commands, run, text
 
-ROOT = Path(__file__).parents[1]
-RUN = ("README.md", "docs/getting-started.md", "docs/how-to/*.md", "docs/methods/*.md")
-"""Pages whose blocks are run; those of results and benchmarks take hours."""
+RUN = ("README.md", "docs/how-to/*.md", "docs/methods/*.md")
+"""Pages whose blocks are run; those of results and benchmarks take hours, and Getting started has a test of its own."""
 PAGES = sorted(str(page.relative_to(ROOT)) for pattern in RUN for page in ROOT.glob(pattern))
 LINKED = sorted(str(page.relative_to(ROOT)) for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
 MADE = ("animals", "runs/animals", "runs/mine")
 """What a page may begin with, where it does not make it itself."""
-
-
-def text(page):
-    return (ROOT / page).read_text(encoding="utf-8")
-
-
-def blocks(page):
-    """Its blocks to run, in their order, each with its language."""
-    return re.findall(r"^```(sh|python)\n(.*?)^```", text(page), flags=re.DOTALL | re.MULTILINE)
-
-
-def commands(block):
-    return [shlex.split(line, comments=True) for line in block.splitlines() if line.startswith("mldfr ")]
-
-
-def run(command):
-    """Run a command; what takes long with fewer and smaller pictures."""
-    arguments = command[1:]
-    if arguments[0] == "train":
-        arguments += ["--set", "training.epochs=1", "--set", "augmentation.input_size=96"]
-    if arguments[:2] == ["data", "creatures"]:
-        arguments += ["--images", "24"]
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, f"{' '.join(command)}\n{result.output}"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -92,11 +65,11 @@ def _at(start, at, name):
     return (Path(at) / name).relative_to(start).as_posix()
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh", "python")])
 def test_a_page_runs(page, here, capsys):
     here(page)
     names = {"__name__": page}
-    for language, block in blocks(page):
+    for language, block in blocks(page, "sh", "python"):
         if language == "python":
             exec(block, names)
         else:
@@ -106,13 +79,13 @@ def test_a_page_runs(page, here, capsys):
 
 def test_what_the_readme_shows_first(here, capsys):
     folder, names = here("README.md"), {}
-    exec(next(block for language, block in blocks("README.md") if language == "python"), names)
+    exec(next(block for language, block in blocks("README.md", "python") if language == "python"), names)
     assert (folder / "out.png").stat().st_size > 10_000
     assert names["result"].labels[0].class_name == "Egyptian cat"
 
 
 def test_much_is_run():
-    run_here = [command for page in PAGES for _, block in blocks(page) for command in commands(block)]
+    run_here = [command for page in PAGES for _, block in blocks(page, "sh", "python") for command in commands(block)]
     assert {command[1] for command in run_here} >= {
         "locate",
         "train",

@@ -1,7 +1,9 @@
 """Fixtures of this room."""
 
+import signal
 import socket
 import threading
+import time
 from copy import deepcopy
 
 import pytest
@@ -11,12 +13,14 @@ from opened_page import (
     SPY,
 )
 from playwright.sync_api import sync_playwright
+from review_page import ready
 from served import (
     ORIGIN,
     app_of,
     tiny,
 )
 
+from forked import Program
 from mldfr.web.app import create_app
 from mldfr.web.server import make_server
 from mldfr.web.settings import Settings
@@ -94,3 +98,49 @@ def open_page(browser, address):
 @pytest.fixture
 def page(open_page):
     return open_page()
+
+
+@pytest.fixture
+def serve():
+    """Start `mldfr serve FOLDER`; what still runs at the end is ended."""
+    servers = []
+
+    def serve(folder, port):
+        server = Program("serve", folder, "--port", port)
+        servers.append(server)
+        deadline = time.monotonic() + 60
+        while "open http" not in server.stderr:
+            assert server.poll() is None, server.stderr
+            assert time.monotonic() < deadline, server.stderr
+            time.sleep(0.05)
+        return server
+
+    yield serve
+    for server in servers:
+        server.send_signal(signal.SIGINT)
+        server.wait(30)
+
+
+@pytest.fixture
+def open_review(browser):
+    contexts, complaints = [], []
+
+    def open_review(address, **options):
+        context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.add_init_script(SPY)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address)
+        ready(page)
+        return page
+
+    open_review.complaints = complaints
+    yield open_review
+    for context in contexts:
+        for page in context.pages:
+            assert page.evaluate("window.violations") == []
+        context.close()
+    assert complaints == []

@@ -4,16 +4,17 @@ import json
 import signal
 import socket
 import threading
-import time
 
 import pytest
-from opened_page import CHROMIUM, SPY
+from opened_page import CHROMIUM
 
 pytest.importorskip("fastapi", reason="needs the extra web: pip install 'mldfr[web]'")
 pytest.importorskip("playwright", reason="needs Playwright: pip install playwright")
 
+from review_page import corners, drag, free_port, name_of, ready, saved
+
 from annotated import annotated, draw_pictures
-from forked import Program, finished
+from forked import finished
 from helpers import small_network, write_picture
 from mldfr.annotation.reviewing import Review
 from mldfr.artifacts import CORRECTIONS
@@ -23,93 +24,6 @@ from mldfr.web.server import make_server
 from mldfr.web.settings import Settings
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, such as Debian's package chromium")
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
-
-
-@pytest.fixture
-def serve():
-    """Start `mldfr serve FOLDER`; what still runs at the end is ended."""
-    servers = []
-
-    def serve(folder, port):
-        server = Program("serve", folder, "--port", port)
-        servers.append(server)
-        deadline = time.monotonic() + 60
-        while "open http" not in server.stderr:
-            assert server.poll() is None, server.stderr
-            assert time.monotonic() < deadline, server.stderr
-            time.sleep(0.05)
-        return server
-
-    yield serve
-    for server in servers:
-        server.send_signal(signal.SIGINT)
-        server.wait(30)
-
-
-@pytest.fixture
-def open_review(browser):
-    contexts, complaints = [], []
-
-    def open_review(address, **options):
-        context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}} | options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.add_init_script(SPY)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(address)
-        ready(page)
-        return page
-
-    open_review.complaints = complaints
-    yield open_review
-    for context in contexts:
-        for page in context.pages:
-            assert page.evaluate("window.violations") == []
-        context.close()
-    assert complaints == []
-
-
-def ready(page, rank=None):
-    """Wait until a picture is shown and all is saved."""
-    page.wait_for_function(
-        "rank => !rank || document.querySelector('#rank').textContent.startsWith(`${rank} of`)", arg=rank
-    )
-    page.wait_for_function("() => document.querySelector('#photo').naturalWidth > 0")
-    # What listens for the picture has heard of it, however slow the machine is: only then keys mean boxes.
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
-    saved(page)
-
-
-def saved(page):
-    page.wait_for_selector("main[aria-busy=false]", state="attached")
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    page.wait_for_selector("main[aria-busy=false]", state="attached")
-
-
-def name_of(page):
-    return page.locator("#name").inner_text()
-
-
-def corners(page):
-    """The selected box, as its fields have it."""
-    return [float(page.locator(f"#{corner}").input_value()) for corner in ("x0", "y0", "x1", "y1")]
-
-
-def drag(page, selector, dx, dy):
-    frame = page.locator(selector).bounding_box()
-    at = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
-    page.mouse.move(*at)
-    page.mouse.down()
-    page.mouse.move(at[0] + dx, at[1] + dy, steps=4)
-    page.mouse.up()
-    saved(page)
 
 
 def test_twenty_pictures_three_corrections_a_killed_server_and_the_file_that_is_read_back(
