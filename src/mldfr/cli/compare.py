@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from mldfr.evaluation.statistics.comparison import Row
 
 
-METRICS = "metrics.json"
-
-
 class Table(StrEnum):
     """What a table can be written as."""
 
@@ -49,10 +46,11 @@ def compare(
     import json
     from dataclasses import asdict
 
+    from mldfr.artifacts import METRICS
     from mldfr.core.json_files import differences
     from mldfr.evaluation.statistics.comparison import compare as compare_two
     from mldfr.evaluation.statistics.comparison import read_report
-    from mldfr.evaluation.statistics.comparison_tables import WRITERS, Compared
+    from mldfr.evaluation.statistics.comparison_tables import WRITERS, Compared, names_of
 
     if len(reports) < 2:
         raise SettingError("a comparison needs two files or more")
@@ -71,7 +69,7 @@ def compare(
         return
     shown = [[row for row in rows if every or row.difference is not None] for rows in tables]
     if table is not None:
-        names = _names(reports)
+        names = names_of(reports)
         typer.echo(WRITERS[table](Compared(names[0], dict(zip(names[1:], shown, strict=True)))).rstrip("\n"))
         return
     for path, other, rows in zip(reports[1:], others, shown, strict=True):
@@ -81,12 +79,6 @@ def compare(
 
 def _asked(metric: str, patterns: list[str] | None) -> bool:
     return not patterns or any(fnmatchcase(metric, pattern) for pattern in patterns)
-
-
-def _names(reports: list[Path]) -> list[str]:
-    """What evaluations are called: their folders where those tell them apart, else their paths."""
-    short = [path.parent.name or path.stem if path.name == METRICS else path.stem for path in reports]
-    return short if len(set(short)) == len(short) else [str(path) for path in reports]
 
 
 def _print(one: Path, other: Path, different: str, rows: "list[Row]") -> None:

@@ -68,7 +68,7 @@ VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
     (OWN, recipe, "mldfr recipe finetune > mine.yaml"),
     (MEASURE, evaluate, "mldfr evaluate runs/mine --data cub:CUB_200_2011 --out evaluated"),
     (MEASURE, compare, "mldfr compare evaluated/metrics.json other/metrics.json"),
-    (MEASURE, report, "mldfr report evaluated --out report.html"),
+    (MEASURE, report, "mldfr report measured/cam measured/mine --out report.html"),
     (MEASURE, reproduce, "mldfr reproduce table-viii --data cub:CUB_200_2011 --out table-viii"),
     (MEASURE, complexity, "mldfr complexity vgg16 --classifier-bias --method acol"),
     (ABOUT, list_names, "mldfr list maps"),

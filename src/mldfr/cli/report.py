@@ -7,8 +7,12 @@ import typer
 
 
 def report(
-    folder: Annotated[
-        Path, typer.Argument(metavar="RUN|EVALUATION", help="A folder of `mldfr train`, or of `mldfr evaluate --out`.")
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN|EVALUATION...",
+            help="Folders of `mldfr train`, or of `mldfr evaluate --out`; several are compared with the first.",
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The page, an HTML file.")] = Path("report.html"),
     data: Annotated[
@@ -28,13 +32,15 @@ def report(
 ) -> None:
     """Make one self-contained page: numbers with intervals, the paper's rows, curves, errors, classes, galleries.
 
+    Of several: their numbers, what differs for sure, pictures side by side, training curves, tables for a paper.
+
     Pictures of the galleries, and a sample for the effect of each scale, are run through the model once more. Where
     pictures or model are gone the page is made without them, and says so.
     """
     from mldfr import api
 
     made = api.report(
-        folder,
+        folders,
         out,
         data=data,
         images=images,

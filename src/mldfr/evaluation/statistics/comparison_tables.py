@@ -5,7 +5,9 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from mldfr.artifacts import METRICS
 from mldfr.evaluation.statistics.comparison import Row
 
 
@@ -35,6 +37,20 @@ class Compared:
             for row in rows:
                 found.setdefault(row.metric, [None] * len(self.others))[place] = row
         return [(metric, next(row.one for row in rows if row), rows) for metric, rows in found.items()]
+
+
+def names_of(places: Sequence[Path]) -> list[str]:
+    """What evaluations and runs are called: their folders where those tell them apart, else their paths.
+
+    Examples:
+        >>> names_of([Path("measured/one"), Path("measured/three/metrics.json")])
+        ['one', 'three']
+        >>> names_of([Path("cub/cam"), Path("voc/cam")])
+        ['cub/cam', 'voc/cam']
+    """
+    folders = [place.parent if place.name == METRICS else place for place in places]
+    short = [folder.stem if folder.suffix == ".json" else folder.resolve().name for folder in folders]
+    return short if len(set(short)) == len(short) else [str(place) for place in places]
 
 
 def to_csv(compared: Compared) -> str:

@@ -99,9 +99,9 @@ def choose(cases: Sequence[Case], count: int) -> list[Choice]:
     several = [case for case in best if case.objects > 1]
     part = [case for case in best if case.kind == "part_only"]
     choices = [
-        Choice("Typical", f"Nearest to the median IoU of {middle:.2f}; {ONCE}.", _apart(typical, count)),
-        Choice("Best", f"Highest IoU; {ONCE}.", _apart(best, count)),
-        Choice("Worst", f"Lowest IoU, equal ones in the order of the set; {ONCE}.", _apart(worst, count)),
+        Choice("Typical", f"Nearest to the median IoU of {middle:.2f}; {ONCE}.", one_of_each(typical, count)),
+        Choice("Best", f"Highest IoU; {ONCE}.", one_of_each(best, count)),
+        Choice("Worst", f"Lowest IoU, equal ones in the order of the set; {ONCE}.", one_of_each(worst, count)),
         Choice("Several objects", f"Two or more annotated objects of the class; {SPREAD}.", _spread(several, count)),
         Choice(
             "Only a part",
@@ -116,12 +116,14 @@ def _by_probability(cases: Sequence[Case], count: int) -> list[Choice]:
     sure = sorted(cases, key=lambda case: (-case.probability, case.index))
     doubtful = sorted(cases, key=lambda case: (case.probability, case.index))
     return [
-        Choice("Surest", f"Highest probability of the class; {ONCE}.", _apart(sure, count)),
-        Choice("Least sure", f"Lowest probability of the class, equal ones in order; {ONCE}.", _apart(doubtful, count)),
+        Choice("Surest", f"Highest probability of the class; {ONCE}.", one_of_each(sure, count)),
+        Choice(
+            "Least sure", f"Lowest probability of the class, equal ones in order; {ONCE}.", one_of_each(doubtful, count)
+        ),
     ]
 
 
-def _apart(ordered: Sequence[Case], count: int) -> list[Case]:
+def one_of_each(ordered: Sequence[Case], count: int) -> list[Case]:
     """The first cases, each class once; where there are too few classes, those passed over fill up."""
     first: dict[int, Case] = {}
     for case in ordered:
@@ -161,7 +163,7 @@ def picture_of(case: Case, view: View, evaluation: Evaluation) -> Picture:
         height=record.height,
         width=record.width,
         title=plan.classes[case.label],
-        caption=_caption(case, evaluation),
+        caption=f"{outcome(case, evaluation)}. {case.image}",
         tag=f"IoU {case.iou:.2f}" if case.kind else f"{100 * case.probability:.0f} % sure",
         tone="good" if case.kind == "right" else "bad" if case.kind not in ("wrong_class", "") else "neutral",
         annotated=_plain(annotated(view.sample, case.label)),
@@ -170,15 +172,15 @@ def picture_of(case: Case, view: View, evaluation: Evaluation) -> Picture:
     )
 
 
-def _caption(case: Case, evaluation: Evaluation) -> str:
-    """What went wrong, what was seen, and which picture it is."""
+def outcome(case: Case, evaluation: Evaluation) -> str:
+    """What went wrong, and what was seen instead."""
     assert evaluation.plan is not None
     ranking = evaluation.records[case.image].ranking
     words = [KIND_NAMES[case.kind] if case.kind else "no box is annotated"]
     if evaluation.stored.judges_class and ranking.top and ranking.top[0] != case.label:
         first = ranking.top[0]
         words.append(f"most probable: {evaluation.plan.classes[first]} ({percent(100 * ranking.probabilities[first])})")
-    return f"{'; '.join(words)}. {case.image}"
+    return "; ".join(words)
 
 
 def _largest_first(boxes: Boxes | None) -> list[Xyxy]:

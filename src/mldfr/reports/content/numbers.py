@@ -100,9 +100,9 @@ class Numbers:
     def headlines(self) -> Headlines:
         """The most important numbers, large."""
         names = {"as_used.corloc": "CorLoc as used"}
-        return Headlines([self.reading(each, HEADLINES[each], name=names.get(each)) for each in self._most_important()])
+        return Headlines([self.reading(each, HEADLINES[each], name=names.get(each)) for each in self.most_important()])
 
-    def _most_important(self) -> list[str]:
+    def most_important(self) -> list[str]:
         """The most important metrics that there are, each kind of CorLoc but once."""
         known = [metric for metric in HEADLINES if self.stored.value(metric) is not None]
         if not self.stored.setting.multi_label and "paper.voc_corloc" in known:

@@ -50,11 +50,21 @@ def make_page(folder: Path, out: Path, options: ReportOptions, *, watch: Watch =
     Raises:
         ValueError: The folder holds neither, or something damaged.
     """
+    found = read_folder(folder, options)
+    return run_page(found, out) if isinstance(found, Run) else evaluation_page(found, options, watch)
+
+
+def read_folder(folder: Path, options: ReportOptions) -> Evaluation | Run:
+    """What a folder holds, or the `metrics.json` in it.
+
+    Raises:
+        DataError: Neither an evaluation nor a run, or something damaged.
+    """
     folder = folder.parent if folder.name == METRICS and folder.is_file() else folder
     if (folder / METRICS).is_file():
-        return evaluation_page(read_evaluation(folder, options.places, device=options.device), options, watch)
+        return read_evaluation(folder, options.places, device=options.device)
     if (folder / RUN).is_file():
-        return run_page(read_training(folder), out)
+        return read_training(folder)
     if (folder / RECORDS).is_file() and (folder / SETTING).is_file():
         raise DataError(
             f"{folder}: an evaluation that is not finished; the same `mldfr evaluate --out {folder}` goes on"
@@ -68,7 +78,7 @@ def make_page(folder: Path, out: Path, options: ReportOptions, *, watch: Watch =
 def evaluation_page(evaluation: Evaluation, options: ReportOptions, watch: Watch) -> Page:
     """The page of an evaluation."""
     stored = evaluation.stored
-    numbers, run = Numbers(stored), _run_of(evaluation)
+    numbers, run = Numbers(stored), run_of(evaluation)
     pictures, scales = picture_sections.sections(
         evaluation, gallery=options.gallery, sample=options.sample, watch=watch
     )
@@ -146,7 +156,7 @@ def run_page(run: Run, out: Path) -> Page:
     )
 
 
-def _run_of(evaluation: Evaluation) -> Run | None:
+def run_of(evaluation: Evaluation) -> Run | None:
     """The run of the model that was evaluated, where its folder is still there and whole."""
     model = evaluation.plan.setting.get("model") if evaluation.plan else None
     if model is None or not (Path(model) / RUN).is_file():

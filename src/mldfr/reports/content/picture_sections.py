@@ -27,7 +27,7 @@ def sections(
         watch: Told of the pictures that are looked at once more.
     """
     plan, protocol = evaluation.plan, evaluation.protocol
-    if reason := _why_not(evaluation):
+    if reason := why_not(evaluation):
         return (
             _without("pictures", "Pictures", f"There are no galleries: {reason}."),
             _without("scales", "Scales", f"The effect of each scale is not known: {reason}."),
@@ -48,7 +48,8 @@ def sections(
     return _pictures(choices, pictures, lost, protocol, evaluation), _scales(effects, evaluation, sample)
 
 
-def _why_not(evaluation: Evaluation) -> str:
+def why_not(evaluation: Evaluation) -> str:
+    """Why its pictures cannot be shown, or ""."""
     if evaluation.absent:
         return "pictures, model or maps cannot be had again, as said at the top of the page"
     if evaluation.protocol is None:

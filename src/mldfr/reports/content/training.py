@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mldfr.artifacts import Selection
@@ -17,6 +17,7 @@ from mldfr.reports.content.runs import Run
 from mldfr.reports.page.blocks import Block, Cell, Code, Column, Facts, Section, Table, Words
 from mldfr.reports.page.charts import Lines, Point
 from mldfr.training.recipe import Recipe, differences, load_recipe, names
+from mldfr.training.run_folder import Epoch
 
 EVALUATED = ("paper.corloc", "wsolevaluation.max_box_acc_v2", "classification.cls_top1_error")
 
@@ -37,30 +38,53 @@ def training(run: Run) -> Section:
         lead += f" Of held-out pictures it is {percent(tried[-1][1])}."
     if run.boxes:
         lead += f" {boxes_text(run.boxes)}"
-    x = [float(epoch.epoch) for epoch in run.epochs]
-    blocks: list[Block] = [
-        _curve("Loss", "mean over the training pictures", x, [epoch.loss for epoch in run.epochs]),
-        _curve("Top-1 accuracy on the training pictures", "%", x, [100 * epoch.top1 for epoch in run.epochs], top=100),
-        *(
-            [_curve("Top-1 accuracy on held-out pictures", "%", *map(list, zip(*tried, strict=True)), top=100)]
-            if tried
-            else []
-        ),
-        _curve("Learning rate", "at the end of the epoch", x, [epoch.lr for epoch in run.epochs]),
-        _curve("Speed", "pictures per second", x, [epoch.images_per_second for epoch in run.epochs]),
-    ]
-    return Section("training", "Training", lead, blocks)
+    return Section("training", "Training", lead, curves({"": run}))
 
 
-def _curve(title: str, label: str, x: Sequence[float], y: Sequence[float], *, top: float | None = None) -> Lines:
-    points: list[Point] = list(zip(x, y, strict=True))
-    if len(points) == 1:
-        points = [(points[0][0] - 1, points[0][1]), *points]  # one epoch is a level line
-    ends = points[0][0], points[-1][0]
-    text = f"From {y[0]:.4g} to {y[-1]:.4g} in {len(y):,} epochs." if len(y) > 1 else f"{y[0]:.4g} after one epoch."
-    return Lines(
-        title, "epoch", label, {title.lower(): points}, ends, (0, top or 1.08 * max(*y, 1e-9)), {}, text, least_step=1
-    )
+CURVES: Sequence[tuple[str, str, Callable[[Epoch], float | None], float | None]] = (
+    ("Loss", "mean over the training pictures", lambda epoch: epoch.loss, None),
+    ("Top-1 accuracy on the training pictures", "%", lambda epoch: 100 * epoch.top1, 100),
+    ("Top-1 accuracy on held-out pictures", "%", lambda epoch: _times_100(epoch.held_out), 100),
+    ("Learning rate", "at the end of the epoch", lambda epoch: epoch.lr, None),
+    ("Speed", "pictures per second", lambda epoch: epoch.images_per_second, None),
+)
+"""Title, unit, the value of an epoch, and the end of the axis where it is not that of the values."""
+
+
+def curves(runs: Mapping[str, Run]) -> list[Block]:
+    """A chart for each thing that epochs are measured by, a curve in it for each run by its name.
+
+    Args:
+        runs: By name; that of a single one may be "".
+    """
+    blocks: list[Block] = []
+    for title, unit, value, top in CURVES:
+        points = {
+            name or title.lower(): [(float(each.epoch), y) for each in run.epochs if (y := value(each)) is not None]
+            for name, run in runs.items()
+        }
+        if known := {name: each for name, each in points.items() if each}:
+            blocks.append(_chart(title, unit, known, top))
+    return blocks
+
+
+def _chart(title: str, unit: str, points: Mapping[str, list[Point]], top: float | None) -> Lines:
+    first, *others = points.values()
+    if others:
+        text = f"At the end: {'; '.join(f'{name} {each[-1][1]:.4g}' for name, each in points.items())}."
+    elif len(first) > 1:
+        text = f"From {first[0][1]:.4g} to {first[-1][1]:.4g} in {len(first):,} epochs."
+    else:
+        text = f"{first[0][1]:.4g} after one epoch."
+    highest = max(y for each in points.values() for _, y in each)
+    # One epoch is a level line.
+    drawn = {each: [(at[0][0] - 1, at[0][1]), *at] if len(at) == 1 else at for each, at in points.items()}
+    ends = min(each[0][0] for each in drawn.values()), max(each[-1][0] for each in drawn.values())
+    return Lines(title, "epoch", unit, drawn, ends, (0, top or 1.08 * max(highest, 1e-9)), {}, text, least_step=1)
+
+
+def _times_100(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 def recipe(given: Recipe) -> list[Block]:

@@ -1,9 +1,11 @@
 """What a report page is made of: plain numbers, words and pictures."""
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from mldfr.core.text import ESCAPED
 from mldfr.core.types import UInt8Array
 from mldfr.reports.page.charts import Bars, Histogram, Intervals, Lines, Part, Reading, Shares
 
@@ -109,6 +111,24 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class SideBySide:
+    """A row for each picture, and in it a column for each of those that looked at it.
+
+    Attributes:
+        title: What the pictures have in common.
+        rule: How they were chosen.
+        columns: Who looked.
+        rows: The picture's name, and the picture as each of them saw it, in the order of the columns.
+    """
+
+    kind: ClassVar[str] = "side_by_side"
+    title: str
+    rule: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[Picture]]]
+
+
+@dataclass(frozen=True)
 class Words:
     """A paragraph; `quiet` ones are asides, such as that something is missing."""
 
@@ -134,9 +154,17 @@ class Code:
     title: str
     lines: Sequence[tuple[str, bool]]
     """Each line, and whether it stands out."""
+    file: str = ""
+    """The name under which a reader can keep the text; "" where nobody would."""
+
+    @property
+    def address(self) -> str:
+        """The text as an address that a browser can save."""
+        text = "".join(f"{line}\n" for line, _ in self.lines)
+        return f"data:text/plain;charset=utf-8;base64,{b64encode(text.encode('utf-8', ESCAPED)).decode('ascii')}"
 
 
-Block = Headlines | Intervals | Lines | Histogram | Shares | Bars | Table | Gallery | Words | Facts | Code
+Block = Headlines | Intervals | Lines | Histogram | Shares | Bars | Table | Gallery | SideBySide | Words | Facts | Code
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mldfr.core.files import replacing
 from mldfr.core.text import ESCAPED
-from mldfr.reports.page.blocks import Gallery, Page, Picture
+from mldfr.reports.page.blocks import Gallery, Page, Picture, SideBySide
 from mldfr.reports.page.heat import data_uri
 
 
@@ -40,3 +40,5 @@ def _photos(page: Page) -> Iterator[tuple[str, Picture]]:
         for block in section.blocks:
             if isinstance(block, Gallery):
                 yield from ((picture.key, picture) for picture in block.pictures)
+            elif isinstance(block, SideBySide):
+                yield from ((pictures[0].key, pictures[0]) for _, pictures in block.rows)
