@@ -11,7 +11,9 @@ from documented import ROOT, blocks, commands, run, text
 
 RUN = ("README.md", "docs/how-to/*.md", "docs/methods/*.md")
 """Pages whose blocks are run; those of results and benchmarks take hours, and Getting started has a test of its own."""
-PAGES = sorted(str(page.relative_to(ROOT)) for pattern in RUN for page in ROOT.glob(pattern))
+WALK = "docs/how-to/researchers-day.md"
+"""It has a test of its own, too."""
+PAGES = sorted({str(page.relative_to(ROOT)) for pattern in RUN for page in ROOT.glob(pattern)} - {WALK})
 LINKED = sorted(str(page.relative_to(ROOT)) for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
 MADE = ("animals", "runs/animals", "runs/mine")
 """What a page may begin with, where it does not make it itself."""
