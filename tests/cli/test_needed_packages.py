@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from helpers import small_network, write_picture
 
 TRAINING = ("lightning_fabric", "tensorboard", "psutil", "matplotlib", "faster_coco_eval", "scipy")
-"""For training, plots and evaluation alone."""
+"""For training, plots and evaluation alone; SciPy comes with scikit-image, too."""
 ON_REQUEST = ("numba", "skimage", "jinja2")
 """For `--instances` and `--refine` that are not the default, and for pages of reports."""
 BLOCKED = """
