@@ -158,6 +158,8 @@ def test_a_run_is_known_by_the_evaluation_of_its_model_and_the_other_way_round(r
 def test_what_cannot_be_compared_is_refused(folders, model, tmp_path):
     with pytest.raises(SettingError, match="--model says where the model of one evaluation is now; 3 folders are"):
         read_comparison(folders, ReportOptions(Places(model=str(model))))
+    with pytest.raises(SettingError, match="single is named twice"):
+        read_comparison([folders[0], folders[0]], ReportOptions())
     other = tmp_path / "other"
     shutil.copytree(folders[0], other)
     content = json.loads((other / "metrics.json").read_text())

@@ -82,13 +82,15 @@ def read_comparison(folders: Sequence[Path], options: ReportOptions) -> Comparis
         options: Of the page; its model is that of a single evaluation, and so must not be named.
 
     Raises:
-        SettingError: A model was named.
+        SettingError: A model was named, or one folder twice.
         DataError: One is neither, is damaged, or is not of the pictures of the others.
     """
     if options.places.model is not None:
         raise SettingError(f"--model says where the model of one evaluation is now; {len(folders)} folders are named")
-    found = zip(names_of(folders), folders, strict=True)
-    return Comparison([_entry(name, folder, options) for name, folder in found])
+    names = names_of(folders)
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise SettingError(f"{twice} is named twice; a comparison is of several")
+    return Comparison([_entry(name, folder, options) for name, folder in zip(names, folders, strict=True)])
 
 
 def _entry(name: str, folder: Path, options: ReportOptions) -> Entry:

@@ -12,7 +12,7 @@ from mldfr.reports.content.display_names import counted, group_name, metric_name
 from mldfr.reports.content.numbers import COMPARED, HEADLINES, Numbers
 from mldfr.reports.content.pages import FOOT, ReportOptions
 from mldfr.reports.content.picture_sections import Watch
-from mldfr.reports.page.blocks import Block, Cell, Code, Column, Facts, Page, Section, Table, Words
+from mldfr.reports.page.blocks import Block, Cell, Code, Column, Facts, Page, Section, Table
 from mldfr.reports.page.charts import Intervals
 from mldfr.training.recipe import differences
 
@@ -190,5 +190,3 @@ def _setup(comparison: Comparison) -> Iterator[Block]:
         if run is not runs[0][1]:
             facts[f"Otherwise than {runs[0][0]}"] = "; ".join(differences(run.recipe, runs[0][1].recipe)) or "nothing"
         yield Facts(f"Training of {name}", facts)
-    if not comparison.numbers and not runs:
-        yield Words("Nothing is known.", quiet=True)

@@ -10,7 +10,7 @@ from mldfr.reports.content.evaluation_folder import Evaluation
 from mldfr.reports.content.galleries import Case
 from mldfr.reports.content.picture_maps import look
 from mldfr.reports.content.picture_sections import Watch, why_not
-from mldfr.reports.content.row_maps import choose
+from mldfr.reports.content.row_maps import RULE, choose
 from mldfr.reports.page.blocks import Block, Picture, Section, SideBySide, Words
 
 Key = tuple[str, str]
@@ -19,7 +19,6 @@ Cases = Mapping[Key, Sequence[Case]]
 """A case as each evaluation has it, in their order."""
 
 APART = "The highest and the lowest IoU are furthest apart; each class at most once where there are enough classes."
-SPREAD = "From classes that are evenly spread over the set, the first picture of each."
 
 
 def pictures(comparison: Comparison, count: int, watch: Watch) -> Section | None:
@@ -76,7 +75,7 @@ def _choose(cases: Cases, first: Evaluation, count: int) -> dict[tuple[str, str]
     known = {image for image, _ in cases}
     spread = choose((sample for sample in first.plan.samples if sample.id in known), count)
     keys = [(sample.id, first.plan.classes[label]) for sample in spread for label in sample.labels[:1]]
-    chosen["All over the set", SPREAD] = [key for key in keys if key in cases]
+    chosen["All over the set", RULE] = [key for key in keys if key in cases]
     return chosen
 
 
