@@ -12,6 +12,7 @@ import mldfr
 from documented import assert_shown, blocks, run_block, text
 from hub_stand_in import stand_in_hub
 from mldfr.core import registry
+from mldfr.methods import METHODS
 from mldfr.methods.base import make_method
 
 PAGE = "docs/how-to/researchers-day.md"
@@ -26,10 +27,16 @@ def office(tmp_path, monkeypatch):
         Path(name).write_text(content)
     _install(Path("grey"))
     monkeypatch.syspath_prepend(str(tmp_path / "grey"))
-    registry._entry_points.cache_clear()
+    _forget_other_packages()
     yield tmp_path
-    registry._entry_points.cache_clear()
+    _forget_other_packages()
     sys.modules.pop("grey", None)
+
+
+def _forget_other_packages():
+    """Let methods of other packages be looked for anew, as a process does once."""
+    registry._entry_points.cache_clear()
+    METHODS.__dict__.pop("_foreign", None)
 
 
 def _install(folder):

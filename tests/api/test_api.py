@@ -29,6 +29,7 @@ OTHERWISE = {
     "select": {"undo": None},
     "evaluate": {"json": None},
     "annotate": {},
+    "report": {"folders": "folder"},
     "reproduce": {"set": "settings", "dry_run": None},
 }
 """Options that Python has under another name, or not: `classes` takes a number, and what is printed is a result."""

@@ -79,7 +79,8 @@ def test_a_localizer_is_the_same_behind_pickle_and_its_file_and_folded(name, tmp
     made.save(tmp_path / "model.safetensors")
     copy, loaded = pickle.loads(pickle.dumps(localizer)), mldfr.load(tmp_path, device="cpu")
     np.testing.assert_array_equal(copy.locate(image, scales=(1,)).score_maps, expected)
-    np.testing.assert_allclose(loaded.locate(image, scales=(1,)).score_maps, expected, rtol=1e-4, atol=1e-5)
+    near = {"rtol": 1e-4, "atol": 1e-5 * float(np.abs(expected).max())}  # where a map crosses 0 nothing is relative
+    np.testing.assert_allclose(loaded.locate(image, scales=(1,)).score_maps, expected, **near)
     images = torch.randn(1, 3, 64, 80)
     with torch.inference_mode():
         features, folded = made.features(images), made.fused().features(images)
