@@ -61,7 +61,7 @@ def test_every_map_can_be_exported_for_pictures_of_any_size(name, groups):
 def test_an_onnx_file_gives_the_foreground_and_boxes_of_its_network(tmp_path, monkeypatch, name):
     monkeypatch.setattr("mldfr.maps.base.FittedMap.sides", (64, 96))
     torch.manual_seed(1)
-    network = small_network("mobilenet_v2", recalibration="none", classifier_bias=True)
+    network = small_network("timm:test_resnet", recalibration="none", classifier_bias=True)
     pictures = [write_picture(tmp_path / f"{number}.png", size=(90, 70)) for number in range(3)]
     fit_map(network, name, [(path, ()) for path in pictures])
     agreement = export(network, tmp_path / "model.onnx", scales=(1.0,), map_name=name)

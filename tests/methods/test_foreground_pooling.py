@@ -52,7 +52,7 @@ def test_thresholds_that_are_none_are_refused(threshold):
 
 
 def test_the_graph_that_is_exported_pools_the_same():
-    network = small_network("mobilenet_v2", "none", method="foreground", classifier_bias=True)
+    network = small_network("timm:test_resnet", "none", method="foreground", classifier_bias=True)
     picture = torch.from_numpy(random_picture(70, 96))
     (expected,) = mscam(network, [picture.permute(2, 0, 1)], scales=(1.0,), classes=[[3]])
     logits, _, score_maps, _ = trace(PyramidGraph(network, (1.0,))).module()(picture, torch.tensor([3]))
