@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mldfr.evaluation.summary import Summary
     from mldfr.images import ImageError
     from mldfr.jobs.job import Results
+    from mldfr.jobs.shard import Shard
 
 LONG = ("names", "images", "cases", "values", "denominators", "breakdown", "problems")
 
@@ -169,8 +170,6 @@ def evaluate(
     if (box_rule, instances, refine, min_region) != (None,) * 4 and "as_used" not in protocols:
         raise SettingError("--box-rule, --instances, --refine, --min-region are of the protocol as_used; name it too")
     from mldfr.evaluation.plan import Request, plan_maps, plan_model, plan_predictions
-    from mldfr.evaluation.run import evaluation_job, report
-    from mldfr.evaluation.summary import Summary
 
     request = Request(
         data=data,
@@ -195,21 +194,28 @@ def evaluate(
     else:
         kept = None if save_maps is None else Path(save_maps)
         plan = plan_model(request, str(model), save_maps=kept, device=device, runtime=runtime, batch_size=batch_size)
-    folder = None if out is None else Path(out)
+    return _measured(plan, mine, None if out is None else Path(out), progress, goes_on=save_maps is not None)
+
+
+def _measured(plan: "Plan", mine: "Shard", folder: Path | None, progress: Progress, *, goes_on: bool) -> Evaluated:
+    """Look at all pictures of a plan, or at a part of them, and count."""
+    from mldfr.evaluation.run import evaluation_job, report
+    from mldfr.evaluation.summary import Summary
+
     failed: dict[str, ImageError] = {}
     with evaluation_job(folder, plan.setting, plan.ids, shard=mine) as job:
         for note in plan.notes:
             progress.warn(note)
         samples = [sample for sample in plan.samples if sample.id in mine]
-        records = _look_at(samples, plan, job, failed, progress, goes_on=job.kept or save_maps is not None)
+        records = _look_at(samples, plan, job, failed, progress, goes_on=job.kept or goes_on)
         if mine.count > 1:
             counts = {"images": sum(1 for _ in records), "failed": len(failed)}
-            return Evaluated({"setting": plan.setting, "counts": counts, "metrics": {}}, failed, folder, shard)
+            content = {"setting": plan.setting, "counts": counts, "metrics": {}}
+            return Evaluated(content, failed, folder, f"{mine.number}/{mine.count}")
         summary = Summary(plan.classes, plan.rules)
         for sample, record in records:
             summary.update(sample, record)
-        content = report(summary, plan.setting, failed, plan.problems, plan.names)
-        evaluated = Evaluated(content, failed, folder)
+        evaluated = Evaluated(report(summary, plan.setting, failed, plan.problems, plan.names), failed, folder)
         if folder is not None:
             _write(evaluated, summary, folder)
     return evaluated
