@@ -12,7 +12,7 @@ from mldfr.core.errors import InputError
 from mldfr.maps import MAPS
 from mldfr.maps.borders import sampled
 from mldfr.maps.cell_classifier import PENALTY, DrawnCells, KeptCells, first_component, ridge, teach
-from mldfr.maps.foreground import Foreground, last_as_good, most_repeated
+from mldfr.maps.foreground import Foreground
 from mldfr.methods.heads import ConvCls
 
 HEAD = ConvCls(12, 5, bias=True)
@@ -99,22 +99,6 @@ def test_teaching_keeps_what_pictures_have_in_common_and_drops_what_one_guess_go
     right = first_component(kept_cells(8))[0][1]
     score = found(kept.vectors[0][1])
     assert ((score > 0.5) == (right > right.mean())).float().mean() > 0.9
-    assert 0.4 <= most_repeated(kept, found) <= 0.8
-
-
-def test_the_highest_limit_is_taken_that_is_not_surely_worse():
-    chance = np.random.default_rng(0)
-    shared = chance.normal(0.5, 0.2, 400)  # pictures differ more than limits do
-
-    def rows(*means):
-        return np.stack([shared + mean + chance.normal(0, 0.02, 400) for mean in means])
-
-    assert last_as_good(rows(0, 0.1, 0.05, 0)) == 1
-    assert last_as_good(rows(0.1, 0.1, 0.1, 0.05, 0)) in (0, 1, 2)
-    noise = chance.normal(0, 0.2, 400)
-    flat = np.stack([shared, shared + noise - noise.mean() - 0.002, shared - 0.1])
-    assert last_as_good(flat) == 1  # 0.002 below is nothing, as an error of 0.01 goes
-    assert last_as_good(np.array([[0.2], [0.4], [0.4], [0.3]])) == 2
 
 
 def test_kappa_is_what_brute_force_says():

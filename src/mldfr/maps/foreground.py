@@ -2,8 +2,7 @@
 
 1. Cells of the last stage, at two scales, are projected on their first principal component (DDT): the first guess.
 2. A linear classifier of the cells teaches itself on it (`cell_classifier`).
-3. From where on its score means foreground, the pictures say: up to there their boxes at one scale agree with those at
-   the other as well as any, compared with boxes of other pictures.
+3. From where on its score means foreground, an earlier stage says: there it parts best what that sees (`separability`).
 4. A second classifier looks at earlier stages too, for the borders (`borders`).
 
 Everything that is learned is linear in features: two 1x1 convolutions.
@@ -12,28 +11,19 @@ Everything that is learned is linear in features: two 1x1 convolutions.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mldfr.boxes.agreement import kappa_parts
-from mldfr.boxes.drawing import BoxSettings, draw_boxes
 from mldfr.core.errors import InputError
-from mldfr.core.types import Float32Array, Float64Array
 from mldfr.maps.base import FittedMap
 from mldfr.maps.borders import LEADING, FineCells, fit_borders
 from mldfr.maps.cell_classifier import DrawnCells, KeptCells, Linear, first_component, teach
 from mldfr.maps.seen import SeenPicture
+from mldfr.maps.separability import most_separable
 from mldfr.methods.heads import Head
 
 ROUNDS = 3
-LIMITS = tuple(round(0.4 + 0.05 * step, 2) for step in range(9))
-"""Tried as the score from which on a cell is foreground."""
-COMPARED = 150
-"""Pictures whose boxes are compared for it."""
-FINER = 4
-"""How much finer than cells the maps are from which these boxes are drawn."""
 FEWEST = 2
 
 
@@ -75,7 +65,7 @@ class Foreground(FittedMap):
         if len(kept.vectors) < FEWEST:
             raise InputError(f"what pictures have in common needs {FEWEST} of them; got {len(kept.vectors)}")
         coarse = teach(DrawnCells(kept), first_component(kept), rounds=ROUNDS)
-        limit = most_repeated(kept, coarse)
+        limit = most_separable(kept, fine, coarse, channels[cls.earlier[0]])
         second, factors = fit_borders(kept, fine, coarse, limit, [channels[stage] for stage in cls.earlier])
         return cls._of(kept, coarse, limit, second, factors, channels)
 
@@ -114,38 +104,3 @@ class Foreground(FittedMap):
 
     def _named(self, earlier: Sequence[Tensor]) -> Iterable[tuple[int, Tensor]]:
         return zip(self.earlier, earlier, strict=True)
-
-
-def most_repeated(kept: KeptCells, classifier: Linear) -> float:
-    """The highest limit of `LIMITS` whose boxes at one scale agree with those at the other as well as any.
-
-    As well as the best, that is, but for one standard error of the difference, as trees are pruned (Breiman et al.,
-    Classification and Regression Trees, 1984): agreement hardly changes while a box still holds an object and what is
-    around it, and falls where it loses parts of the object.
-    """
-    pictures = kept.vectors[:: max(1, len(kept.vectors) // COMPARED)]
-    first, last = ([classifier(picture[at]) for picture in pictures] for at in (0, -1))
-    one, other = (np.stack([_boxes(maps, limit) for limit in LIMITS]) for maps in (first, last))
-    return LIMITS[last_as_good(kappa_parts(one, other))]
-
-
-def last_as_good(parts: Float64Array) -> int:
-    """The last row (., N) whose mean is not a standard error of the difference below the best row's."""
-    lost = parts[parts.mean(axis=1).argmax()] - parts
-    error = lost.std(axis=1, ddof=1) / np.sqrt(parts.shape[1]) if parts.shape[1] > 1 else np.zeros(len(parts))
-    return int(np.flatnonzero(lost.mean(axis=1) <= error)[-1])
-
-
-def _boxes(maps: Sequence[Tensor], limit: float) -> Float64Array:
-    """The box around most of what is over the limit in each map (h, w), as shares of its sides: (N, 4)."""
-    settings = BoxSettings(normalizer="max", threshold=0.0)
-    return np.stack([_box(each, limit, settings) for each in maps])
-
-
-def _box(score_map: Tensor, limit: float, settings: BoxSettings) -> Float64Array:
-    finer = F.interpolate(score_map[None, None], scale_factor=FINER, mode="bilinear", align_corners=False)[0, 0]
-    over: Float32Array = (finer - limit).numpy()
-    found = draw_boxes(over, None, settings).largest()
-    height, width = over.shape
-    sides = np.array([width, height, width, height], np.float64)
-    return np.array([0.0, 0.0, 1.0, 1.0]) if found is None else np.array(found.xyxy) / sides
