@@ -2,11 +2,15 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from helpers import random_picture, small_network
 from mldfr.core.errors import SettingError
+from mldfr.deployment.onnx_file import OPSET
+from mldfr.localizer.mscam import mscam, normalize, scale_maps, stage_features
 from mldfr.methods.danet import DivergentActivation, above, families_of_names, mean_cosine
 
 CHANNELS = (3, 5, 6, 7)
@@ -108,3 +112,107 @@ def test_taxonomies_that_are_none_are_refused(options):
 def test_a_taxonomy_of_other_classes_is_refused():
     with pytest.raises(SettingError, match="families has a number for each of 4 classes; got 3"):
         head_of(method(families=(0, 1, 0)))
+
+
+# ---- score maps of all levels
+
+FAMILIES, ORDERS = (0, 1, 0, 2, 1), (1, 0, 1)
+PICTURE = torch.from_numpy(random_picture(64, 96)).permute(2, 0, 1)
+
+
+def network_of(families=(), orders=()):
+    """A small network, with last layers in its heads so strong that no map is nearly 0."""
+    torch.manual_seed(0)
+    options = {"maps": 3, "width": 8, "families": list(families), "orders": list(orders)}
+    made = small_network("timm:test_resnet", classifier_bias=True, method="danet", method_options=options)
+    for level in (made.head, *made.head.above):
+        torch.nn.init.normal_(level.classifier.weight)
+        torch.nn.init.normal_(level.classifier.bias)
+    return made.eval()
+
+
+def plain_map(level, x, number):
+    """The mean of the positive parts of one number's three maps: (B, 1, h, w)."""
+    for conv in (level.conv1, level.conv2):
+        x = F.conv2d(x, conv.weight, conv.bias, padding=1).clamp(min=0)
+    every = F.conv2d(x, level.classifier.weight, level.classifier.bias)
+    return every[:, 3 * number : 3 * number + 3].clamp(min=0).mean(dim=1, keepdim=True)
+
+
+@pytest.mark.parametrize("orders", [ORDERS, ()])
+@torch.no_grad()
+def test_a_map_is_the_sum_with_its_parents_seen_from_outside(orders):
+    network, seen = network_of(FAMILIES, orders), {}
+    for stage in (1, 2):
+        network.recalibration[stage].register_forward_hook(lambda _, given, out, at=stage: seen.update({at: out}))
+    network.head.conv1.register_forward_pre_hook(lambda _, given: seen.update({3: given[0]}))
+    (found,) = mscam(network, [PICTURE], scales=(1,), classes=[[3, 1, 4]])
+    largest = []
+    for index, maps in zip((3, 1, 4), found.scale_maps[1], strict=True):
+        family = FAMILIES[index]
+        levels = [plain_map(network.head, seen[3], index), plain_map(network.head.above[0], seen[2], family)]
+        levels += [plain_map(network.head.above[1], seen[1], orders[family])] if orders else []
+        size = levels[-1].shape[2:]
+        assert tuple(size) == ((8, 12) if orders else (4, 6))
+        expected = sum(F.interpolate(each, size=size, mode="bilinear", align_corners=False) for each in levels)
+        torch.testing.assert_close(maps, expected[0, 0], rtol=1e-4, atol=1e-4 * float(expected.max()))
+        largest.append([float(each.max()) for each in levels])
+    assert min(map(max, zip(*largest, strict=True))) > 0.05  # every level has a part in it
+    every = network(normalize(network, PICTURE[None]))[1][0]
+    torch.testing.assert_close(every[[3, 1, 4]], found.scale_maps[1], rtol=1e-3, atol=1e-3)
+
+
+@torch.no_grad()
+def test_classes_of_one_family_differ_by_their_own_maps_alone():
+    network = network_of(FAMILIES, ORDERS)
+    own = network_of(FAMILIES, ORDERS)
+    for level in own.head.above:
+        torch.nn.init.zeros_(level.classifier.weight)
+        torch.nn.init.zeros_(level.classifier.bias)
+    every, alone = (scale_maps(each, PICTURE, scales=(1,), classes=range(5))[1] for each in (network, own))
+    for one, other in itertools.combinations(range(5), 2):
+        same = torch.allclose(every[one] - every[other], alone[one] - alone[other], atol=1e-4)
+        assert same == (FAMILIES[one] == FAMILIES[other])
+    assert (every >= alone - 1e-5).all()
+
+
+@torch.inference_mode()
+def test_without_a_taxonomy_it_is_the_class_alone_to_the_bit():
+    network = network_of()
+    assert network.activation_map("cam").earlier == ()
+    features = stage_features(network, PICTURE, 1.0)[-1]
+    (found,) = mscam(network, [PICTURE], scales=(1,), classes=[[3, 1]])
+    assert torch.equal(found.scale_maps[1], network.head.score_maps(features, [3, 1]))
+
+
+class MapAndHead(torch.nn.Module):
+    """What a graph that is exported has of a model behind its trunk."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.map, self.head = network.activation_map("cam"), network.head
+
+    def forward(self, features, classes, earlier):
+        return self.map(features, classes, self.head, earlier)
+
+
+@torch.no_grad()
+def test_onnx_has_the_maps_of_all_levels_for_pictures_of_any_size(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    network, free = network_of(FAMILIES, ORDERS), torch.export.Dim.DYNAMIC
+    graph, sides = MapAndHead(network).eval(), {1: free, 2: free}
+
+    def given(height, width):
+        *earlier, features = network.features_of_stages(torch.rand(1, 3, height, width), [1, 2])
+        return features[0], torch.tensor([3, 1, 4]), [each[0] for each in earlier]
+
+    program = torch.export.export(graph, given(64, 96), dynamic_shapes=(sides, {0: free}, [sides, sides]))
+    torch.onnx.export(program, dynamo=True, opset_version=OPSET, verbose=False).save(tmp_path / "head.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "head.onnx")
+    for size in ((64, 96), (130, 80)):
+        features, classes, earlier = given(*size)
+        values = [each.numpy() for each in (features, classes, *earlier)]
+        (found,) = session.run(None, dict(zip([each.name for each in session.get_inputs()], values, strict=True)))
+        expected = graph(features, classes, earlier)
+        assert found.shape[1:] == tuple(earlier[0].shape[1:])
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * float(expected.max()))

@@ -12,7 +12,7 @@ from mldfr.networks.model_file import read_card
 from mldfr.training.training_state import Course
 
 PEERS = {
-    "danet": ("width=16", "maps=4"),
+    "danet": ("width=16", "maps=4", "families=[0, 1, 0, 1]", "orders=[0, 1]"),
     "i2c": ("width=16",),
     "spg": ("width=16",),
     "nl_ccam": (),

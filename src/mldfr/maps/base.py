@@ -49,6 +49,11 @@ class ActivationMap(nn.Module, ABC):
     earlier: tuple[int, ...] = ()
     tried: bool = True
 
+    @classmethod
+    def for_head(cls, head: Head) -> Self:
+        """The map as a model with such a head has it; one that is fitted on pictures is in the model itself."""
+        return cls()
+
     @abstractmethod
     def forward(
         self, features: Tensor, classes: Sequence[int] | Tensor, head: Head, earlier: Sequence[Tensor] = ()

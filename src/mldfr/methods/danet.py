@@ -2,10 +2,10 @@
 
 Xue et al., DANet: Divergent Activation for Weakly Supervised Object Localization, ICCV 2019. Each class has N maps, and
 the cosine between them is a loss, so that they spread over the object. Earlier stages tell families and orders of
-classes apart, whose maps are drawn apart from those of the classes too.
+classes apart, whose maps are drawn apart from those of the classes too, and at test time are added to them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -86,7 +86,11 @@ class DivergentActivation(Method):
 class DivergentHead(DeepCls):
     """N maps for each class; a map is the mean of their positive parts, a logit their mean.
 
-    In training there are classifiers of families on stage 2 and of orders on stage 1 besides.
+    Where there is a taxonomy, families have such maps on stage 2 and orders on stage 1, and the score map of a class is
+    the sum of its own, its family's and its order's, none of them normalised, at the cells of the earliest stage. The
+    published map of the i-th most probable class is its own with those of the i-th most probable family and order,
+    which for the first are as a rule its parents. Here a map is asked for by class, be it that of an annotation or one
+    of several, for which there is no such rank, and parents by rank are not its own: the taxonomy says which are.
 
     Args:
         channels: Behind each stage of the trunk.
@@ -107,26 +111,42 @@ class DivergentHead(DeepCls):
     ) -> None:
         super().__init__(channels[-1], num_classes * maps, bias=bias, width=width)
         self.maps, self.levels = maps, levels
-        self.earlier = (2, 1)[: len(levels)][::-1]
+        self.earlier = self.maps_from = (2, 1)[: len(levels)][::-1]
         places = zip(levels, (2, 1), (width, max(1, width // 2)), strict=False)
         self.above = torch.nn.ModuleList(
             DeepCls(channels[stage], len(set(level)) * maps, bias=bias, width=wide) for level, stage, wide in places
         )
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, C, h, w) to logits (B, K) and score maps (B, K, h, w)."""
+    def forward(self, features: Tensor, earlier: Sequence[Tensor] = ()) -> tuple[Tensor, Tensor]:
+        """Features (B, C, h, w), and those of the stages `maps_from`, to logits (B, K) and score maps (B, K, h, w).
+
+        Without those of earlier stages the maps are of the level of the classes alone.
+        """
         logits, maps = super().forward(features)
-        return self._mean(logits), self._mean(maps.relu())
+        logits, found = self._mean(logits), [self._mean(maps.relu())]
+        everything = torch.arange(logits.shape[1], device=features.device)
+        for numbers, head, given in self._levels_above(everything, earlier):
+            found.append(self._mean(head(given)[1].relu())[:, numbers])
+        return logits, finest_sum(found)
 
     def logits(self, features: Tensor) -> Tensor:
         """Features (B, C, h, w) to logits (B, K)."""
         return self._mean(super().logits(features))
 
     def score_maps(self, features: Tensor, classes: Sequence[int] | Tensor) -> Tensor:
-        """Features of one image (C, h, w) to the maps (k, h, w) of `classes`, not negative."""
-        chosen = torch.as_tensor(classes, device=features.device)
-        rows = (chosen[:, None] * self.maps + torch.arange(self.maps, device=features.device)).flatten()
+        """Features of one image (C, h, w) to the maps (k, h, w) of the level of `classes` alone, not negative."""
+        rows = self._rows(torch.as_tensor(classes, device=features.device))
         return self._mean(super().score_maps(features, rows).relu()[None])[0]
+
+    def score_maps_of_stages(
+        self, features: Tensor, classes: Sequence[int] | Tensor, earlier: Sequence[Tensor]
+    ) -> Tensor:
+        """Features of one image to the maps (k, h, w) of `classes`, their families and orders, summed; not negative."""
+        chosen = torch.as_tensor(classes, device=features.device)
+        found = [self.score_maps(features, chosen)[None]]
+        for numbers, head, given in self._levels_above(chosen, earlier):
+            found.append(self._mean(head.score_maps(given, self._rows(numbers)).relu()[None]))
+        return finest_sum(found)[0]
 
     def training_outputs(self, features: Tensor, targets: Tensor, earlier: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
         """Logits of classes (B, K), of families and of orders, and the mean cosine between maps (see `Head`)."""
@@ -144,6 +164,18 @@ class DivergentHead(DeepCls):
         )
         drawn = torch.randperm(every.shape[1], device="cpu")[: max(2, every.shape[1] // 2)]
         return *found, mean_cosine(every[:, drawn.to(every.device)].flatten(2))
+
+    def _levels_above(self, classes: Tensor, earlier: Sequence[Tensor]) -> Iterator[tuple[Tensor, DeepCls, Tensor]]:
+        """Of each level above, if earlier stages are given: parents (k,) of the classes (k,), classifier, features."""
+        numbers = classes
+        for level, head, given in zip(self.levels, self.above, reversed(earlier), strict=bool(earlier)):
+            numbers = torch.as_tensor(level, device=classes.device)[numbers]
+            assert isinstance(head, DeepCls)
+            yield numbers, head, given
+
+    def _rows(self, numbers: Tensor) -> Tensor:
+        """Which of the outputs of a level's classifier are the N of each of k numbers: (k,) to (k N,)."""
+        return (numbers[:, None] * self.maps + torch.arange(self.maps, device=numbers.device)).flatten()
 
     def _mean(self, values: Tensor) -> Tensor:
         """The mean over the N of each class: (B, K N, ...) to (B, K, ...)."""
@@ -171,6 +203,19 @@ def mean_cosine(maps: Tensor) -> Tensor:
     unit = F.normalize(maps, dim=2)
     total = unit.sum(dim=1).square().sum(dim=1) - unit.square().sum(dim=(1, 2))  # each pair twice
     return (total / (count * (count - 1))).abs().mean()
+
+
+def finest_sum(maps: Sequence[Tensor]) -> Tensor:
+    """The sum of maps (B, k, h, w), each resized to the last, which is of the earliest stage (half-pixel centres).
+
+    Examples:
+        >>> finest_sum([torch.ones(1, 1, 2, 2), torch.tensor([[[[0.0, 1.0, 2.0]]]])]).tolist()
+        [[[[1.0, 2.0, 3.0]]]]
+    """
+    found = maps[-1]
+    for each in maps[:-1]:
+        found = found + F.interpolate(each, size=found.shape[-2:], mode="bilinear", align_corners=False)
+    return found
 
 
 def above(targets: Tensor, level: Sequence[int]) -> Tensor:

@@ -24,9 +24,12 @@ class Head(nn.Module, ABC):
 
     Attributes:
         earlier: Which stages before the last it looks at in training: of 0 to 2, at strides 4, 8 and 16.
+        maps_from: Which of them its score maps are made of too, in training or not; `score_maps_of_stages`, and
+            `forward` behind the features, are given them.
     """
 
     earlier: tuple[int, ...] = ()
+    maps_from: tuple[int, ...] = ()
 
     @abstractmethod
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,6 +42,16 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def score_maps(self, features: Tensor, classes: Sequence[int] | Tensor) -> Tensor:
         """Features of one image (C, h, w) to the maps (k, h, w) of `classes` alone."""
+
+    def score_maps_of_stages(
+        self, features: Tensor, classes: Sequence[int] | Tensor, earlier: Sequence[Tensor]
+    ) -> Tensor:
+        """`score_maps` of a head that names stages in `maps_from`, whose features (C', h', w') are `earlier`.
+
+        Returns:
+            (k, h, w), or as fine as any of the stages.
+        """
+        return self.score_maps(features, classes)
 
     def training_outputs(self, features: Tensor, targets: Tensor, earlier: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
         """What the loss is given: logits (B, K), and whatever else the method wants.

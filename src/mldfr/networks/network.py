@@ -119,7 +119,8 @@ class LocalizationNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised images (B, 3, H, W) to logits (B, K) and score maps (B, K, h, w); see `Head`."""
-        logits, score_maps = self.head(self.features(images))
+        *earlier, features = self.features_of_stages(images, self.head.maps_from)
+        logits, score_maps = self.head(features, *([earlier] if earlier else []))
         return logits, score_maps
 
     def training_outputs(self, images: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
@@ -140,7 +141,7 @@ class LocalizationNetwork(nn.Module):
         """
         kind = MAPS[name]
         if not issubclass(kind, FittedMap):
-            return kind()
+            return kind.for_head(self.head)
         if name not in self.fitted_maps:
             raise SettingError(
                 f"map {name} has to be fitted on pictures first, and this model was not; `mldfr fit` does it"
