@@ -157,6 +157,35 @@ def test_score_cam_is_that_of_a_naive_loop(network, images, stage, monkeypatch):
             torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
 
 
+def test_score_cam_of_all_channels_is_the_definition(network, images, monkeypatch):
+    monkeypatch.setattr(ScoreCAM, "budget", 2)  # which a name that has its own budget does not know
+    with torch.no_grad():
+        features = network.features_of_stages(images, [0])[0][0]
+        every = naive_score_cam(network, images, features, CLASSES[0], range(len(features)))
+        found = asked(network, "score_cam@stage0:all", images)[0]
+        torch.testing.assert_close(found, every, rtol=1e-3, atol=1e-5)
+        more = asked(network, f"score_cam@stage0:{len(features) + 1}", images)[0]
+        torch.testing.assert_close(more, every, rtol=1e-3, atol=1e-5)
+        channels = np.argsort(-features.flatten(1).numpy().std(axis=1))[:3]
+        few = naive_score_cam(network, images, features, CLASSES[0], channels)
+        torch.testing.assert_close(asked(network, "score_cam@stage0:3", images)[0], few, rtol=1e-3, atol=1e-5)
+    assert not torch.allclose(few, every, rtol=0.1)
+
+
+@pytest.mark.parametrize("channels", ["", "0", "-3", "1.5", "many", "512:512"])
+def test_a_budget_that_is_none_is_refused(network, channels):
+    with pytest.raises(
+        SettingError, match=f"map score_cam@stage1:{channels}: expected a number of channels, at least 1, or all"
+    ):
+        network.activation_map(f"score_cam@stage1:{channels}")
+
+
+def test_other_maps_have_no_budget(network):
+    with pytest.raises(SettingError, match="map grad_cam@stage1:512: expected nothing behind stage1; only score_cam"):
+        network.activation_map("grad_cam@stage1:512")
+    assert MAPS["score_cam@stage1"]().budget == MAPS["score_cam"]().budget == 256
+
+
 def test_score_cam_keeps_to_its_budget(network, images, monkeypatch):
     monkeypatch.setattr(ScoreCAM, "budget", 7)
     kind, passes = MAPS["score_cam"](), []

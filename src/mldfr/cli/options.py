@@ -15,7 +15,8 @@ Scales = Annotated[str | None, typer.Option(help="Image pyramid, such as 1,1.5,2
 Map = Annotated[
     str | None,
     typer.Option(
-        help="What is summed over the pyramid, see `mldfr list maps`; grad_cam@stage1 is that behind a stage.",
+        help="What is summed over the pyramid, see `mldfr list maps`; grad_cam@stage1 is that behind a stage, "
+        "score_cam@stage1:512 (or :all) of so many channels there.",
         show_default=OF_MODEL,
     ),
 ]

@@ -13,14 +13,17 @@ from mldfr.maps.base import LAST, PICTURE, LogitsBehind, NetworkMap
 from mldfr.methods.heads import spatial_min_max
 
 BUDGET = 256
-"""Channels, and so forward passes, of a picture at one scale: those whose features differ most from cell to cell."""
+"""Channels, and so forward passes, of a picture at one scale: those whose features differ most from cell to cell.
+
+The paper has all. `score_cam@stage3:all` has them here, and `score_cam@stage3:512` another budget (see `at_stage`).
+"""
 PIXELS_AT_ONCE = 16 * 224 * 224
 
 
 class ScoreCAM(NetworkMap):
     """`A = max(sum_k w_k F_k, 0)`, with w the softmax over channels of the logits of `x * resized(min_max(F_k))`.
 
-    All classes of a picture share the passes. With more channels than the budget, the others have the weight 0.
+    All classes of a picture share the passes. Channels beyond the budget have the weight 0.
 
     Examples:
         >>> picture, features = torch.rand(3, 64, 96), torch.rand(8, 4, 6)
@@ -31,20 +34,22 @@ class ScoreCAM(NetworkMap):
 
     Attributes:
         stage: Whose channels are looked at.
-        budget: How many of them at most.
+        budget: How many of them at most; None for all.
     """
 
     earlier = (PICTURE,)
     stage: int = LAST
-    budget: int = BUDGET
+    budget: int | None = BUDGET
 
     def of_network(
         self, features: Tensor, classes: Sequence[int], logits_behind: LogitsBehind, earlier: Sequence[Tensor] = ()
     ) -> Tensor:
         """(k, h', w') of the stage, not negative (see `NetworkMap.of_network`)."""
         picture, behind = earlier[0], features if self.stage == LAST else earlier[-1]
-        spread = behind.flatten(1).std(dim=1, correction=0)
-        chosen = behind[spread.topk(min(self.budget, len(behind))).indices]
+        chosen = behind
+        if self.budget is not None and self.budget < len(behind):
+            spread = behind.flatten(1).std(dim=1, correction=0)
+            chosen = behind[spread.topk(self.budget).indices]
         at_once = max(1, PIXELS_AT_ONCE // picture[0].numel())
         scores = torch.cat(
             [
