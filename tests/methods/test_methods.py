@@ -7,6 +7,7 @@ from scipy.stats import kstest
 
 from mldfr.core.errors import SettingError
 from mldfr.core.registry import UnknownNameError
+from mldfr.maps import MAPS
 from mldfr.methods import METHODS
 from mldfr.methods.base import classification_loss, make_method
 from mldfr.methods.cutmix import CutMix, box_side
@@ -90,21 +91,41 @@ class OfHead(torch.nn.Module):
 
     def __init__(self, head):
         super().__init__()
-        self.head = head
+        self.head, self.map = head, MAPS["cam"].for_head(head)
 
-    def forward(self, features, classes):
-        return self.head.logits(features[None]), self.head.score_maps(features, classes)
+    def forward(self, features, classes, earlier):
+        return self.head.logits(features[None]), self.map(features, classes, self.head, earlier)
 
 
 @EACH
 def test_heads_are_exported_for_maps_of_any_size_and_any_number_of_classes(name):
     head, free = OfHead(small_head(name)).eval(), torch.export.Dim.DYNAMIC
-    example = torch.rand(7, 5, 6), torch.tensor([3, 0])
+    sides = {1: free, 2: free}
+
+    def given(height, width, classes):
+        strides = {1: 2, 2: 1}  # against the last stage
+        earlier = [torch.rand((3, 5, 6)[n], strides[n] * height, strides[n] * width) for n in head.map.earlier]
+        return torch.rand(7, height, width), torch.tensor(classes), earlier
+
+    shapes = {0: 7, **sides}, {0: free}, [sides for _ in head.map.earlier]
     with torch.no_grad():
-        program = torch.export.export(head, example, dynamic_shapes=({0: 7, 1: free, 2: free}, {0: free}))
-        for features, classes in ((torch.rand(7, 5, 6), [3, 0]), (torch.rand(7, 8, 4), [1, 2, 0])):
-            expected = head(features, torch.tensor(classes))
-            torch.testing.assert_close(program.module()(features, torch.tensor(classes)), expected)
+        program = torch.export.export(head, given(5, 6, [3, 0]), dynamic_shapes=shapes)
+        for values in (given(5, 6, [3, 0]), given(8, 4, [1, 2, 0])):
+            torch.testing.assert_close(program.module()(*values), head(*values))
+
+
+@EACH
+def test_what_stands_in_the_trunk_is_exported_for_maps_of_any_size(name):
+    torch.manual_seed(2)
+    free = torch.export.Dim.DYNAMIC
+    for part in make_method(name, {}).stage_modules((16, 16, 16, 16)).values():
+        for norm in (each for each in part.modules() if isinstance(each, torch.nn.BatchNorm2d)):
+            torch.nn.init.ones_(norm.weight)  # at its start a residual is nothing
+        with torch.no_grad():
+            example = (torch.rand(1, 16, 6, 8),)
+            program = torch.export.export(part.eval(), example, dynamic_shapes=({2: free, 3: free},)).module()
+            for given in (*example, torch.rand(1, 16, 9, 5)):
+                torch.testing.assert_close(program(given), part(given))
 
 
 @EACH

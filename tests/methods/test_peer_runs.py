@@ -1,4 +1,4 @@
-"""Peers of the paper's tables through every verb of the command line, cut and resumed to the bit on the way."""
+"""Every method of the registry through the verbs of the command line, cut and resumed to the bit on the way."""
 
 import json
 
@@ -8,19 +8,18 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from mldfr.cli.main import app
+from mldfr.methods import METHODS
 from mldfr.networks.model_file import read_card
 from mldfr.training.training_state import Course
 
-PEERS = {
+OPTIONS = {
     "danet": ("width=16", "maps=4", "families=[0, 1, 0, 1]", "orders=[0, 1]"),
     "i2c": ("width=16",),
     "spg": ("width=16",),
-    "nl_ccam": (),
     "acol": ("width=16",),
     "sp": ("width=16",),
-    "tap": (),
-    "adl": (),
 }
+"""With which heads are small."""
 SETTINGS = ["model.backbone=timm:test_resnet", "model.weights=null", "training.epochs=2", "augmentation.input_size=64"]
 SETTINGS += [
     "training.batch_size=4",
@@ -46,11 +45,11 @@ def animals(tmp_path_factory):
     return root
 
 
-@pytest.fixture(scope="module", params=PEERS)
+@pytest.fixture(scope="module", params=METHODS.names())
 def trained(request, animals, tmp_path_factory):
-    """How a peer is trained, and the run of it."""
+    """How a method is told to train, and the run of it."""
     settings = [*SETTINGS, f"method={request.param}"]
-    settings += [f"method_options.{option}" for option in PEERS[request.param]]
+    settings += [f"method_options.{option}" for option in OPTIONS.get(request.param, ())]
     told = ["train", "--no-compare", "--data", f"creatures:{animals}", "--device", "cpu"]
     told += [part for setting in settings for part in ("--set", setting)]
     folder = tmp_path_factory.mktemp(request.param) / "run"
@@ -78,7 +77,8 @@ def test_cut_and_resumed_it_ends_with_the_same_weights(trained, tmp_path, monkey
 
 def test_it_is_chosen_for_measured_and_locates(trained, animals, tmp_path):
     told, folder = trained
-    must("select", folder, "--device", "cpu", "--map", "cam", "--images", "4")
+    must("select", folder, "--no-compare", "--device", "cpu", "--map", "cam", "--images", "4")
+    assert (folder / "selection.json").is_file()
     assert f"method={read_card(folder).method}" in told
     picture = next(path for path in sorted(animals.rglob("*")) if path.suffix in (".jpg", ".png"))
     must("locate", picture, "--model", folder, "--out", tmp_path / "located", "--device", "cpu")
