@@ -1,6 +1,7 @@
 """Exported models against the network they were made from."""
 
 import json
+import math
 import pickle
 import sys
 from copy import deepcopy
@@ -277,6 +278,18 @@ def test_load_opens_every_kind_of_model_file(small, small_onnx, small_pt2, tmp_p
     assert len(fingerprints) == 1
     for result in results[1:]:
         np.testing.assert_allclose(result.score_maps, results[0].score_maps, rtol=1e-4, atol=1e-4)
+
+
+class Half(torch.nn.Module):
+    def forward(self, maps):
+        return maps[: math.ceil(maps.shape[0] / 2)]  # as the padding of some of timm's poolings is counted
+
+
+def test_a_graph_that_pytorch_cannot_write_is_refused(tmp_path):
+    program = torch.export.export(Half(), (torch.rand(7),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+    with pytest.raises(DeploymentError, match=r"PyTorch cannot write this network's graph \(.*ceil.*\); try onnx"):
+        DEPLOYMENT_FORMATS["torch-export"].write(program, tmp_path / "model.pt2", {})
+    assert not (tmp_path / "model.pt2").exists()
 
 
 def test_an_exported_program_says_what_it_cannot(small_pt2):

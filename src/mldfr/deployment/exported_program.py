@@ -10,7 +10,16 @@ import torch
 
 from mldfr.core.errors import SettingError
 from mldfr.core.types import UInt8Array
-from mldfr.deployment.base import METADATA, DeploymentFormat, GraphActivator, OpenedGraph, activation, asked, read_card
+from mldfr.deployment.base import (
+    METADATA,
+    DeploymentError,
+    DeploymentFormat,
+    GraphActivator,
+    OpenedGraph,
+    activation,
+    asked,
+    read_card,
+)
 from mldfr.localizer.mscam import Activation
 from mldfr.localizer.wanted_classes import Chosen
 from mldfr.networks.network import LocalizationNetwork
@@ -22,12 +31,20 @@ def check(network: LocalizationNetwork) -> None:
 
 
 def write(program: torch.export.ExportedProgram, path: Path, texts: Mapping[str, str]) -> None:
-    """Write a traced pyramid as PyTorch does; the texts are its extra files."""
+    """Write a traced pyramid as PyTorch does; the texts are its extra files.
+
+    Raises:
+        DeploymentError: Something in the graph that PyTorch's own writer does not know.
+    """
     extra: dict[str, Any] = dict(texts)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "No complete tensor found")  # it warns of GPUs; these weights lie on the CPU
         whole = BytesIO()  # PyTorch's own writer ends the process where the disk is full
-        torch.export.save(program, whole, extra_files=extra)
+        try:
+            torch.export.save(program, whole, extra_files=extra)
+        except Exception as error:  # of a private class
+            reason = str(error).partition("\n")[0]
+            raise DeploymentError(f"PyTorch cannot write this network's graph ({reason}); try onnx") from error
     path.write_bytes(whole.getbuffer())
 
 
