@@ -23,7 +23,7 @@ from mldfr.maps.base import FittedMap
 def small_sides(monkeypatch):
     """Small pictures are looked at as small as they are."""
     monkeypatch.setattr(FittedMap, "sides", (96, 160))
-    monkeypatch.setattr("mldfr.localizer.likeness.SIDE", 96)
+    monkeypatch.setattr("mldfr.localizer.sameness.SIDE", 96)
 
 
 @pytest.fixture(scope="module")

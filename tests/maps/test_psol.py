@@ -14,7 +14,6 @@ from mldfr.boxes.iou import iou
 from mldfr.core.errors import InputError
 from mldfr.maps import MAPS, windows
 from mldfr.maps.foreground import Foreground
-from mldfr.maps.kinds import map_of_kinds, mean_cosine, mean_direction
 from mldfr.maps.psol import PSOL, WHOLE, distance_field, pseudo_box
 from mldfr.maps.windows import BINS, box_within, enlarged, halves, place_within, pooled, ridge
 from mldfr.methods.heads import ConvCls
@@ -163,7 +162,7 @@ def test_pseudo_boxes_are_around_what_their_map_calls_foreground():
 
 @pytest.mark.parametrize("name", ["foreground", "foreground_cam"])
 def test_the_same_pictures_give_the_same_regressor_whatever_it_learns_from(name, monkeypatch):
-    monkeypatch.setattr("mldfr.maps.psol.map_of_kinds", lambda likeness: name)
+    monkeypatch.setattr("mldfr.maps.psol.map_of_kinds", lambda found: name)
     taught = []
     monkeypatch.setattr(MAPS[name], "fitted", classmethod(_noting(MAPS[name].fitted.__func__, taught)))
     one, other = fitted(range(6)).state_dict(), fitted(range(6)).state_dict()
@@ -177,15 +176,6 @@ def _noting(function, taught):
         return function(cls, *given, **named)
 
     return noting
-
-
-def test_pictures_of_one_kind_are_told_from_those_of_many():
-    chance = torch.Generator().manual_seed(0)
-    alike = [mean_direction(torch.rand(50, 3, 4, generator=chance)) for _ in range(5)]
-    many = [mean_direction(torch.randn(50, 3, 4, generator=chance)) for _ in range(5)]
-    expected = np.mean([float(a @ b) for n, a in enumerate(alike) for m, b in enumerate(alike) if n != m])
-    assert mean_cosine(alike) == pytest.approx(expected, abs=1e-6)
-    assert [map_of_kinds(mean_cosine(each)) for each in (alike, many)] == ["foreground", "foreground_cam"]
 
 
 @pytest.mark.parametrize("seeds", [[], [1]])

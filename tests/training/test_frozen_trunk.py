@@ -240,7 +240,7 @@ def test_what_train_says_at_its_end(pictures, trunk, tmp_path):
 def test_boxes_are_compared_once_and_only_if_that_is_wanted(pictures, trunk, tmp_path, monkeypatch):
     monkeypatch.setattr("mldfr.evaluation.held_out_boxes.FEWEST", 2)
     monkeypatch.setattr("mldfr.evaluation.held_out_boxes.FITTED_ON", 4)
-    monkeypatch.setattr("mldfr.localizer.likeness.SIDE", 64)
+    monkeypatch.setattr("mldfr.localizer.sameness.SIDE", 64)
     monkeypatch.setattr(FittedMap, "sides", (64, 96))
     asked = {"recipe": "frozen", "settings": SMALL, "weights": str(trunk), "device": "cpu"}
     trained = mldfr.train(f"folder:{pictures}", tmp_path / "run", **asked, compare=False)

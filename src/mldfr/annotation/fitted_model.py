@@ -10,8 +10,8 @@ from mldfr.core.files import WriteError
 from mldfr.deployment.loading import load
 from mldfr.jobs.shard import part_files
 from mldfr.localizer.fitting import FITTED_FOR, Follow, fit_map, suggested
-from mldfr.localizer.likeness import map_for
 from mldfr.localizer.localizer import Localizer
+from mldfr.localizer.sameness import map_for
 from mldfr.maps import DEFAULT, MAPS
 from mldfr.maps.base import FittedMap
 from mldfr.networks.card import Localization, Rules

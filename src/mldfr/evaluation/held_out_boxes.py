@@ -19,7 +19,7 @@ from mldfr.evaluation.selection_rules import Rules
 from mldfr.evaluation.selection_trial import Follow, Trial, try_rules, unfollowed
 from mldfr.evaluation.statistics.bootstrap import paired_bootstrap
 from mldfr.localizer.fitting import fit_map, scales_of, suggested
-from mldfr.localizer.likeness import map_for
+from mldfr.localizer.sameness import map_for
 from mldfr.maps.base import fitted_map
 from mldfr.networks.card import Localization
 from mldfr.networks.network import LocalizationNetwork

@@ -19,7 +19,7 @@ from torch import Tensor
 from mldfr.boxes.drawing import BoxSettings, draw_boxes
 from mldfr.maps.base import FittedMap, fitted_map
 from mldfr.maps.foreground import Foreground
-from mldfr.maps.kinds import LOOKED_AT, map_of_kinds, mean_cosine, mean_direction
+from mldfr.maps.kinds import LOOKED_AT, map_of_kinds, middle_and_corners, sameness
 from mldfr.maps.seen import SeenPicture
 from mldfr.maps.windows import (
     BINS,
@@ -81,15 +81,15 @@ class PSOL(FittedMap):
         They are gone through three times: the first of them for the space of features and which map it shall be.
         """
         made = cls(channels, 1)
-        directions = []
+        parts = []
         squares = torch.zeros(channels[-1], channels[-1], dtype=torch.float64)
         for picture in islice(pictures, LOOKED_AT):
-            directions.append(mean_direction(picture.last(min(picture.at))))
+            parts.append(middle_and_corners(picture.last(min(picture.at))))
             for scale in picture.at:
                 cells = F.normalize(picture.last(scale), dim=0).flatten(1)
                 squares += (cells @ cells.T / cells.shape[1]).double()
         made.basis.copy_(torch.linalg.eigh(squares).eigenvectors[:, -made.basis.shape[1] :].flip(1))
-        kind = fitted_map(map_of_kinds(mean_cosine(directions)))
+        kind = fitted_map(map_of_kinds(sameness(parts)))
         teacher = kind.fitted(pictures, channels=channels, groups=1, head=head)
         whole, windows = _Lessons(), _Lessons()
         generator = torch.Generator().manual_seed(0)

@@ -10,7 +10,7 @@ import torch
 from mldfr.core.devices import choose_device
 from mldfr.core.files import remove_leftovers
 from mldfr.localizer.fitting import fit_map, suggested, wanted
-from mldfr.localizer.likeness import map_for
+from mldfr.localizer.sameness import map_for
 from mldfr.maps.base import fitted_map
 from mldfr.networks.model_file import MODEL_FILE
 from mldfr.networks.network import LocalizationNetwork

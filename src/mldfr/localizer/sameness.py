@@ -1,4 +1,4 @@
-"""How much pictures are like each other: whether they show one kind of thing."""
+"""Whether pictures show one kind of thing or many."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,33 +11,33 @@ from mldfr.core.parallel import spread
 from mldfr.images import ImageError, read_image
 from mldfr.localizer.modes import evaluating
 from mldfr.localizer.mscam import scaled_features
-from mldfr.maps.kinds import LOOKED_AT, map_of_kinds, mean_cosine, mean_direction
+from mldfr.maps.kinds import LOOKED_AT, map_of_kinds, middle_and_corners
+from mldfr.maps.kinds import sameness as sameness_of
 from mldfr.networks.network import LocalizationNetwork
 
 SIDE = 336
 """Pixels of the short side."""
 
 
-def likeness(network: LocalizationNetwork, pictures: Sequence[Path]) -> float:
-    """The mean cosine between the averaged features of different pictures.
+def sameness(network: LocalizationNetwork, pictures: Sequence[Path]) -> float:
+    """How much more the middles of pictures are alike than their corners (see `mldfr.maps.kinds`).
 
     Args:
-        network: Whose features; `mldfr.maps.kinds.ONE_KIND` is measured for those of the embedded one.
+        network: Whose features.
         pictures: Some of them are looked at; those that cannot be read say nothing.
 
     Returns:
-        From -1 to 1; 1 for fewer than two pictures.
+        At most 1; 1 for fewer than two pictures.
 
     Examples:
-        >>> likeness(LocalizationNetwork.create("mobilenet_v2", num_classes=2), [Path("photo.jpg")])
+        >>> sameness(LocalizationNetwork.create("mobilenet_v2", num_classes=2), [Path("photo.jpg")])
         1.0
     """
     order = np.random.default_rng(0).permutation(len(pictures))[:LOOKED_AT]
     fast = network.fused()
     with torch.inference_mode(), evaluating(fast):
-        means = spread(lambda path: _mean(fast, path), [pictures[number] for number in order])
-        found = [each for each in means if each is not None]
-    return mean_cosine(found)
+        parts = spread(lambda path: _parts(fast, path), [pictures[number] for number in order])
+        return sameness_of([each for each in parts if each is not None])
 
 
 def map_for(network: LocalizationNetwork, pictures: Sequence[Path]) -> str:
@@ -47,11 +47,11 @@ def map_for(network: LocalizationNetwork, pictures: Sequence[Path]) -> str:
         >>> map_for(LocalizationNetwork.create("mobilenet_v2", num_classes=2), [Path("photo.jpg")])
         'foreground'
     """
-    return map_of_kinds(likeness(network, pictures))
+    return map_of_kinds(sameness(network, pictures))
 
 
 @torch.inference_mode()
-def _mean(network: LocalizationNetwork, path: Path) -> Tensor | None:
+def _parts(network: LocalizationNetwork, path: Path) -> Tensor | None:
     try:
         pixels = read_image(path)
     except ImageError:
@@ -59,4 +59,4 @@ def _mean(network: LocalizationNetwork, path: Path) -> Tensor | None:
     features = scaled_features(
         network, torch.from_numpy(pixels).permute(2, 0, 1), SIDE / network.card.preprocessing.input_size
     )
-    return mean_direction(features).cpu()
+    return middle_and_corners(features).cpu()
