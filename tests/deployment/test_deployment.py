@@ -21,9 +21,10 @@ from mldfr.deployment import DEPLOYMENT_FORMATS
 from mldfr.deployment.base import DeploymentError
 from mldfr.deployment.description import describe
 from mldfr.deployment.exporting import compare, export
-from mldfr.deployment.graph import PyramidGraph, output_names
+from mldfr.deployment.graph import PyramidGraph, output_names, trace
 from mldfr.deployment.resampling import resize, upsampling
 from mldfr.localizer.mscam import mscam
+from mldfr.networks.network import LocalizationNetwork
 from mldfr.networks.weights import WeightsError, fingerprint
 
 onnx = pytest.importorskip("onnx")
@@ -283,6 +284,18 @@ def test_load_opens_every_kind_of_model_file(small, small_onnx, small_pt2, tmp_p
 class Half(torch.nn.Module):
     def forward(self, maps):
         return maps[: math.ceil(maps.shape[0] / 2)]  # as the padding of some of timm's poolings is counted
+
+
+def test_a_layer_that_asks_which_size_is_larger_is_traced_all_the_same():
+    network = LocalizationNetwork.create("timm:test_resnet", num_classes=3, recalibration="none").eval()
+    graph = PyramidGraph(network, (1,))
+    assert graph.by_formula, "its pooling rounds up"
+    graph.by_formula = False  # as with a layer that does not say so
+    program = trace(graph)
+    assert graph.by_formula
+    given = torch.from_numpy(random_picture(97, 143)), torch.tensor([-1, 2])
+    for found, expected in zip(program.module()(*given), graph(*given), strict=True):
+        torch.testing.assert_close(found, expected)
 
 
 def test_a_graph_that_pytorch_cannot_write_is_refused(tmp_path):

@@ -415,9 +415,9 @@ def test_from_data_to_boxes(source, settings, shared, tmp_path, photo):
     changes = [*SMALL[:-1], "training.epochs=1", "training.batch_size=32", "localization.scales=[1]", *settings]
     options = [part for change in changes for part in ("--set", change)]
     run, runner = str(tmp_path / "run"), CliRunner()
-    trained = runner.invoke(app, ["train", "--data", name, "--out", run, "--device", "cpu", *options])
+    trained = runner.invoke(app, ["train", "--data", name, "--out", run, "--device", "cpu", "--no-compare", *options])
     assert trained.exit_code == 0, trained.output
-    selected = runner.invoke(app, ["select", run, "--device", "cpu", "--images", "4"])
+    selected = runner.invoke(app, ["select", run, "--device", "cpu", "--images", "4", "--no-compare"])
     assert selected.exit_code == 0, selected.output
     assert "corloc on " in selected.output
     chosen = json.loads((tmp_path / "run" / "selection.json").read_text())

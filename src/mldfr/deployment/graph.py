@@ -1,6 +1,7 @@
 """The whole pyramid as one module: from the bytes of a picture to logits and score maps."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from mldfr.networks.card import Card
 from mldfr.networks.network import LocalizationNetwork
 
 INPUTS = ("image", "classes")
+LARGEST_SIDE = 2**24
+"""Pixels of a resized picture: more than any memory holds of one."""
 
 
 class PyramidGraph(nn.Module):
@@ -45,6 +48,8 @@ class PyramidGraph(nn.Module):
         card = network.card
         self.sides = {scale: short_side(card.preprocessing, scale) for scale in card.passes(scales)}
         self.telling = card.classifying(scales)
+        # Pooling that rounds up asks which of two sizes is the larger one.
+        self.by_formula = any(getattr(module, "ceil_mode", False) for module in self.network.modules())
         mean, std = channel_statistics(network.card.preprocessing)
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
@@ -71,9 +76,10 @@ class PyramidGraph(nn.Module):
     def _features(self, image: Tensor, side: int) -> list[Tensor]:
         height, width, _ = image.shape
         # As `scaled_size`, which needs to know which side is the short one.
-        new_height = torch.sym_max(side, side * height // width)
-        new_width = torch.sym_max(side, side * width // height)
-        pixels = resize(image, new_height, new_width).permute(2, 0, 1)
+        size = torch.sym_max(side, side * height // width), torch.sym_max(side, side * width // height)
+        if not self.by_formula:
+            size = _unknown(size[0], least=side), _unknown(size[1], least=side)
+        pixels = resize(image, *size).permute(2, 0, 1)
         return self.network.features_of_stages(standardize(pixels[None], self.mean, self.std), self.map.earlier)
 
     def _fuse(self, maps: dict[float, Tensor], image: Tensor) -> Tensor:
@@ -84,12 +90,34 @@ class PyramidGraph(nn.Module):
         return down @ torch.cat(across, dim=1)
 
 
+def _unknown(size: int | torch.SymInt, *, least: int) -> int | torch.SymInt:
+    """The same number, as one of which tracing knows no more than that it is at least so large.
+
+    Sizes behind each convolution are worked out as formulas of those before it, which takes half of all the time that
+    tracing takes where they begin with quotients of the picture's sides.
+    """
+    number: int | torch.SymInt = torch.scalar_tensor(size, dtype=torch.int64).item()  # type: ignore[assignment]
+    torch._check(number >= least)
+    torch._check(number <= LARGEST_SIDE)
+    return number
+
+
 def trace(graph: PyramidGraph) -> torch.export.ExportedProgram:
     """The graph for pictures of any size and any number of classes."""
+    from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode  # brings sympy along
+
     example = torch.zeros((160, 240, 3), dtype=torch.uint8), torch.tensor([-1, 0])
     free = torch.export.Dim.DYNAMIC
+    graph.eval()
     with torch.no_grad():
-        program = torch.export.export(graph.eval(), example, dynamic_shapes=({0: free, 1: free}, {0: free}))
+        export = partial(torch.export.export, graph, example, dynamic_shapes=({0: free, 1: free}, {0: free}))
+        try:
+            program = export()
+        except GuardOnDataDependentSymNode:  # a layer that asks more of a size than can be said of an unknown one
+            if graph.by_formula:
+                raise
+            graph.by_formula = True
+            program = export()
     for node in program.graph.nodes:  # where the program that wrote it lies is nobody's business
         node.meta.pop("stack_trace", None)
     return program
