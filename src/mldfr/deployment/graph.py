@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
@@ -93,10 +94,10 @@ class PyramidGraph(nn.Module):
 def _unknown(size: int | torch.SymInt, *, least: int) -> int | torch.SymInt:
     """The same number, as one of which tracing knows no more than that it is at least so large.
 
-    Sizes behind each convolution are worked out as formulas of those before it, which takes half of all the time that
-    tracing takes where they begin with quotients of the picture's sides.
+    Sizes behind each convolution are worked out as formulas of those before it, which takes most of the time of an
+    export where they begin with quotients of the picture's sides.
     """
-    number: int | torch.SymInt = torch.scalar_tensor(size, dtype=torch.int64).item()  # type: ignore[assignment]
+    number = cast(int | torch.SymInt, torch.scalar_tensor(size, dtype=torch.int64).item())
     torch._check(number >= least)
     torch._check(number <= LARGEST_SIDE)
     return number
