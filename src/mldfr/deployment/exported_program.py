@@ -42,7 +42,7 @@ def write(program: torch.export.ExportedProgram, path: Path, texts: Mapping[str,
         whole = BytesIO()  # PyTorch's own writer ends the process where the disk is full
         try:
             torch.export.save(program, whole, extra_files=extra)
-        except Exception as error:  # of a private class
+        except RuntimeError as error:  # of a private class that is one
             reason = str(error).partition("\n")[0]
             raise DeploymentError(f"PyTorch cannot write this network's graph ({reason}); try onnx") from error
     path.write_bytes(whole.getbuffer())
