@@ -1,6 +1,7 @@
 """The job of a grid, its verbs played: each network is trained and measured once, whatever stops it."""
 
 import json
+import shutil
 from itertools import count
 
 import pytest
@@ -139,10 +140,40 @@ def test_parts_are_taken_together(tmp_path):
     assert (tmp_path / "out" / "rows.jsonl").read_bytes() == (tmp_path / "whole" / "rows.jsonl").read_bytes()
 
 
+def test_parts_do_not_do_again_what_all_together_have_done(tmp_path):
+    grid, whole, out = table("methods"), Played(), tmp_path / "out"
+    run(grid, tmp_path / "whole", whole)
+    run(table("methods", rows=("MobileNetV2*",)), out, Played())
+    shutil.rmtree(out / "runs")  # rows that came from elsewhere
+    before = read_rows(out).keys()
+    parts = [Played(), Played()]
+    for number, played in enumerate(parts, start=1):
+        run(grid, out, played, shard=f"{number}/2")
+    trained = [step.split()[1] for played in parts for step in played.done if step.startswith("train")]
+    assert sorted(trained) == sorted(each.key for each in grid.runs if each.key not in before)
+    assert run(grid, out, Played()) == []
+    assert run(grid, out, Played(), shard="2/2") == []  # its rows have been taken over, and stay
+    assert (out / "rows.jsonl").read_bytes() == (tmp_path / "whole" / "rows.jsonl").read_bytes()
+
+
+def test_a_part_goes_on_with_other_rows(tmp_path):
+    asked = [table(rows=("VGG16*",)), table(rows=("GoogLeNet*",)), table()]
+    for shard in ("1/2", "2/2"):
+        for grid in asked:
+            run(grid, tmp_path, Played(), shard=shard)
+    last = Played()
+    assert run(table(), tmp_path, last) == []
+    assert last.done == []
+    assert set(read_rows(tmp_path)) == {each.key for each in table().runs}
+
+
 def test_parts_of_other_work_are_refused(tmp_path):
     run(table("table-viii"), tmp_path, Played(), shard="1/2")
     with pytest.raises(DataError, match=r"1-of-2\.json: a part of other work \(table"):
         run(table(), tmp_path, Played())
+    run(table(), tmp_path / "whole", Played())
+    with pytest.raises(DataError, match=r"grid\.json: a part of other work \(table"):
+        run(table("table-viii"), tmp_path / "whole", Played(), shard="1/2")
 
 
 def test_rows_go_on_elsewhere_without_the_networks(tmp_path):

@@ -11,7 +11,7 @@ from mldfr.core.errors import DataError, MldfrError
 from mldfr.core.json_files import differences, read_json
 from mldfr.core.versions import installed_versions
 from mldfr.data.base import DataSet
-from mldfr.jobs.items import Items
+from mldfr.jobs.items import Items, Row
 from mldfr.jobs.job import Job
 from mldfr.jobs.lines import placed_lines
 from mldfr.jobs.parts import WORK
@@ -51,19 +51,28 @@ def folder_of(out: Path, run: TrainingRun) -> Path:
 def grid_job(grid: Grid, out: Path, data: DataSet, *, shard: Shard = WHOLE) -> Job:
     """The rows of a grid, or of a part of it; those of other rows of the table that are there already are kept.
 
+    A part leaves out what stands in the rows of all together.
+
     Raises:
         DataError: The folder holds another table or other data.
     """
-    files = JobFiles(out / ROWS, out / GRID, out / ".lock")
+    whole = files = JobFiles(out / ROWS, out / GRID, out / ".lock")
     if shard.count > 1:
         files = JobFiles.of_part(out, shard)
     wanted = {run.key: set(run.looks) for run in grid.runs}
     # Numbers depend on the run, whose name has the digest of its recipe, and on the data, wherever that lies.
     setting = {WORK: "reproduce", "table": grid.name, "data": data_facts(grid, data)}
-    others = [line["run"] for line in _lines(files.rows) if line["run"] not in wanted]
-    keys = tuple(dict.fromkeys([*wanted, *(others if shard.count == 1 else ())]))
-    items = Items(keys, "run", done=lambda row: wanted.get(row["run"], set()) <= row["looks"].keys())
-    return Job(files, setting, items, shard=shard)
+
+    def done(row: Row) -> bool:
+        return not row.get("error") and wanted.get(row["run"], set()) <= row["looks"].keys()
+
+    own = [line["run"] for line in _lines(files.rows)]
+    settled: set[str] = set()
+    if files is not whole and whole.about.is_file():
+        _same_work(whole.about, setting)
+        settled = {line["run"] for line in _lines(whole.rows) if done(line)}.difference(own)
+    keys = tuple(dict.fromkeys([*(key for key in wanted if key not in settled), *own]))
+    return Job(files, setting, Items(keys, "run", done=done), shard=shard)
 
 
 def data_facts(grid: Grid, data: DataSet) -> dict[str, Any]:
@@ -114,12 +123,17 @@ def take_parts(out: Path, job: Job) -> None:
         return
     pending, setting = set(job.pending()), read_json(job.files.about)
     for about in part_files(out):
-        there = {name: value for name, value in read_json(about).items() if name in setting}
-        if different := differences(there, setting):
-            raise DataError(f"{about}: a part of other work ({different})")
+        _same_work(about, setting)
         for line in _lines(about.with_suffix(".jsonl")):
             if line["run"] in pending and not line.get("error"):
                 job.add(line)
+
+
+def _same_work(about: Path, setting: Mapping[str, Any]) -> None:
+    """See that rows beside ours were made in the same setting."""
+    there = {name: value for name, value in read_json(about).items() if name in setting}
+    if different := differences(there, setting):
+        raise DataError(f"{about}: a part of other work ({different})")
 
 
 def measured(run: TrainingRun, out: Path, known: Mapping[str, LookLine], grid: Grid, verbs: Verbs) -> ReproducedLine:
