@@ -23,6 +23,7 @@ from mldfr.deployment.description import describe
 from mldfr.deployment.exporting import compare, export
 from mldfr.deployment.graph import PyramidGraph, output_names, trace
 from mldfr.deployment.resampling import resize, upsampling
+from mldfr.deployment.sizes import Sizes
 from mldfr.localizer.mscam import mscam
 from mldfr.networks.network import LocalizationNetwork
 from mldfr.networks.weights import WeightsError, fingerprint
@@ -88,9 +89,9 @@ def test_resizing_gives_the_very_bytes_of_torchvision(shape, size):
     for image in (pixels, pixels // 250 * 255):  # hard contrasts leave the range when they are not clipped
         expected = transforms.resize(image.permute(2, 0, 1), list(size), antialias=True).permute(1, 2, 0)
         if torch.backends.cpu.get_cpu_capability() == "DEFAULT":  # torchvision then goes by way of float32
-            assert (resize(image, *size).int() - expected.int()).abs().max() <= 1
+            assert (resize(image, *size, Sizes()).int() - expected.int()).abs().max() <= 1
         else:
-            assert torch.equal(resize(image, *size), expected)
+            assert torch.equal(resize(image, *size, Sizes()), expected)
 
 
 @pytest.mark.parametrize(("cells", "pixels"), [(1, 1), (4, 1), (1, 9), (14, 224), (19, 333), (40, 7)])
@@ -289,10 +290,10 @@ class Half(torch.nn.Module):
 def test_a_layer_that_asks_which_size_is_larger_is_traced_all_the_same():
     network = LocalizationNetwork.create("timm:test_resnet", num_classes=3, recalibration="none").eval()
     graph = PyramidGraph(network, (1,))
-    assert graph.by_formula, "its pooling rounds up"
-    graph.by_formula = False  # as with a layer that does not say so
+    assert graph.sizes.by_formula, "its pooling rounds up"
+    graph.sizes.by_formula = False  # as with a layer that does not say so
     program = trace(graph)
-    assert graph.by_formula
+    assert graph.sizes.by_formula
     given = torch.from_numpy(random_picture(97, 143)), torch.tensor([-1, 2])
     for found, expected in zip(program.module()(*given), graph(*given), strict=True):
         torch.testing.assert_close(found, expected)

@@ -45,6 +45,7 @@ class DeploymentFormat:
         open: Runs such a file on the CPU, in the scales of its card.
         quantize: Reads such a file, and writes the same with convolutions in int8, calibrated on pictures; None where
             that cannot be had.
+        in_place: Whether a graph may work in place. ONNX's exporter takes that apart, for as long as all else takes.
     """
 
     suffix: str
@@ -52,6 +53,7 @@ class DeploymentFormat:
     write: Callable[[torch.export.ExportedProgram, Path, Mapping[str, str]], None]
     open: Callable[[Path], GraphActivator]
     quantize: Callable[[Path, Path, Sequence[Path]], None] | None = None
+    in_place: bool = True
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def export(
     map_name = map_name or network.card.localization.map
     texts = metadata(network, scales, map_name=map_name, precision=precision)
     calibrated, compared = _pictures(chosen, format, precision, calibration)
-    graph = PyramidGraph(network, scales, map_name)
+    graph = PyramidGraph(network, scales, map_name, in_place=chosen.in_place)
     with replacing(path) as temporary:  # a place that cannot be written to shows before minutes are spent
         say(f"1 of 3: the network is followed through {len(scales)} scales")
         program = trace(graph)

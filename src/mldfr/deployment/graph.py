@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mldfr.core.errors import SettingError
 from mldfr.deployment.resampling import resize, upsampling
+from mldfr.deployment.sizes import Size, Sizes
 from mldfr.localizer.mscam import channel_statistics, short_side, standardize
 from mldfr.maps import DEFAULT
 from mldfr.maps.base import NEEDS_NETWORK, NetworkMap
@@ -18,8 +19,6 @@ from mldfr.networks.card import Card
 from mldfr.networks.network import LocalizationNetwork
 
 INPUTS = ("image", "classes")
-LARGEST_SIDE = 2**24
-"""Pixels of a resized picture: more than any memory holds of one."""
 
 
 class PyramidGraph(nn.Module):
@@ -29,6 +28,7 @@ class PyramidGraph(nn.Module):
         network: The network; its weights are shared.
         scales: Factors of the pyramid.
         map_name: What is summed over it, of `mldfr list maps`.
+        in_place: Whether activations may be as the network has them, which is 3 % faster where they are in place.
 
     Raises:
         ValueError: A scale at which the short side has under 64 pixels, or a map that the network does not have or for
@@ -38,19 +38,24 @@ class PyramidGraph(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: LocalizationNetwork, scales: Sequence[float], map_name: str = DEFAULT) -> None:
+    def __init__(
+        self, network: LocalizationNetwork, scales: Sequence[float], map_name: str = DEFAULT, *, in_place: bool = True
+    ) -> None:
         super().__init__()
         self.network = network.fused()
         self.map = self.network.activation_map(map_name)
         if isinstance(self.map, NetworkMap):
             raise SettingError(f"map {map_name} cannot be exported: {NEEDS_NETWORK}")
-        _replace_same_padding(self.network)
+        # Pooling that rounds up asks which of two sizes is the larger one.
+        self.sizes = Sizes(by_formula=any(getattr(module, "ceil_mode", False) for module in self.network.modules()))
+        _replace_same_padding(self.network, self.sizes)
+        for module in () if in_place else self.network.modules():
+            if getattr(module, "inplace", False):
+                module.inplace = False  # type: ignore[assignment]
         self.scales = tuple(scales)
         card = network.card
         self.sides = {scale: short_side(card.preprocessing, scale) for scale in card.passes(scales)}
         self.telling = card.classifying(scales)
-        # Pooling that rounds up asks which of two sizes is the larger one.
-        self.by_formula = any(getattr(module, "ceil_mode", False) for module in self.network.modules())
         mean, std = channel_statistics(network.card.preprocessing)
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
@@ -78,9 +83,8 @@ class PyramidGraph(nn.Module):
         height, width, _ = image.shape
         # As `scaled_size`, which needs to know which side is the short one.
         size = torch.sym_max(side, side * height // width), torch.sym_max(side, side * width // height)
-        if not self.by_formula:
-            size = _unknown(size[0], least=side), _unknown(size[1], least=side)
-        pixels = resize(image, *size).permute(2, 0, 1)
+        size = self.sizes.number(size[0], least=side), self.sizes.number(size[1], least=side)
+        pixels = resize(image, *size, self.sizes).permute(2, 0, 1)
         return self.network.features_of_stages(standardize(pixels[None], self.mean, self.std), self.map.earlier)
 
     def _fuse(self, maps: dict[float, Tensor], image: Tensor) -> Tensor:
@@ -89,18 +93,6 @@ class PyramidGraph(nn.Module):
         down = torch.cat([upsampling(part.shape[1], height) for part in maps.values()], dim=1)
         across = [self.scales.count(scale) * part @ upsampling(part.shape[2], width).T for scale, part in maps.items()]
         return down @ torch.cat(across, dim=1)
-
-
-def _unknown(size: int | torch.SymInt, *, least: int) -> int | torch.SymInt:
-    """The same number, as one of which tracing knows no more than that it is at least so large.
-
-    Sizes behind each convolution are worked out as formulas of those before it, which takes most of the time of an
-    export where they begin with quotients of the picture's sides.
-    """
-    number = cast(int | torch.SymInt, torch.scalar_tensor(size, dtype=torch.int64).item())
-    torch._check(number >= least)
-    torch._check(number <= LARGEST_SIDE)
-    return number
 
 
 def trace(graph: PyramidGraph) -> torch.export.ExportedProgram:
@@ -115,9 +107,9 @@ def trace(graph: PyramidGraph) -> torch.export.ExportedProgram:
         try:
             program = export()
         except GuardOnDataDependentSymNode:  # a layer that asks more of a size than can be said of an unknown one
-            if graph.by_formula:
+            if graph.sizes.by_formula:
                 raise
-            graph.by_formula = True
+            graph.sizes.by_formula = True
             program = export()
     for node in program.graph.nodes:  # where the program that wrote it lies is nobody's business
         node.meta.pop("stack_trace", None)
@@ -156,27 +148,29 @@ class _SamePadding(nn.Module):
 
     Args:
         conv: Its kernel is not smaller than its stride, and not dilated.
+        sizes: Those behind it are numbers of their own.
     """
 
-    def __init__(self, conv: nn.Conv2d) -> None:
+    def __init__(self, conv: nn.Conv2d, sizes: Sizes) -> None:
         super().__init__()
-        self.conv = conv
+        self.conv, self.sizes = conv, sizes
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', ceil(H / stride), ceil(W / stride))."""
         conv = self.conv
-        padding: list[int] = []
+        padding: list[Size] = []
         for size, kernel, stride in zip(x.shape[:1:-1], conv.kernel_size[::-1], conv.stride[::-1], strict=True):
-            whole = -size % stride + kernel - stride
+            behind = size if stride == 1 else self.sizes.number((size + stride - 1) // stride, least=1)
+            whole = (behind - 1) * stride + kernel - size
             padding += [whole // 2, whole - whole // 2]
-        return F.conv2d(F.pad(x, padding), conv.weight, conv.bias, conv.stride, groups=conv.groups)
+        return F.conv2d(F.pad(x, cast(list[int], padding)), conv.weight, conv.bias, conv.stride, groups=conv.groups)
 
 
-def _replace_same_padding(module: nn.Module) -> None:
+def _replace_same_padding(module: nn.Module, sizes: Sizes) -> None:
     from timm.layers import Conv2dSame  # half a second, which whoever only opens a model need not spend
 
     for name, child in list(module.named_children()):
         if isinstance(child, Conv2dSame):
-            module.register_module(name, _SamePadding(child))
+            module.register_module(name, _SamePadding(child, sizes))
         else:
-            _replace_same_padding(child)
+            _replace_same_padding(child, sizes)

@@ -124,4 +124,6 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-ONNX = DeploymentFormat(suffix=".onnx", check=check, write=write, open=open_activator, quantize=quantize)
+ONNX = DeploymentFormat(
+    suffix=".onnx", check=check, write=write, open=open_activator, quantize=quantize, in_place=False
+)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-Size = int | torch.SymInt
+from mldfr.deployment.sizes import Size, Sizes
 
 _BLOCKS = 16
 """How many matrices the reduction of an axis is cut into: its matrix is a band, and a whole one is mostly zeros."""
@@ -13,7 +13,7 @@ _BITS = 15
 _MAX_PRECISION = 22
 
 
-def resize(image: Tensor, height: Size, width: Size) -> Tensor:
+def resize(image: Tensor, height: Size, width: Size, sizes: Sizes) -> Tensor:
     """Resize a picture, bilinear and antialiased, to the very bytes of torch's own kernel for bytes on a CPU.
 
     That kernel goes along x and then along y, with weights rounded to integers, and rounds to bytes after each.
@@ -22,14 +22,15 @@ def resize(image: Tensor, height: Size, width: Size) -> Tensor:
     Args:
         image: (H, W, 3) uint8.
         height, width: The new size.
+        sizes: Those of the matrices are numbers of their own.
 
     Returns:
         (height, width, 3) uint8.
     """
     columns = image.permute(1, 0, 2)  # (W, H, 3)
-    narrowed = _resample(columns.flatten(1), width).reshape(width, image.shape[0], 3)
+    narrowed = _resample(columns.flatten(1), width, sizes).reshape(width, image.shape[0], 3)
     rows = narrowed.permute(1, 0, 2)  # (H, width, 3)
-    return _resample(rows.flatten(1), height).reshape(height, width, 3)
+    return _resample(rows.flatten(1), height, sizes).reshape(height, width, 3)
 
 
 def upsampling(cells: Size, pixels: Size) -> Tensor:
@@ -40,9 +41,9 @@ def upsampling(cells: Size, pixels: Size) -> Tensor:
     return torch.clamp(1 - torch.abs(position[:, None] - _count(cells, torch.float32)), min=0)
 
 
-def _resample(rows: Tensor, size: Size) -> Tensor:
+def _resample(rows: Tensor, size: Size, sizes: Sizes) -> Tensor:
     """(N, M) uint8 to (size, M) uint8: weighted means of neighbouring rows."""
-    weights, index = _weights(rows.shape[0], size)
+    weights, index = _weights(rows.shape[0], size, sizes)
     unit = _unit(weights)
     whole = torch.floor(weights * unit + 0.5)  # (blocks, r, n), integers
     # Sums of integers: in float64 they are exact in whatever order they are taken.
@@ -51,12 +52,12 @@ def _resample(rows: Tensor, size: Size) -> Tensor:
     return rounded.to(torch.uint8).flatten(0, 1)[:size]
 
 
-def _weights(old: Size, new: Size) -> tuple[Tensor, Tensor]:
+def _weights(old: Size, new: Size, sizes: Sizes) -> tuple[Tensor, Tensor]:
     """Triangular weights (blocks, r, n) of blocks of r new rows, and the n old rows (blocks, n) that each looks at."""
     ratio = _number(old) / _number(new)
     reach = torch.clamp(ratio, min=1)
-    in_block = (new + _BLOCKS - 1) // _BLOCKS
-    window = (in_block * old + new - 1) // new + 2 * ((old + new - 1) // new) + 2
+    in_block = sizes.number((new + _BLOCKS - 1) // _BLOCKS, least=1)
+    window = sizes.number((in_block * old + new - 1) // new + 2 * ((old + new - 1) // new) + 2, least=1)
     centre = ratio * (_count(_BLOCKS * in_block) + 0.5).reshape(_BLOCKS, in_block)
     centre = torch.minimum(centre, ratio * (_number(new) - 0.5))  # beyond the last row it is repeated
     first = torch.floor(torch.clamp(centre - reach + 0.5, min=0))
