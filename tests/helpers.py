@@ -3,6 +3,7 @@
 import json
 import zlib
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -13,6 +14,8 @@ from typer.testing import CliRunner
 import mldfr
 from mldfr.cli.main import app
 from mldfr.networks.network import LocalizationNetwork
+
+DRAWN = ("normal_", "uniform_", "trunc_normal_", "kaiming_normal_", "kaiming_uniform_", "xavier_uniform_")
 
 
 def lively(network):
@@ -32,6 +35,14 @@ def small_network(backbone, recalibration="self_attention", **options):
     preprocessing = made.card.preprocessing.model_copy(update={"input_size": 64})
     made.card = made.card.model_copy(update={"preprocessing": preprocessing})
     return made
+
+
+def of_any_values(build):
+    """A network whose shapes alone count: nobody draws its weights, and it runs on the CPU, faster than on "meta"."""
+    undrawn = dict.fromkeys(DRAWN, lambda tensor, *told, **how: tensor)
+    with torch.device("meta"), patch.multiple(torch.nn.init, **undrawn):
+        made = build()
+    return made.to_empty(device="cpu")
 
 
 def random_picture(height, width):
