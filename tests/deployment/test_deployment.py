@@ -282,6 +282,17 @@ def test_load_opens_every_kind_of_model_file(small, small_onnx, small_pt2, tmp_p
         np.testing.assert_allclose(result.score_maps, results[0].score_maps, rtol=1e-4, atol=1e-4)
 
 
+def test_what_works_in_place_is_not_where_a_format_cannot_have_it():
+    def in_place(module):
+        return sum(getattr(part, "inplace", False) for part in module.modules())
+
+    made = small_network("mobilenet_v2", "none")
+    assert in_place(PyramidGraph(made, (1,))) == in_place(made) > 0
+    assert in_place(PyramidGraph(made, (1,), in_place=False)) == 0
+    assert in_place(made) > 0, "the network itself stays as it is"
+    assert [name for name in DEPLOYMENT_FORMATS if not DEPLOYMENT_FORMATS[name].in_place] == ["onnx"]
+
+
 class Half(torch.nn.Module):
     def forward(self, maps):
         return maps[: math.ceil(maps.shape[0] / 2)]  # as the padding of some of timm's poolings is counted

@@ -49,9 +49,10 @@ class PyramidGraph(nn.Module):
         # Pooling that rounds up asks which of two sizes is the larger one.
         self.sizes = Sizes(by_formula=any(getattr(module, "ceil_mode", False) for module in self.network.modules()))
         _replace_same_padding(self.network, self.sizes)
-        for module in () if in_place else self.network.modules():
-            if getattr(module, "inplace", False):
-                module.inplace = False  # type: ignore[assignment]
+        if not in_place:
+            for module in self.network.modules():
+                if getattr(module, "inplace", False):
+                    vars(module)["inplace"] = False
         self.scales = tuple(scales)
         card = network.card
         self.sides = {scale: short_side(card.preprocessing, scale) for scale in card.passes(scales)}

@@ -169,10 +169,10 @@ def test_a_part_goes_on_with_other_rows(tmp_path):
 
 def test_parts_of_other_work_are_refused(tmp_path):
     run(table("table-viii"), tmp_path, Played(), shard="1/2")
-    with pytest.raises(DataError, match=r"1-of-2\.json: a part of other work \(table"):
+    with pytest.raises(DataError, match=r"1-of-2\.json: rows of other work \(table"):
         run(table(), tmp_path, Played())
     run(table(), tmp_path / "whole", Played())
-    with pytest.raises(DataError, match=r"grid\.json: a part of other work \(table"):
+    with pytest.raises(DataError, match=r"grid\.json: rows of other work \(table"):
         run(table("table-viii"), tmp_path / "whole", Played(), shard="1/2")
 
 

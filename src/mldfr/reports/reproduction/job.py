@@ -56,19 +56,18 @@ def grid_job(grid: Grid, out: Path, data: DataSet, *, shard: Shard = WHOLE) -> J
     Raises:
         DataError: The folder holds another table or other data.
     """
-    whole = files = JobFiles(out / ROWS, out / GRID, out / ".lock")
-    if shard.count > 1:
-        files = JobFiles.of_part(out, shard)
+    whole = JobFiles(out / ROWS, out / GRID, out / ".lock")
+    files = JobFiles.of_part(out, shard) if shard.count > 1 else whole
     wanted = {run.key: set(run.looks) for run in grid.runs}
     # Numbers depend on the run, whose name has the digest of its recipe, and on the data, wherever that lies.
     setting = {WORK: "reproduce", "table": grid.name, "data": data_facts(grid, data)}
 
     def done(row: Row) -> bool:
-        return not row.get("error") and wanted.get(row["run"], set()) <= row["looks"].keys()
+        return wanted.get(row["run"], set()) <= set(row["looks"])
 
     own = [line["run"] for line in _lines(files.rows)]
     settled: set[str] = set()
-    if files is not whole and whole.about.is_file():
+    if shard.count > 1 and whole.about.is_file():
         _same_work(whole.about, setting)
         settled = {line["run"] for line in _lines(whole.rows) if done(line)}.difference(own)
     keys = tuple(dict.fromkeys([*(key for key in wanted if key not in settled), *own]))
@@ -133,7 +132,7 @@ def _same_work(about: Path, setting: Mapping[str, Any]) -> None:
     """See that rows beside ours were made in the same setting."""
     there = {name: value for name, value in read_json(about).items() if name in setting}
     if different := differences(there, setting):
-        raise DataError(f"{about}: a part of other work ({different})")
+        raise DataError(f"{about}: rows of other work ({different})")
 
 
 def measured(run: TrainingRun, out: Path, known: Mapping[str, LookLine], grid: Grid, verbs: Verbs) -> ReproducedLine:
