@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -86,10 +87,18 @@ def append_line(file: Path, line: Mapping[str, Any], *, durable: bool = False) -
 
 PLACES = ("data", "images", "model", "score_maps", "predictions")
 """Where something lies; what it is, digests say."""
+DIGEST = re.compile("[0-9a-f]{64}")
+"""SHA-256 as we write it."""
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """The keys in which two settings differ, with both values, or "". The same things may lie in other places."""
+    """The keys in which two settings differ, with both values, or "". The same things may lie in other places.
+
+    Examples:
+        >>> one, other = ({"epochs": epochs, "sha256": 8 * word} for epochs, word in ((1, "c0ffee42"), (2, "ba5eba11")))
+        >>> differences(one, other)
+        "epochs: 1, not 2; sha256: 'c0ffee42...', not 'ba5eba11...'"
+    """
     keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
     if all(key in PLACES for key in keys):
         return ""
@@ -97,8 +106,10 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 
 
 def _told(one: Mapping[str, Any], other: Mapping[str, Any], key: str) -> str:
-    """A value; of a table what is not alike."""
+    """A value; of a table what is not alike, of a digest its beginning, which is enough to know it again by."""
     mine, theirs = one.get(key), other.get(key)
     if isinstance(mine, dict) and isinstance(theirs, dict):
         mine = {name: value for name, value in mine.items() if theirs.get(name) != value}
+    if isinstance(mine, str) and DIGEST.fullmatch(mine):
+        mine = f"{mine[:8]}..."
     return repr(mine)

@@ -66,12 +66,7 @@ def _with_the_first(reports: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str,
     """What `mldfr compare` finds between the first and each other, and in which settings that one differs."""
     (_, first), *others = reports.items()
     rows = {name: list(compare(first, other)) for name, other in others}
-    return rows, {name: differences(*map(_told, (other, first))) for name, other in others}
-
-
-def _told(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Its setting, without the fingerprint of the weights, which tells a reader nothing."""
-    return {key: value for key, value in report["setting"].items() if key != "sha256"}
+    return rows, {name: differences(other["setting"], first["setting"]) for name, other in others}
 
 
 def read_comparison(folders: Sequence[Path], options: ReportOptions) -> Comparison:
