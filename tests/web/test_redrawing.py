@@ -6,11 +6,13 @@ import itertools
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from served import exported
 
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.rules import BOX_RULES
 from mldfr.boxes.thresholds import THRESHOLDS
 from mldfr.web.app import create_app
+from mldfr.web.pictures import working_size
 from mldfr.web.settings import Settings
 
 SCALES = ((1,), (1.5, 2), (1, 1.5, 2))
@@ -69,6 +71,20 @@ def test_at_the_maps_own_threshold_they_are_those_of_locate(client, answer, loca
     labels = localizer.locate(photos["chelsea.png"], classes=2, threshold=threshold).labels
     expected = [[label.class_index, *box.xyxy, box.score] for label in labels for box in label.boxes]
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(3024, 4032), (4032, 3024), (1944, 2592), (1080, 1920), (2160, 3840)])
+def test_boxes_end_where_the_picture_ends(client, size):
+    """Corners of the map, brought to the picture, are rounded: half of these ended a little outside."""
+    height, width = size
+    map_height, map_width = working_size(height, width)
+    values = base64.b64encode(np.array([[0.5, 0.6], [0.7, 1]], "<f4").tobytes()).decode()
+    label = {"class_index": 0, "probability": 1, "maps": [{"scale": 1, "height": 2, "width": 2, "values": values}]}
+    asked = {"height": height, "width": width, "map_height": map_height, "map_width": map_width, "labels": [label]}
+    found = client.post("/api/boxes", json={**asked, "threshold": 0, "normalizer": "max", "box_rule": "regions"}).json()
+    (box,) = found["boxes"]
+    assert box["xyxy"] == pytest.approx([0, 0, width, height], abs=0.01)
+    assert exported(client, height=height, width=width, boxes=[box]).status_code == 200
 
 
 def test_specks_are_left_out_where_that_is_asked_for(client, answer, localizer, photos):

@@ -19,6 +19,7 @@ from annotated import CLASSES, annotated, draw_pictures
 from mldfr.annotation.reviewing import Review
 from mldfr.artifacts import CORRECTIONS
 from mldfr.exports import FORMATS
+from mldfr.web.pictures import working_size
 from mldfr.web.review import create_review_app
 from mldfr.web.settings import Settings
 
@@ -147,6 +148,18 @@ def test_what_browsers_do_not_show_is_decoded_here(tmp_path):
         assert (shown.format, shown.size) == ("JPEG", (60, 40))
 
 
+@pytest.mark.parametrize("suffix", ["pcx", "sgi", "tiff"])
+def test_what_was_annotated_is_shown_whatever_the_other_page_takes(suffix, tmp_path):
+    """Pictures of the user's own have the limits and types of annotating, and not those of uploads."""
+    folder = draw_pictures(tmp_path / "scans", [f"scan.{suffix}"], (1600, 1200))
+    out = annotated(tmp_path / "boxes", folder)
+    settings = Settings(model_name="x", max_pixels=100)
+    with Review(out) as review, TestClient(create_review_app(review, settings), base_url=ORIGIN) as client:
+        answer = client.get("/api/review/pictures/0/file")
+    with Image.open(BytesIO(answer.content)) as shown:
+        assert (shown.format, shown.size) == ("JPEG", working_size(1200, 1600)[::-1])
+
+
 def test_names_that_are_no_text_are_shown_and_corrected(tmp_path):
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     draw_pictures(folder, [os.fsdecode(b"bild\xe9.png")])
@@ -187,7 +200,7 @@ def test_a_row_that_leads_elsewhere_gives_no_other_file_away(out, tmp_path):
         TestClient(create_review_app(review, Settings(model_name="x")), base_url=ORIGIN) as client,
     ):
         answer = client.get("/api/review/pictures/0/file")
-    assert error_of(answer) == (415, "not_a_picture")
+    assert error_of(answer) == (422, "bad_picture")
     assert "secret" not in answer.text
 
 

@@ -1,6 +1,7 @@
 """The server: what it answers, and what it refuses."""
 
 import base64
+import json
 from io import BytesIO
 from zipfile import ZipFile
 
@@ -103,6 +104,25 @@ def test_large_pictures_are_looked_at_in_a_smaller_size_and_turned_ones_turned()
     height, width = picture.pixels.shape[:2]
     assert 0.99 * WORKING_PIXELS < height * width <= WORKING_PIXELS
     assert height / width == pytest.approx(1.5, rel=1e-3)
+
+
+def test_a_box_at_the_border_ends_there():
+    """In the smaller picture that the model looks at it ends at 1365, which comes back as 1920.0000000000002."""
+    width, height = 1920, 1080
+    network = tiny()
+    network.card = network.card.model_copy(update={"localization": Localization(scales=(1.0,), threshold=0)})
+    with TestClient(app_of(network), base_url=ORIGIN) as client:
+        label, *_ = ask(client, png(height, width)).json()["labels"]
+        (box,) = label["boxes"]
+        assert box["xyxy"] == [0, 0, width, height]
+        corrected = {"class_index": 0} | box
+        assert exported(client, height=height, width=width, boxes=[corrected]).status_code == 200
+
+
+def test_a_download_for_cvat_has_the_labels(client):
+    """They are the first thing to paste there, and the page gives one file."""
+    with ZipFile(BytesIO(exported(client, "cvat").content)) as archive:
+        assert [label["name"] for label in json.loads(archive.read("cvat-labels.json"))] == ["cat", "dog"]
 
 
 @pytest.mark.parametrize("name", FORMATS.names())

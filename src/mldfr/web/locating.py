@@ -18,7 +18,7 @@ from mldfr.localizer.possible_maps import map_choices
 from mldfr.localizer.results import Located
 from mldfr.networks.card import Localization
 from mldfr.web.errors import WebError
-from mldfr.web.pictures import read_picture
+from mldfr.web.pictures import Picture, read_picture
 from mldfr.web.schemas import (
     MAX_BOXES,
     MAX_CLASSES,
@@ -115,7 +115,7 @@ def locate(
                 class_name=names[label.class_index],
                 probability=label.probability,
                 maps=_maps(located, number, repeated),
-                boxes=_boxes(label, factors),
+                boxes=_boxes(label, factors, picture),
             )
             for number, label in enumerate(located.labels)
         ],
@@ -132,10 +132,12 @@ def _scale_map(scale: float, values: Float32Array) -> ScaleMap:
     return ScaleMap(scale=scale, height=values.shape[0], width=values.shape[1], values=content)
 
 
-def _boxes(label: Label, factors: tuple[float, float]) -> list[LocatedBox]:
-    fx, fy = factors
+def _boxes(label: Label, factors: tuple[float, float], picture: Picture) -> list[LocatedBox]:
+    """The boxes in the picture itself, which rounding would let them leave."""
+    (fx, fy), width, height = factors, float(picture.width), float(picture.height)
     return [
-        LocatedBox(xyxy=(x0 * fx, y0 * fy, x1 * fx, y1 * fy), score=score) for (x0, y0, x1, y1), score in label.boxes
+        LocatedBox(xyxy=(x0 * fx, y0 * fy, min(x1 * fx, width), min(y1 * fy, height)), score=score)
+        for (x0, y0, x1, y1), score in label.boxes
     ]
 
 

@@ -18,12 +18,11 @@ def redraw(asked: DrawRequest) -> DrawAnswer:
     settings = BoxSettings(
         threshold=asked.threshold, normalizer=asked.normalizer, box_rule=asked.box_rule, min_region=asked.min_region
     )
-    factors = asked.width / asked.map_width, asked.height / asked.map_height
     hottest = np.zeros(_heat_size(asked), np.float32)
     drawn: list[DrawnBox] = []
     for label in asked.labels:
         score_map = _summed(label, asked.map_height, asked.map_width)
-        drawn += _in_picture(draw_boxes(score_map, None, settings), label, factors)
+        drawn += _in_picture(draw_boxes(score_map, None, settings), label, asked)
         if asked.heat:
             activation = NORMALIZERS[asked.normalizer](score_map)
             small = cv2.resize(activation, hottest.shape[::-1], interpolation=cv2.INTER_AREA)
@@ -40,8 +39,10 @@ def _summed(label: MappedLabel, height: int, width: int) -> Float32Array:
     return summed
 
 
-def _in_picture(boxes: Boxes, label: MappedLabel, factors: tuple[float, float]) -> list[DrawnBox]:
-    corners = boxes.xyxy * np.tile(np.array(factors, np.float32), 2)
+def _in_picture(boxes: Boxes, label: MappedLabel, asked: DrawRequest) -> list[DrawnBox]:
+    """The boxes in the picture itself, which rounding would let them leave."""
+    factors = np.array([asked.width / asked.map_width, asked.height / asked.map_height] * 2, np.float32)
+    corners = np.minimum(boxes.xyxy * factors, np.array([asked.width, asked.height] * 2))
     scores = boxes.scores * np.float32(label.probability)
     return [
         DrawnBox(class_index=label.class_index, xyxy=xyxy, score=score)

@@ -22,12 +22,13 @@ from mldfr.core.errors import DataError
 from mldfr.core.files import WriteError
 from mldfr.core.text import escaped
 from mldfr.exports import FORMATS, AnnotatedImage, ExportError, ObjectBox
+from mldfr.images import ImageError, read_image
 from mldfr.images.formats import signed_formats
 from mldfr.web.errors import WebError, validated
 from mldfr.web.exporting import packed
 from mldfr.web.frame import COMMON, UPLOAD, Responses, asked, body_of, errors, framed
 from mldfr.web.model_threads import Workers
-from mldfr.web.pictures import read_picture
+from mldfr.web.pictures import working_size
 from mldfr.web.review_schemas import (
     PictureAnswer,
     ReviewAnswer,
@@ -77,7 +78,7 @@ def create_review_app(review: Review, settings: Settings) -> FastAPI:
         except WriteError as error:  # the corrections are on the disk already
             LOGGER.warning("mldfr: the pages have not the last corrections: %s", error)
 
-    routers = [_questions(review, settings), _pictures(review, settings, decoders), _changes(review)]
+    routers = [_questions(review, settings), _pictures(review, decoders), _changes(review)]
     return framed(
         routers, settings, page="review.html", described=[SaveRequest, ReviewExportRequest], lifespan=lifespan
     )
@@ -121,7 +122,7 @@ def _questions(review: Review, settings: Settings) -> APIRouter:
     return router
 
 
-def _pictures(review: Review, settings: Settings, decoders: Workers) -> APIRouter:
+def _pictures(review: Review, decoders: Workers) -> APIRouter:
     router = APIRouter()
     types: Responses = {200: {"content": {name: {} for name in SHOWN.values()}, "description": "The picture."}}
 
@@ -129,7 +130,7 @@ def _pictures(review: Review, settings: Settings, decoders: Workers) -> APIRoute
         f"{PICTURES}/file",
         summary="What a picture looks like",
         response_class=Response,
-        responses=types | errors(404, 409, 415, 422, *COMMON),
+        responses=types | errors(404, 409, 422, *COMMON),
     )
     async def file(rank: Rank, request: Request) -> Response:
         """The file itself where browsers show its type; else, such as of a TIFF, a JPEG of at most a megapixel."""
@@ -137,7 +138,7 @@ def _pictures(review: Review, settings: Settings, decoders: Workers) -> APIRoute
         found, media_type = await run_in_threadpool(_file, review, rank)
         if media_type:
             return FileResponse(found, media_type=media_type)
-        content = await decoders.run(request, partial(_as_jpeg, found, settings.max_pixels))
+        content = await decoders.run(request, partial(_as_jpeg, found))
         return Response(content, media_type="image/jpeg")
 
     return router
@@ -233,9 +234,15 @@ def _file(review: Review, rank: int) -> tuple[Path, str]:
     return file, next((SHOWN[name] for name in known if name in SHOWN), "")
 
 
-def _as_jpeg(file: Path, max_pixels: int) -> bytes:
+def _as_jpeg(file: Path) -> bytes:
+    """A picture that annotating could read, in the size in which the other page looks at pictures."""
+    try:
+        picture = Image.fromarray(read_image(file))
+    except ImageError as error:
+        raise WebError(422, "bad_picture", f"The picture cannot be shown: {escaped(error.reason)}.") from error
+    height, width = working_size(picture.height, picture.width)
     content = BytesIO()
-    Image.fromarray(read_picture(file.read_bytes(), max_pixels=max_pixels).pixels).save(content, "JPEG", quality=90)
+    picture.resize((width, height), Image.Resampling.BOX).save(content, "JPEG", quality=90)
     return content.getvalue()
 
 

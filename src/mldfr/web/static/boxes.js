@@ -84,7 +84,7 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 /** A box moved by (dx, dy) as far as the picture reaches. */
 export function moved([x0, y0, x1, y1], dx, dy, { width, height }) {
   const x = clamp(dx, -x0, width - x1), y = clamp(dy, -y0, height - y1);
-  return [x0 + x, y0 + y, x1 + x, y1 + y];
+  return [x0 + x, y0 + y, Math.min(x1 + x, width), Math.min(y1 + y, height)]; // sums round
 }
 
 /** A box some of whose edges ("n", "s", "w", "e") are moved by (dx, dy); it keeps an area. */
