@@ -1,18 +1,22 @@
 """What people correct: a journal that survives whatever happens, and counts in everything that is written."""
 
 import json
+import re
 import shutil
+from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 
-from annotated import CLASSES, annotated, draw_pictures
+from annotated import CLASSES, annotated, draw_pictures, label
 from mldfr import api
-from mldfr.annotation.collect import Collection, collect
+from mldfr.annotation.collect import Collection, collect, folders_of
 from mldfr.annotation.corrections import CorrectionJournal, Corrections
 from mldfr.annotation.picture_files import picture_file, placed
 from mldfr.annotation.reviewing import AnnotationsChangedError, Review, is_annotated
 from mldfr.artifacts import CORRECTIONS
 from mldfr.core.errors import DataError
+from mldfr.core.files import way_by_names, way_to
 from mldfr.exports import FORMATS, ExportError, ObjectBox
 
 NAMES = ("it's 100%.png", "cat/a.png", "cat/ein schönes Bild (1).png", "cup/a.png")
@@ -107,6 +111,19 @@ def test_everything_that_is_written_has_the_corrections(out):
     assert result.boxes == 3
 
 
+def test_boxes_that_were_left_as_they_are_keep_their_masks(tmp_path, pictures):
+    """Who says "right" to a picture has not taken the masks away; who moves a box has no mask of the new one."""
+    mask = [[5.0, 5.0, 30.0, 5.0, 30.0, 30.0]]
+    labels = [label(0, (5, 5, 30, 30), (1, 2, 3, 4)) | {"masks": [mask, [[1.0, 2.0, 3.0, 2.0, 3.0, 4.0]]]}]
+    out = annotated(tmp_path / "boxes", pictures, lambda number: labels)
+    (row, *_) = rows(out).values()
+    left, moved = ObjectBox(0, (5, 5, 30, 30), 0.5), ObjectBox(0, (1, 2, 3, 5))
+    CorrectionJournal(out).add(row, CLASSES, [left, moved], checked=True)
+    api.merge(out, out, format="coco")
+    found = {box.xyxy: box.segmentation for box in written(out)[row["name"]].boxes}
+    assert found == {left.xyxy: mask, moved.xyxy: None}
+
+
 def test_files_are_written_anew_after_a_correction_but_never_over_somebodys_changes(out):
     api.merge([out], out, format="coco,voc")
     assert api.merge([out], out, format="coco").kept == (out / "annotations.json",)
@@ -120,6 +137,34 @@ def test_files_are_written_anew_after_a_correction_but_never_over_somebodys_chan
         review.save(0, [], checked=True)
     assert "was changed" in api.merge([out], out, format="coco").problems[0]
     assert (out / "annotations.json").read_text() == "somebody's"
+
+
+def test_ways_that_lead_through_links_are_found(tmp_path):
+    """The folder of both, and the folder of the whole, are links to places of another depth."""
+    disk, home = tmp_path / "a/b/disk", tmp_path / "home"
+    draw_pictures(disk / "photos", NAMES)
+    home.mkdir()
+    (home / "data").symlink_to(disk)
+    (disk / "whole").mkdir()
+    (home / "whole").symlink_to(disk / "whole")
+    part = annotated(home / "part", home / "data/photos")
+    api.merge([part], home / "data/boxes", format="coco")
+    api.merge([part], home / "whole", format="coco")
+    for out in (home / "data/boxes", home / "whole"):
+        assert len(Collection(folders_of(out))) == len(NAMES)
+        (lines,) = (out / "review-pages").glob("*/0.js")
+        for place in re.findall(r'"file":\s*"([^"]+)"', lines.read_text()):
+            url = urljoin((out / "index.html").as_uri(), place)
+            assert Path(unquote(urlsplit(url).path)).is_file()
+    assert way_to(home / "data/photos", home / "data/boxes") == Path("../photos")
+
+
+def test_another_drive_has_no_way_to(monkeypatch, tmp_path):
+    def refuse(*_):
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr("os.path.relpath", refuse)
+    assert way_by_names(tmp_path / "a", tmp_path) == way_to(tmp_path / "a", tmp_path) == tmp_path / "a"
 
 
 def test_corrections_of_joined_parts_lie_beside_the_whole(tmp_path, out):

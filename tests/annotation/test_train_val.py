@@ -1,6 +1,7 @@
 """Annotations told apart into train and val."""
 
 import json
+import shlex
 from collections import Counter
 
 import pytest
@@ -62,6 +63,17 @@ def test_annotations_of_train_and_val(model, pictures, tmp_path):
         assert coco(merged / split) == coco(tmp_path / split)
     about = json.loads(next((tmp_path / "parts").glob("*.json")).read_text())
     assert about["images"] == str(pictures)
+
+
+def test_the_command_that_a_part_prints_tells_them_apart_too(model, pictures, tmp_path):
+    data, share = f"folder:{pictures}", ("--split", "0.5")
+    for shard in ("1/2", "2/2"):
+        said = annotate(model, data, tmp_path / "parts", *share, "--shard", shard).output
+    _, *command = shlex.split(said[said.rindex("mldfr merge") :])
+    run(*command)
+    annotate(model, data, tmp_path / "whole", *share)
+    for split in ("train", "val"):
+        assert coco(tmp_path / "parts" / split) == coco(tmp_path / "whole" / split)
 
 
 def test_masks_of_the_boxes_are_written_where_they_are_asked_for(model, pictures, tmp_path):

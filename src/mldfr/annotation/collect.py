@@ -3,9 +3,9 @@
 import csv
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
+from dataclasses import replace
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from mldfr.annotation.corrections import Corrections, corrected_boxes
 from mldfr.annotation.picture_files import IMAGES, picture_file
 from mldfr.annotation.train_val import train_or_val
 from mldfr.artifacts import JOINED, JoinedFolders, check_annotation_row, read_artifact
-from mldfr.core.files import replacing
+from mldfr.core.files import replacing, way_to
 from mldfr.core.json_files import write_json
 from mldfr.core.text import ESCAPED
 from mldfr.exports import FORMATS, AnnotatedImage, ObjectBox
+from mldfr.exports.base import clip
 from mldfr.jobs.parts import Kind, Parts
 
 FAILED = "failed.csv"
@@ -100,7 +101,7 @@ class Collection:
         """
         correction = self._corrections.of(row)
         corrected = None if correction is None else corrected_boxes(correction, self.classes)
-        boxes = found_boxes(row) if corrected is None else corrected
+        boxes = found_boxes(row) if corrected is None else _with_masks(corrected, row)
         checked = correction is not None and correction.checked
         root = self.root(row["index"])
         return AnnotatedImage.clipped(
@@ -150,6 +151,12 @@ def found_boxes(row: Row) -> Iterator[ObjectBox]:
             yield ObjectBox(label["class"], (x0, y0, x1, y1), score, mask)
 
 
+def _with_masks(boxes: Iterable[ObjectBox], row: Row) -> Iterator[ObjectBox]:
+    """Corrected boxes; those that were left as they were shown keep their masks."""
+    masks = {clip(box.xyxy, row["height"], row["width"], row["name"]): box.segmentation for box in found_boxes(row)}
+    return (replace(box, segmentation=masks.get(box.xyxy)) for box in boxes)
+
+
 def collect(folders: Sequence[Path], out: Path, *, train_share: float | None = None) -> Collection:
     """What was found in the parts of folders, with the corrections that lie beside them and in `out`."""
     return Collection(folders, Corrections([*folders, out]), train_share=train_share)
@@ -167,7 +174,7 @@ def folders_of(out: Path) -> list[Path]:
 
 def note_folders(folders: Sequence[Path], out: Path) -> None:
     """Write down where the parts are whose annotations a folder has, unless they are in it alone."""
-    places = [Path(os.path.relpath(folder, out)) for folder in folders]
+    places = [way_to(folder, out) for folder in folders]
     if places == [Path()]:
         (out / JOINED).unlink(missing_ok=True)
     else:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Literal
 from zlib import crc32
 
 from mldfr.artifacts import SCORE_MAPS
+from mldfr.core.files import way_by_names
+from mldfr.core.registry import PluginError
 from mldfr.core.text import escaped, is_escape_of
 from mldfr.core.types import Sample
 from mldfr.data import READERS, DataError, DataSet, is_zip, open_data, parse_source
 from mldfr.data.class_names import ClassNames, is_numbered, match_classes
-from mldfr.exports import FORMATS, AnnotatedImage, ExportError
+from mldfr.exports import FORMATS, AnnotatedImage, ExportError, Format
 from mldfr.images import ImageError, PassedOver, find_images
 from mldfr.images.archives import unpacked
 from mldfr.jobs.shard import PARTS
@@ -85,6 +88,17 @@ class Listing:
         return digest.hexdigest()
 
 
+def source_of(source: str, labels: Labels | None) -> str:
+    """What is read: a folder of which labels are asked for has a folder for each class, and is `folder:PATH`."""
+    return f"folder:{source}" if labels in ("given", "own") and _is_bare(source) else source
+
+
+def _is_bare(source: str) -> bool:
+    """Whether a source is a folder or a zip, and no `KIND:PATH`."""
+    kind, colon, _ = source.partition(":")
+    return not colon or (kind not in READERS and (Path(source).is_dir() or is_zip(source)))
+
+
 def list_pictures(
     source: str,
     classes: Sequence[str],
@@ -110,11 +124,8 @@ def list_pictures(
         DataError: No such data, splits or another place where there can be none, labels where none are known, or a
             class that the model does not have.
     """
-    kind, colon, _ = source.partition(":")
-    bare = not colon or (kind not in READERS and (Path(source).is_dir() or is_zip(source)))
-    if bare and labels in ("given", "own"):  # who asks for labels has a folder for each class
-        source, bare = f"folder:{source}", False
-    if bare:
+    source = source_of(source, labels)
+    if _is_bare(source):
         if splits or images is not None:
             raise DataError(
                 f"{source}: a folder has no splits, and its pictures are inside; --split and --images do not fit"
@@ -209,8 +220,8 @@ def _renumbered(data: DataSet, split: str, classes: Sequence[str]) -> tuple[Samp
 
 def _name(sample: Sample, root: Path) -> str:
     """The path from the folder of the data; of a picture outside of it what is left without the way out."""
-    path = Path(os.path.relpath(sample.path, root))
-    return Path(*(part for part in path.parts if part != os.pardir)).as_posix()
+    way = way_by_names(sample.path, root)
+    return Path(*(part for part in way.parts if part not in (os.pardir, way.anchor))).as_posix()
 
 
 @cache
@@ -223,7 +234,14 @@ def _is_written(folder: Path) -> bool:
 
 @cache
 def _written_folders() -> frozenset[str]:
-    return frozenset({SCORE_MAPS, *(FORMATS[name].folder for name in FORMATS)} - {""})
+    return frozenset({SCORE_MAPS, *(format.folder for format in _usable_formats())} - {""})
+
+
+def _usable_formats() -> Iterator[Format]:
+    """All that can be imported: one of another package may not be, and then has written nothing."""
+    for name in FORMATS:
+        with suppress(PluginError):
+            yield FORMATS[name]
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:

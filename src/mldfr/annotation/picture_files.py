@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mldfr.core.files import way_by_names
 from mldfr.core.text import escaped, original
 
 IMAGES = "images"
@@ -19,7 +20,7 @@ def placed(row: Mapping[str, Any], file: Path, root: Path) -> dict[str, Any]:
         file: The picture.
         root: The folder of the pictures.
     """
-    path = escaped(Path(os.path.relpath(file, root)).as_posix())
+    path = escaped(way_by_names(file, root).as_posix())
     others = {key: value for key, value in row.items() if key != "path"}
     return others if path == row["name"] else {**others, "path": path}
 

@@ -21,7 +21,7 @@ from mldfr.annotation.collect import FAILED, Collection, Row
 from mldfr.annotation.doubt_words import DOUBT, SCORE, why_doubtful
 from mldfr.annotation.picture_files import picture_file
 from mldfr.annotation.review import REVIEW, review_order
-from mldfr.core.files import replacing, writing
+from mldfr.core.files import replacing, way_to, writing
 from mldfr.core.text import escaped
 
 PAGE = "index.html"
@@ -111,12 +111,8 @@ def _link(row: Row, root: Path | None, out: Path) -> str:
     """The address of a picture, seen from the page; "" where nobody knows where it lies."""
     if root is None:
         return ""
-    file = picture_file(row, root)
-    try:
-        path = os.fsencode(Path(os.path.relpath(file, out.resolve())).as_posix())
-    except ValueError:  # another drive of Windows
-        return file.as_uri()
-    return quote(path)
+    way = way_to(picture_file(row, root), out)
+    return way.as_uri() if way.is_absolute() else quote(os.fsencode(way.as_posix()))
 
 
 def _page(facts: Mapping[str, Any]) -> str:

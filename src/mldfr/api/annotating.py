@@ -32,6 +32,7 @@ class Annotations:
         out: The folder.
         formats: Names of the formats of annotation files that were asked for.
         part: Which part of the work this was, such as "1/4"; "" for all of it. `merge` writes the files of parts.
+        train_share: Of a part the share of `train` that was asked for, which `merge` has to be told.
         files: What was written, for the tools that open it; `review.csv` and `index.html` are the first.
         kept: What was there, of the same boxes, and stays as it is.
         pictures, boxes: How many there are.
@@ -42,6 +43,7 @@ class Annotations:
     out: Path
     formats: tuple[str, ...]
     part: str = ""
+    train_share: float | None = None
     files: tuple[Path, ...] = ()
     kept: tuple[Path, ...] = ()
     pictures: int = 0
@@ -175,12 +177,14 @@ def annotate(
         rows = _rows(engine, plan, job, request, workers, address)
         failed = _work_through(rows, job, progress)
     if request.shard.count > 1:
-        return Annotations(request.out, plan.formats, part=shard, pictures=len(job), failed=failed)
+        return Annotations(
+            request.out, plan.formats, part=shard, train_share=train_share, pictures=len(job), failed=failed
+        )
     return _finish([request.out], request.out, plan.formats, train_share)
 
 
 def merge(
-    folders: Sequence[str | Path],
+    folders: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     format: str | Sequence[str],
@@ -209,7 +213,8 @@ def merge(
     splits, train_share = split_share([] if split is None else [str(split)])
     if splits:
         raise SettingError(f"--split of merge takes the share of train, such as 0.8; got {split}")
-    return _finish([Path(folder) for folder in folders], Path(out), wanted, train_share)
+    places = [Path(folder) for folder in ([folders] if isinstance(folders, str | Path) else folders)]
+    return _finish(places, Path(out), wanted, train_share)
 
 
 def _tell_of(listing: "Listing", map_name: str, progress: Progress) -> None:

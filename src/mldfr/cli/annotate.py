@@ -151,7 +151,9 @@ def annotate(
             progress=progress,
         )
     if annotations.part:
-        say_part(shard, out, "--format", ",".join(annotations.formats) or "csv")
+        share = annotations.train_share
+        split_again = [] if share is None else ["--split", f"{share:g}"]
+        say_part(shard, out, "--format", ",".join(annotations.formats) or "csv", *split_again)
         if annotations.failed:
             raise typer.Exit(1)
         return

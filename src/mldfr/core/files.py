@@ -37,6 +37,31 @@ class WriteError(MldfrError, OSError):
         return self.errno in FULL
 
 
+def way_by_names(path: str | Path, folder: Path) -> Path:
+    """The way from a folder to something, by names alone; from another drive the path as a whole.
+
+    Examples:
+        >>> way_by_names("photos/cats/1.jpg", Path("boxes")).as_posix()
+        '../photos/cats/1.jpg'
+    """
+    try:
+        return Path(os.path.relpath(path, folder))
+    except ValueError:
+        return Path(os.path.abspath(path))  # noqa: PTH100 - a link may lead elsewhere tomorrow
+
+
+def way_to(path: str | Path, folder: Path) -> Path:
+    """The same for who goes it: the path as a whole where the way leads back out of a folder that is a link.
+
+    Examples:
+        >>> way_to("photos/cats/1.jpg", Path("boxes")).as_posix()
+        '../photos/cats/1.jpg'
+    """
+    way, whole = way_by_names(path, folder), Path(os.path.abspath(path))  # noqa: PTH100 - as above
+    there = folder / way
+    return way if not whole.exists() or (there.exists() and there.samefile(whole)) else whole
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`; rename it to `path` when the block ends well, delete it when it does not.
