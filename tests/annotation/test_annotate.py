@@ -320,9 +320,10 @@ def test_a_full_disk_is_said_and_gone_on_from(model, pictures, tmp_path):
 
 
 def test_annotations_do_not_go_where_they_would_be_a_class(model, pictures, tmp_path):
-    result = annotate(model, f"folder:{pictures}", pictures / "boxes", code=2)
-    assert "lies inside the data" in result.output
-    assert not (pictures / "boxes").exists()
+    for data, *labels in ([f"folder:{pictures}"], [pictures, "--labels", "own"], [pictures, "--labels", "given"]):
+        result = annotate(model, data, pictures / "boxes", *labels, code=2)
+        assert "lies inside the data" in result.output
+        assert not (pictures / "boxes").exists()
 
 
 def test_a_picture_that_was_replaced_by_one_of_its_size_is_annotated_anew(model, pictures, tmp_path, photos):

@@ -2,6 +2,7 @@
 
 import shutil
 
+import pytest
 from annotating import (
     annotate,
     coco,
@@ -68,6 +69,31 @@ def test_files_that_were_not_made_here_are_not_written_over(model, pictures, tmp
     assert "was not made here" in annotate(model, pictures, tmp_path, formats="coco,csv", code=1).output
     assert (tmp_path / "annotations.json").read_text() == "somebody's"
     assert (tmp_path / "annotations.csv").exists()
+
+
+def test_what_is_made_beside_them_is_not_written_over_either(model, pictures, tmp_path):
+    """`classes.csv` of the user, and choices added to the labelling interface."""
+    (tmp_path / "classes.csv").write_text("somebody's")
+    result = annotate(model, pictures, tmp_path, formats="csv,label-studio", code=1)
+    assert "classes.csv was not made here" in result.output
+    assert not (tmp_path / "annotations.csv").exists()
+    interface = tmp_path / "label-studio.xml"
+    interface.write_text(mine := interface.read_text() + "<!-- mine -->")
+    shutil.copy(pictures / "cat/a.jpg", pictures / "cat/b.jpg")
+    result = annotate(model, pictures, tmp_path, formats="csv,label-studio", code=1)
+    assert "label-studio.xml was changed" in result.output
+    assert (interface.read_text(), (tmp_path / "classes.csv").read_text()) == (mine, "somebody's")
+
+
+@pytest.mark.parametrize("name", ["index.html", "review.csv", "failed.csv"])
+def test_a_folder_with_a_page_of_somebody_else_is_refused(name, model, pictures, tmp_path):
+    (tmp_path / name).write_text("somebody's")
+    assert f"{name} was not made here" in annotate(model, pictures, tmp_path, code=2).output
+    annotate(model, pictures, tmp_path / "boxes")
+    merged = run("merge", tmp_path / "boxes", "--out", tmp_path, "--format", "csv", code=2)
+    assert f"{name} was not made here" in merged.output
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [name]
+    assert (tmp_path / name).read_text() == "somebody's"
 
 
 def test_a_merge_knows_the_folders_of_another_work(model, pictures, tmp_path):

@@ -17,9 +17,11 @@ from annotated_pictures import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from forked import peak_of_memory
 from mldfr.exports import FORMATS, AnnotatedImage, ExportError, ObjectBox
+from mldfr.exports.flat_names import put_picture
 
 OF_MANY_FILES = tuple(name for name in FORMATS if FORMATS[name].folder)
 FLAT = ("yolo", "voc")
@@ -213,6 +215,28 @@ def test_names_that_would_be_one_without_folders_are_an_error_that_names_both(na
     with pytest.raises(ExportError, match=f"{later} and {earlier} both need the name"):
         FORMATS[name].write(tmp_path, "x", images)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("behind", [b"", b"a trailer of the camera"])
+def test_what_a_trainer_saves_anew_is_not_the_users_own_file(behind, tmp_path):
+    """Ultralytics opens each JPEG that does not end as one, and saves it under the name under which it found it."""
+    file = tmp_path / "photo.jpg"
+    Image.new("RGB", (40, 30), "red").save(file, quality=50)
+    file.write_bytes(original := file.read_bytes() + behind)
+    put_picture(file, place := tmp_path / "yolo/images/photo.jpg")
+    assert place.read_bytes() == original
+    assert place.samefile(file) is (not behind)
+    if behind:
+        with Image.open(place) as picture:
+            picture.save(place, "JPEG", quality=100)
+        assert file.read_bytes() == original
+
+
+def test_a_folder_of_which_the_list_is_gone_is_named(tmp_path):
+    folder = FORMATS["imagefolder"].write(tmp_path, CLASSES, [AnnotatedImage("a.jpg", 40, 60)])
+    (folder / "train/metadata.jsonl").unlink()
+    with pytest.raises(ExportError, match=r"imagefolder: expected metadata\.jsonl in train or val; found neither"):
+        list(FORMATS["imagefolder"].read(folder)[1])
 
 
 def test_a_folder_named_as_a_picture_is_an_error_that_names_both(tmp_path):

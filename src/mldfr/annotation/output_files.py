@@ -4,12 +4,15 @@ import hashlib
 from contextlib import suppress
 from pathlib import Path
 
-from mldfr.annotation.collect import Collection, write_annotations
-from mldfr.artifacts import WRITTEN, WrittenFile, WrittenFiles, read_artifact
+from mldfr.annotation.collect import FAILED, Collection, write_annotations
+from mldfr.annotation.review import REVIEW
+from mldfr.annotation.review_page import PAGE
+from mldfr.artifacts import JOINED, WRITTEN, WrittenFile, WrittenFiles, read_artifact
 from mldfr.core.errors import DataError
 from mldfr.core.files import WriteError
 from mldfr.core.json_files import write_json
 from mldfr.exports import FORMATS, ExportError
+from mldfr.jobs.shard import PARTS
 
 
 class Written:
@@ -39,10 +42,9 @@ class Written:
             DataError: What is there has other rows, and may have been corrected: a folder, or a file that has changed.
         """
         place, note = self.place(name), self._notes.get(name)
-        if place.exists():
-            if note and note.rows == self._rows and (FORMATS[name].folder or note.sha256):
-                return None
-            self._refuse_corrected(name, note)
+        if place.exists() and note and note.rows == self._rows and (FORMATS[name].folder or note.sha256):
+            return None
+        self._refuse_corrected(name, note)
         # A process that is killed between the file and its note leaves a note without a digest: then the file is ours.
         self._note(name, WrittenFile(rows=self._rows, sha256=None))
         try:
@@ -51,24 +53,30 @@ class Written:
             with suppress(WriteError):  # without room for this either, the file is taken for ours
                 self._note(name, note)  # what was there still is
             raise
-        self._note(name, WrittenFile(rows=self._rows, sha256=_sha256(place) if place.is_file() else None))
+        digests = {file.name: _sha256(file) for file in (place, *self._beside(name)) if file.is_file()}
+        self._note(name, WrittenFile(rows=self._rows, sha256=digests.pop(place.name, None), beside=digests))
         return written
 
     def place(self, name: str) -> Path:
         """The file or folder of a format."""
         return self._out / (FORMATS[name].folder or FORMATS[name].file)
 
+    def _beside(self, name: str) -> list[Path]:
+        return [self._out / file for file in FORMATS[name].beside]
+
     def _refuse_corrected(self, name: str, note: WrittenFile | None) -> None:
         place = self.place(name)
-        if note is None:
-            why = "was not made here"
-        elif FORMATS[name].folder:
-            why = "lacks what was found or corrected since it was made"
-        elif note.sha256 not in (None, _sha256(place)):
-            why = "was changed, and lacks what was found or corrected since it was made"
-        else:
-            return
-        raise DataError(f"{place} {why}; move it away and run this again")
+        made = {} if note is None else {**note.beside, place.name: note.sha256}
+        for there in filter(Path.exists, (place, *self._beside(name))):
+            if note is None:
+                why = "was not made here"
+            elif FORMATS[name].folder:
+                why = "lacks what was found or corrected since it was made"
+            elif made.get(there.name) not in (None, _sha256(there)):
+                why = "was changed, and lacks what was found or corrected since it was made"
+            else:
+                continue
+            raise DataError(f"{there} {why}; move it away and run this again")
 
     def _note(self, name: str, note: WrittenFile | None) -> None:
         if note is None:
@@ -76,6 +84,20 @@ class Written:
         else:
             self._notes[name] = note
         write_json(self._out / WRITTEN, WrittenFiles(self._notes).model_dump(mode="json"))
+
+
+def check_unclaimed(out: Path) -> None:
+    """Refuse a folder where something else has the name of a file that is written anew each time.
+
+    Raises:
+        DataError: It has such a file, and nothing that says that it was made here.
+    """
+    if not any((out / name).exists() for name in (PARTS, JOINED, WRITTEN)):
+        for file in (out / name for name in (PAGE, REVIEW, FAILED)):
+            if file.exists():
+                raise DataError(
+                    f"{file} was not made here, and would be written over; move it away or name another --out"
+                )
 
 
 def _sha256(file: Path) -> str:

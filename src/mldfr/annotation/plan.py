@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from mldfr.annotation.annotate_image import Work
 from mldfr.annotation.fitted_model import fitted_localizer, needs_fit, wanted_localization
-from mldfr.annotation.listing import Item, Labels, Listing, list_pictures
+from mldfr.annotation.listing import Item, Labels, Listing, list_pictures, source_of
+from mldfr.annotation.output_files import check_unclaimed
 from mldfr.core.errors import SettingError
 from mldfr.core.versions import OF_BOXES, installed_versions
 from mldfr.data import READERS, DataError
@@ -100,6 +101,7 @@ def make_plan(
 
     Raises:
         SettingError: A model, data, formats or rules that are not so, or do not belong together.
+        DataError: `out` lies inside the data, or has files of somebody else under names that are written.
     """
     formats, maps = split_formats(request.formats)
     masks = MASKS.check(request.masks) if request.masks else ""
@@ -113,6 +115,7 @@ def make_plan(
     )
     classes = check_classes(told_apart(listing.own_classes or localizer.card.class_names))
     _check_outside(request)
+    check_unclaimed(request.out)
     _check_names(request, listing, formats, maps)
     localization = wanted_localization(localizer, request.rules, listing, request.out)
     model, to_fit = request.model, needs_fit(localizer, localization.map)
@@ -197,7 +200,7 @@ def _check_stems(items: Sequence[Item], name: str) -> None:
 
 def _check_outside(request: Request) -> None:
     """Refuse to write where a reader would take folders for classes, and maps for pictures, when the work goes on."""
-    kind, colon, path = request.data.partition(":")
+    kind, colon, path = source_of(request.data, request.labels).partition(":")
     if colon and kind in READERS and request.out.resolve().is_relative_to(Path(path).resolve()):
         raise DataError(
             f"{request.out}: lies inside the data {path}, and would be taken for a part of it; name another"

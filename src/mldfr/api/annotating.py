@@ -204,6 +204,7 @@ def merge(
     Example:
         `mldfr.api.merge(["part1", "part2"], "boxes", format="coco")`
     """
+    from mldfr.annotation.output_files import check_unclaimed
     from mldfr.annotation.plan import split_formats
     from mldfr.annotation.train_val import split_share
 
@@ -213,6 +214,7 @@ def merge(
     splits, train_share = split_share([] if split is None else [str(split)])
     if splits:
         raise SettingError(f"--split of merge takes the share of train, such as 0.8; got {split}")
+    check_unclaimed(Path(out))
     places = [Path(folder) for folder in ([folders] if isinstance(folders, str | Path) else folders)]
     return _finish(places, Path(out), wanted, train_share)
 

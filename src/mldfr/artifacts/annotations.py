@@ -145,6 +145,8 @@ class WrittenFile(Artifact):
     """SHA-256 of the rows that it has."""
     sha256: str | None
     """Of the file; None for a folder, and for a file that was not finished."""
+    beside: dict[str, str] = Field(default_factory=dict)
+    """The same of what was made beside it, by name."""
 
 
 class WrittenFiles(RootModel[dict[str, WrittenFile]]):

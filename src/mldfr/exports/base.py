@@ -176,6 +176,7 @@ class Format(Protocol):
         precision: By how many pixels a coordinate may differ after writing and reading.
         file: The file that is made, or the chief of them; "" where it is a folder.
         folder: The folder that is made; "" where it is a file.
+        beside: Other files that are made beside the chief one.
         by_stem: Whether a picture is known by its name without the suffix: `a.jpg` and `a.png` cannot both be held.
         splits: Whether what is written tells the splits of pictures apart; else each is written into its own folder.
 
@@ -192,6 +193,7 @@ class Format(Protocol):
     precision: ClassVar[float]
     file: ClassVar[str] = ""
     folder: ClassVar[str] = ""
+    beside: ClassVar[tuple[str, ...]] = ()
     by_stem: ClassVar[bool] = False
     splits: ClassVar[bool] = False
 

@@ -24,6 +24,8 @@ LABELS = "cvat-labels.json"
 class Cvat(Format):
     """`cvat.zip`: COCO's JSON where CVAT expects it (docs.cvat.ai, "COCO"), without pictures; and `cvat-labels.json`.
 
+    The labels are also in the zip, where CVAT passes over them: a download is one file.
+
     In CVAT: make a task with the same pictures and paste `cvat-labels.json` as its labels ("Raw"), then "Upload
     annotations" with the format "COCO 1.0". CVAT finds a picture by its `file_name` without the suffix.
 
@@ -40,24 +42,23 @@ class Cvat(Format):
 
     precision: ClassVar[float] = 1e-6
     file: ClassVar[str] = "cvat.zip"
+    beside: ClassVar[tuple[str, ...]] = (LABELS,)
     by_stem: ClassVar[bool] = True
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write the labels and `cvat.zip`, which is returned (see `Format`)."""
         names = check_classes(classes)
         path = out / self.file
-        member = ZipInfo(MEMBER)  # its date is fixed: equal annotations give equal bytes
-        member.compress_type = ZIP_DEFLATED
-        member.external_attr = 0o644 << 16
-        with (
-            replacing(path) as temporary,
-            ZipFile(temporary, "w") as archive,
-            archive.open(member, "w", force_zip64=True) as raw,  # its size is not known ahead
-            io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as file,
-        ):
-            write_content(file, out, names, checked(images, names, self))
-            with replacing(out / LABELS) as labels:
-                labels.write_text(json.dumps([{"name": name, "attributes": []} for name in names], indent=2) + "\n")
+        labels = json.dumps([{"name": name, "attributes": []} for name in names], indent=2) + "\n"
+        with replacing(path) as temporary, ZipFile(temporary, "w") as archive:
+            with (
+                archive.open(_member(MEMBER), "w", force_zip64=True) as raw,  # its size is not known ahead
+                io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as file,
+            ):
+                write_content(file, out, names, checked(images, names, self))
+            archive.writestr(_member(LABELS), labels)
+            with replacing(out / LABELS) as beside:
+                beside.write_text(labels)
         return path
 
     def read(self, path: Path) -> tuple[tuple[str, ...], list[AnnotatedImage]]:
@@ -68,6 +69,14 @@ class Cvat(Format):
         except (BadZipFile, KeyError, EOFError, RuntimeError, zlib.error) as error:  # RuntimeError: it is encrypted
             raise ExportError(f"{path}: expected a zip with {MEMBER}; {error}") from error
         return read_content(content, f"{path}: {MEMBER}")
+
+
+def _member(name: str) -> ZipInfo:
+    """A file of the zip; its date is fixed, so that equal annotations give equal bytes."""
+    member = ZipInfo(name)
+    member.compress_type = ZIP_DEFLATED
+    member.external_attr = 0o644 << 16
+    return member
 
 
 CVAT = Cvat()

@@ -76,6 +76,9 @@ class ImageFolder(Format):
                 with writing_about(image.name):
                     put_picture(image.file, folder / split / image.name)
                 lists[split].write(json.dumps(_row(image), ensure_ascii=False) + "\n")
+            if not lists:
+                (folder / SPLITS[0]).mkdir()
+                write_new(folder / SPLITS[0] / METADATA, "")
         return out / self.folder
 
     def read(self, path: Path) -> tuple[tuple[str, ...], Iterator[AnnotatedImage]]:
@@ -95,6 +98,8 @@ def _row(image: AnnotatedImage) -> dict[str, Any]:
 
 
 def _images(folder: Path, classes: Sequence[str]) -> Iterator[AnnotatedImage]:
+    if not any((folder / split / METADATA).is_file() for split in SPLITS):
+        raise ExportError(f"{folder}: expected {METADATA} in {' or '.join(SPLITS)}; found neither")
     told_apart = (folder / SPLITS[1] / METADATA).is_file()
     for split in SPLITS:
         path = folder / split / METADATA

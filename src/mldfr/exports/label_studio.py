@@ -102,6 +102,7 @@ class LabelStudio(Format):
     model_version: str = "mldfr"
     precision: ClassVar[float] = 1e-6
     file: ClassVar[str] = "label-studio.json"
+    beside: ClassVar[tuple[str, ...]] = ("label-studio.xml",)
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write both files and return the JSON (see `Format`)."""

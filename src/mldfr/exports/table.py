@@ -13,6 +13,7 @@ from mldfr.exports.reading import about
 
 COLUMNS = ("image", "height", "width", "class_index", "class_name", "x0", "y0", "x1", "y1", "score", "checked")
 CHECKED = "yes"
+LISTED = "classes.csv"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Csv(Format):
 
     precision: ClassVar[float] = 0
     file: ClassVar[str] = "annotations.csv"
+    beside: ClassVar[tuple[str, ...]] = (LISTED,)
 
     def write(self, out: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]) -> Path:
         """Write both tables and return the first (see `Format`)."""
@@ -43,13 +45,13 @@ class Csv(Format):
         path = out / self.file
         with replacing(path) as temporary:
             _write(temporary, COLUMNS, _rows(checked(images, names, self), names))
-            with replacing(out / "classes.csv") as listed:
+            with replacing(out / LISTED) as listed:
                 _write(listed, COLUMNS[3:5], enumerate(names))
         return path
 
     def read(self, path: Path) -> tuple[tuple[str, ...], list[AnnotatedImage]]:
         """Read `annotations.csv` with `classes.csv` beside it (see `Format`); the order of the rows does not matter."""
-        beside = path.with_name("classes.csv")
+        beside = path.with_name(LISTED)
         with about(beside):
             numbered = [(int(number), name) for _, (number, name) in _read(beside, COLUMNS[3:5])]
             classes = check_classes([name for _, name in numbered])
