@@ -163,6 +163,7 @@ acme = acme_wsol:read
 
 [mldfr.exports]
 lines = acme_wsol:LINES
+lost = acme_wsol.missing:LOST
 
 [mldfr.normalizers]
 half = acme_wsol:half
@@ -236,7 +237,8 @@ def test_its_method_trains_its_backbone_on_its_data(run):
 
 def test_its_formats_and_maps_are_those_of_every_verb(site, run, pictures, tmp_path):
     told = ("--normalizer", "half", "--threshold", "quarter")
-    mldfr(site, "annotate", run, pictures, "--format", "lines,csv", "--out", tmp_path / "out", *told)
+    done = mldfr(site, "annotate", run, pictures, "--format", "lines,csv", "--out", tmp_path / "out", *told)
+    assert done.stderr.count("annotation format lost of the package acme-wsol cannot be used (ModuleNotFoundError") == 1
     lines = (tmp_path / "out" / "lines.txt").read_text().splitlines()
     assert sorted(line.split()[0] for line in lines) == sorted(
         path.relative_to(pictures).as_posix() for path in pictures.rglob("*.png")

@@ -66,7 +66,7 @@ def test_a_scale_that_is_named_twice_counts_twice(photo):
 def test_classes_are_named_and_equal_names_have_their_number(client):
     model = client.get("/api/model").json()
     assert model["classes"] == ["cat", "dog", "crane (2)", "crane (3)"]
-    assert model["formats"] == list(FORMATS.names())
+    assert model["formats"] == {name: FORMATS[name].title for name in FORMATS}
     answer = ask(client, png(), classes=["crane (3)", "cat"]).json()
     assert [(label["class_index"], label["class_name"]) for label in answer["labels"]] == [(3, "crane (3)"), (0, "cat")]
     assert error_of(ask(client, png(), classes="crane")) == (422, "unknown_class")

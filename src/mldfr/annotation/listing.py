@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -13,12 +12,11 @@ from zlib import crc32
 
 from mldfr.artifacts import SCORE_MAPS
 from mldfr.core.files import way_by_names
-from mldfr.core.registry import PluginError
 from mldfr.core.text import escaped, is_escape_of
 from mldfr.core.types import Sample
 from mldfr.data import READERS, DataError, DataSet, is_zip, open_data, parse_source
 from mldfr.data.class_names import ClassNames, is_numbered, match_classes
-from mldfr.exports import FORMATS, AnnotatedImage, ExportError, Format
+from mldfr.exports import FORMATS, AnnotatedImage, ExportError
 from mldfr.images import ImageError, PassedOver, find_images
 from mldfr.images.archives import unpacked
 from mldfr.jobs.shard import PARTS
@@ -234,14 +232,7 @@ def _is_written(folder: Path) -> bool:
 
 @cache
 def _written_folders() -> frozenset[str]:
-    return frozenset({SCORE_MAPS, *(format.folder for format in _usable_formats())} - {""})
-
-
-def _usable_formats() -> Iterator[Format]:
-    """All that can be imported: one of another package may not be, and then has written nothing."""
-    for name in FORMATS:
-        with suppress(PluginError):
-            yield FORMATS[name]
+    return frozenset({SCORE_MAPS, *(format.folder for _, format in FORMATS.usable())} - {""})
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:

@@ -112,6 +112,14 @@ class Registry(Generic[T]):
         known = ", ".join([*names, *(f"{prefix}NAME" for prefix in self._makers)])
         raise UnknownNameError(f"unknown {self.kind} {name!r}{hint}; known: {known}")
 
+    def usable(self) -> Iterator[tuple[str, T]]:
+        """Every entry that can be imported, with its name; of another package's that cannot, a warning says why."""
+        for name in self.names():
+            try:
+                yield name, self[name]
+            except PluginError as error:
+                _log.warning("%s", error)
+
     def names(self) -> tuple[str, ...]:
         """The registered names, in their order: own ones, then those of other packages."""
         return (*self._own, *self._foreign)

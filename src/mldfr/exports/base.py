@@ -173,6 +173,7 @@ class Format(Protocol):
     """A way to write annotations into a folder, under names that no other format has, and to read them back.
 
     Attributes:
+        title: What people call it; "" is its name.
         precision: By how many pixels a coordinate may differ after writing and reading.
         file: The file that is made, or the chief of them; "" where it is a folder.
         folder: The folder that is made; "" where it is a file.
@@ -190,6 +191,7 @@ class Format(Protocol):
         (('cat',), ['1.jpg'])
     """
 
+    title: ClassVar[str] = ""
     precision: ClassVar[float]
     file: ClassVar[str] = ""
     folder: ClassVar[str] = ""

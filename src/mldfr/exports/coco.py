@@ -70,6 +70,7 @@ class Coco(Format):
         [(10.0, 20.0, 50.0, 60.0)]
     """
 
+    title: ClassVar[str] = "COCO"
     precision: ClassVar[float] = 1e-6
     file: ClassVar[str] = "annotations.json"
 

@@ -40,6 +40,7 @@ class Cvat(Format):
         [(10.0, 20.0, 50.0, 60.0)]
     """
 
+    title: ClassVar[str] = "CVAT"
     precision: ClassVar[float] = 1e-6
     file: ClassVar[str] = "cvat.zip"
     beside: ClassVar[tuple[str, ...]] = (LABELS,)

@@ -57,6 +57,7 @@ class ImageFolder(Format):
         [(10.0, 20.0, 50.0, 60.0)]
     """
 
+    title: ClassVar[str] = "Hugging Face ImageFolder"
     precision: ClassVar[float] = 1e-6
     folder: ClassVar[str] = "imagefolder"
     splits: ClassVar[bool] = True

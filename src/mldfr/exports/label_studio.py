@@ -100,6 +100,7 @@ class LabelStudio(Format):
 
     prefix: str = "/data/local-files/?d=images/"
     model_version: str = "mldfr"
+    title: ClassVar[str] = "Label Studio"
     precision: ClassVar[float] = 1e-6
     file: ClassVar[str] = "label-studio.json"
     beside: ClassVar[tuple[str, ...]] = ("label-studio.xml",)

@@ -35,6 +35,7 @@ class Csv(Format):
         [(10.0, 20.0, 50.0, 60.0)]
     """
 
+    title: ClassVar[str] = "CSV tables"
     precision: ClassVar[float] = 0
     file: ClassVar[str] = "annotations.csv"
     beside: ClassVar[tuple[str, ...]] = (LISTED,)

@@ -56,6 +56,7 @@ class Voc(Format):
         [(10.0, 20.0, 50.0, 60.0)]
     """
 
+    title: ClassVar[str] = "Pascal VOC"
     precision: ClassVar[float] = 1
     folder: ClassVar[str] = "voc"
     by_stem: ClassVar[bool] = True

@@ -58,6 +58,7 @@ class Yolo(Format):
         [[10.0, 20.0, 50.0, 60.0]]
     """
 
+    title: ClassVar[str] = "YOLO"
     precision: ClassVar[float] = 1e-3
     folder: ClassVar[str] = "yolo"
     by_stem: ClassVar[bool] = True

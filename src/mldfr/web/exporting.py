@@ -20,6 +20,11 @@ class Download(NamedTuple):
     content: bytes
 
 
+def titles() -> dict[str, str]:
+    """What people call the formats that can be written."""
+    return {name: format.title or name for name, format in FORMATS.usable()}
+
+
 def export(request: ExportRequest) -> Download:
     """Write a format into a temporary folder, and take it from there: several files as a zip.
 

@@ -12,12 +12,12 @@ from mldfr.boxes.rules import BOX_RULES
 from mldfr.boxes.thresholds import THRESHOLDS
 from mldfr.core.types import Float32Array, Label
 from mldfr.data.class_names import told_apart
-from mldfr.exports import FORMATS
 from mldfr.localizer.localizer import Localizer
 from mldfr.localizer.possible_maps import map_choices
 from mldfr.localizer.results import Located
 from mldfr.networks.card import Localization
 from mldfr.web.errors import WebError
+from mldfr.web.exporting import titles
 from mldfr.web.pictures import Picture, read_picture
 from mldfr.web.schemas import (
     MAX_BOXES,
@@ -51,7 +51,7 @@ def model_answer(localizer: Localizer, settings: Settings) -> ModelAnswer:
         thresholds=list(THRESHOLDS.names()),
         normalizers=list(NORMALIZERS.names()),
         box_rules=list(BOX_RULES.names()),
-        formats=list(FORMATS.names()),
+        formats=titles(),
         limits=Limits(
             max_bytes=settings.max_bytes,
             max_pixels=settings.max_pixels,

@@ -21,11 +21,11 @@ from mldfr.annotation.reviewing import AnnotationsChangedError, Review, first
 from mldfr.core.errors import DataError
 from mldfr.core.files import WriteError
 from mldfr.core.text import escaped
-from mldfr.exports import FORMATS, AnnotatedImage, ExportError, ObjectBox
+from mldfr.exports import AnnotatedImage, ExportError, ObjectBox
 from mldfr.images import ImageError, read_image
 from mldfr.images.formats import signed_formats
 from mldfr.web.errors import WebError, validated
-from mldfr.web.exporting import packed
+from mldfr.web.exporting import packed, titles
 from mldfr.web.frame import COMMON, UPLOAD, Responses, asked, body_of, errors, framed
 from mldfr.web.model_threads import Workers
 from mldfr.web.pictures import working_size
@@ -94,7 +94,7 @@ def _questions(review: Review, settings: Settings) -> APIRouter:
             classes=list(review.classes),
             total=len(review),
             checked=review.checked,
-            formats=list(FORMATS.names()),
+            formats=titles(),
             max_boxes=MAX_BOXES,
             score=SCORE,
             doubt=DOUBT,

@@ -12,7 +12,10 @@ class ReviewAnswer(BaseModel):
     classes: list[str] = Field(description="By index; no two are equal.", examples=[["tench", "goldfish"]])
     total: int = Field(description="Pictures.", examples=[80])
     checked: int = Field(description="Of them, those that a person has checked.", examples=[12])
-    formats: list[str] = Field(description="Of `/api/review/export`.", examples=[["coco", "yolo", "voc"]])
+    formats: dict[str, str] = Field(
+        description="Of `/api/review/export`, with what people call them.",
+        examples=[{"coco": "COCO", "voc": "Pascal VOC"}],
+    )
     max_boxes: int = Field(description="Of one picture.", examples=[1000])
     score: str = Field(description="What the score of a box means, in words.")
     doubt: str = Field(description="What the doubt about a picture means, in words.")

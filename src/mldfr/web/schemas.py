@@ -148,7 +148,9 @@ class ModelAnswer(BaseModel):
     thresholds: list[str] = Field(description="Those that look at the map.", examples=[["mean", "otsu", "otsu_0.7"]])
     normalizers: list[str] = Field(examples=[["min_max", "max", "percentile"]])
     box_rules: list[str] = Field(examples=[["regions", "union", "union_regions"]])
-    formats: list[str] = Field(description="Of `/api/export`.", examples=[["coco", "yolo", "voc"]])
+    formats: dict[str, str] = Field(
+        description="Of `/api/export`, with what people call them.", examples=[{"coco": "COCO", "voc": "Pascal VOC"}]
+    )
     limits: Limits
 
 

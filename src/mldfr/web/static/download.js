@@ -2,13 +2,10 @@
 
 import { byId, make } from "./dom.js";
 
-const FORMATS = {
-  coco: "COCO", yolo: "YOLO", voc: "Pascal VOC", "label-studio": "Label Studio", cvat: "CVAT", csv: "CSV tables",
-};
-
-/** Fill the list of formats. */
-export function offerFormats(names) {
-  byId("format").append(...names.map((name) => make("option", { value: name, textContent: FORMATS[name] ?? name })));
+/** Fill the list of formats: what people call them, by name. */
+export function offerFormats(titles) {
+  const options = Object.entries(titles).map(([value, textContent]) => make("option", { value, textContent }));
+  byId("format").append(...options);
 }
 
 /** Let the browser save a file. */
