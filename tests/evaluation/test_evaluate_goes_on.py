@@ -150,6 +150,20 @@ def test_other_maps_need_another_folder(whole, model, wsol, tmp_path):
     assert (tmp_path / "theirs" / "a.png.npy").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [(["--map", "grad_cam"], "map: None, not 'grad_cam'"), (["--closer", 1], "closer: None, not 1")],
+)
+def test_stored_maps_of_another_kind_need_another_folder(whole, model, wsol, tmp_path, no_plots, options, says):
+    """Where maps lie does not matter, what they are does."""
+    out = ["--data", wsol, "--out", tmp_path / "out"]
+    evaluate("--score-maps", whole / "maps", *out)
+    evaluate(model, "--data", wsol, *options, "--save-maps", tmp_path / "others")
+    refused("--score-maps", tmp_path / "others", *out, says=["was made in another setting", says])
+    moved = shutil.copytree(whole / "maps", tmp_path / "moved")
+    evaluate("--score-maps", moved, *out)
+
+
 @pytest.mark.parametrize("file", ["maps/maps.json", "maps/predictions.jsonl", "out/setting.json", "out/images.jsonl"])
 @pytest.mark.parametrize("content", ["[1, 2]\n", "{\n", "\x00\x00\n"])
 def test_damaged_files_are_named(whole, model, wsol, tmp_path, file, content):

@@ -196,6 +196,7 @@ def plan_maps(request: Request, folder: Path) -> Plan:
     )
     known = about.to_json()
     facts = {key: known.get(key) for key in ("model", "sha256", "architecture", "preprocessing", "scales")}
+    facts |= {key: known[key] for key in ("map", "closer", "computed") if known.get(key)}
     facts |= {"score_maps": str(folder), "class_agnostic": request.class_agnostic}
     sources = Sources(None, store=store, class_agnostic=request.class_agnostic)
     plan = _plan(request, data, about.classes or data.classes, sources, rules, facts)
