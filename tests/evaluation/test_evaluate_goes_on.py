@@ -98,6 +98,18 @@ def test_killed_and_gone_on_with(tmp_path, model, no_plots):
     same(gone_on, evaluate("--score-maps", tmp_path / "maps", "--data", data))
 
 
+def test_maps_are_saved_though_all_was_evaluated_before(whole, model, wsol, tmp_path, counted, no_plots):
+    shutil.copytree(whole / "out", tmp_path / "out")
+    arguments = [model, "--data", wsol, "--out", tmp_path / "out", "--save-maps", tmp_path / "maps"]
+    made = evaluate(*arguments)
+    assert counted["images"] == 5
+    for name in ("out/images.jsonl", "maps/predictions.jsonl"):
+        assert (tmp_path / name).read_bytes() == (whole / name).read_bytes(), name
+    same(made, evaluate("--score-maps", tmp_path / "maps", "--data", wsol))
+    evaluate(*arguments)
+    assert counted["images"] == 5
+
+
 def test_reading_maps_changes_nothing(whole, wsol, tmp_path):
     """They may still be written by another process."""
     shutil.copytree(whole / "maps", tmp_path / "maps")

@@ -114,10 +114,14 @@ def evaluate(
 ) -> Iterator[tuple[Sample, Record | ImageError]]:
     """The record of each picture in order, or why there is none; those that the job has are not made again.
 
+    Where maps are kept, those that the store lacks are made, whether the job has the record or not.
+
     Raises:
         DataError: A map or mask that is none.
     """
-    ids = set(job.pending())
+    ids, store = set(job.pending()), sources.store
+    if store is not None and sources.source is not None:
+        ids |= {sample.id for sample in samples if sample not in store}
     pending = [sample for sample in samples if sample.id in ids]
     with ThreadPoolExecutor(JUDGES) as judges:
         made = _made(judges, pending, sources, rules)
