@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import yaml
 
 from mldfr.artifacts import LookLine, ReproducedLine
 from mldfr.evaluation.statistics.bootstrap import bootstrap_interval, paired_bootstrap
@@ -61,6 +62,36 @@ def test_questions_are_answered_on_the_same_pictures():
     assert answer.verdict == "yes"
     assert len(answer.seeds) == 2
     assert "Does recalibration gain, on GoogLeNet?" not in {ask for ask, _ in answers}  # it was not asked for
+
+
+def test_trainings_are_compared_seed_by_seed():
+    """Those that only one side has do not count, nor does one without the number."""
+    whole, hits = results(seeds=4)
+    plain, recalibrated = whole.grid.keys["VGG16+M"], whole.grid.keys["VGG16+F+M"]
+    lines = {key: line for key, line in whole.lines.items() if key not in (plain[0], recalibrated[1])}
+    unknown = look(hits[plain[3], THREE]).model_copy(update={"metrics": {CORLOC: None}, "digits": {}})
+    lines[plain[3]] = lines[plain[3]].model_copy(update={"looks": {THREE: unknown}})
+    answers = {(each.ask, each.of): each for each in Results(whole.grid, lines).answers()}
+    answer = answers["Does recalibration gain, on VGG16?", "CorLoc"]
+    expected = paired_bootstrap(*(hits[keys[2], THREE].astype(float) for keys in (plain, recalibrated)))
+    assert answer.seeds == pytest.approx([100 * expected.value])
+    assert answer.gain == pytest.approx(100 * expected.value)
+    assert (answer.spread.low, answer.spread.high) == pytest.approx((100 * expected.low, 100 * expected.high))
+
+
+def test_columns_of_two_metrics_are_compared_each_by_its_own(tmp_path):
+    columns = [{"name": "half", "metric": CORLOC}, {"name": "third", "metric": f"{CORLOC}_iou_30"}]
+    asked = {"questions": [{"ask": "More?", "column": "third", "over": "half"}]}
+    table = {"title": "t", "measures": "m", "columns": columns, "rows": [{"name": "r", "backbone": "vgg16"}], **asked}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(table))
+    grid = make_grid(tmp_path / "own.yaml", "folder:mine", ["test"], Wishes(seeds=1))
+    ((run, name),) = [(run, name) for run in grid.runs for name in run.looks]
+    metrics = {CORLOC: 40.0, f"{CORLOC}_iou_30": 70.0}
+    digits = {CORLOC: "9900009900" * 4, f"{CORLOC}_iou_30": "9999909900" * 4}
+    line = ReproducedLine(run=run.key, seed=0, looks={name: LookLine(pictures=40, metrics=metrics, digits=digits)})
+    (answer,) = Results(grid, {run.key: line}).answers()
+    assert (answer.seeds, answer.gain) == ((30.0,), 30.0)
+    assert 0 < answer.spread.low < 30 < answer.spread.high
 
 
 def test_what_sets_a_row_apart_stands_in_its_line():

@@ -77,14 +77,14 @@ class Answer:
     Attributes:
         ask: The question.
         of: What was compared with what.
-        gain: In points of percent; None where something is missing.
+        gain: In points of percent, the mean over the pairs of trainings.
         spread: Its 95 % interval over pictures.
-        seeds: The gain of each pair of trainings.
+        seeds: The gain of each pair, two trainings of one seed.
     """
 
     ask: str
     of: str
-    gain: float | None
+    gain: float
     spread: Spread
     seeds: tuple[float, ...]
 
@@ -92,7 +92,7 @@ class Answer:
     def verdict(self) -> str:
         """Whether it is shown."""
         low, high = self.spread.low, self.spread.high
-        if self.gain is None or low is None or high is None:
+        if low is None or high is None:
             return "not known"
         return "yes" if low > 0 else "no, it loses" if high < 0 else "not shown"
 
@@ -129,19 +129,19 @@ class Results:
         numbers = tuple(self.number(row, column) for column in self.grid.table.columns)
         return Result(row, numbers, len(done), self._setting(row, runs, done), runs)
 
-    def _looks(self, row: Row, column: Column) -> list[LookLine]:
-        """What each training of a row came to, as a column looks at it."""
+    def _looks(self, row: Row, column: Column) -> dict[int, LookLine]:
+        """What each training of a row came to, as a column looks at it, by its seed; those that have the number."""
         name = self.grid.table.look_of(row, column).name
-        looks = [self.lines[key].looks.get(name) for key in self.grid.keys[row.name] if key in self.lines]
-        return [look for look in looks if look is not None and look.metrics.get(column.metric) is not None]
+        lines = [self.lines[key] for key in self.grid.keys[row.name] if key in self.lines]
+        looks = {line.seed: line.looks[name] for line in lines if name in line.looks}
+        return {seed: look for seed, look in looks.items() if look.metrics.get(column.metric) is not None}
 
     def number(self, row: Row, column: Column) -> Measured | None:
         """A row's number in a column; it is drawn once."""
         key = row.name, column.name
         if key not in self._drawn:
-            looks = self._looks(row, column)
-            seeds = tuple(value for look in looks if (value := look.metrics[column.metric]) is not None)
-            self._drawn[key] = Measured(seeds, _spread(looks, column.metric)) if looks else None
+            looks, metric = list(self._looks(row, column).values()), column.metric
+            self._drawn[key] = Measured(_percent(looks, metric), _spread(looks, metric)) if looks else None
         return self._drawn[key]
 
     def _setting(self, row: Row, runs: Sequence[str], done: Sequence[ReproducedLine]) -> str:
@@ -184,15 +184,17 @@ class Results:
         return found
 
     def _answer(self, ask: str, of: str, one: tuple[Row, Column], other: tuple[Row, Column]) -> Answer | None:
-        before, after = self._looks(*one), self._looks(*other)
-        metric = one[1].metric
-        if not before or not after or "error" in metric:
+        sides, metrics = (self._looks(*one), self._looks(*other)), (one[1].metric, other[1].metric)
+        both = [seed for seed in sides[0] if seed in sides[1]]
+        if not both or "error" in "".join(metrics):
             return None
-        first, second = _values(before, metric), _values(after, metric)
-        gains = tuple((b.metrics[metric] or 0) - (a.metrics[metric] or 0) for a, b in zip(before, after, strict=False))
+        before, after = ([side[seed] for seed in both] for side in sides)
+        gains = tuple(b - a for a, b in zip(_percent(before, metrics[0]), _percent(after, metrics[1]), strict=True))
+        first, second = _values(before, metrics[0]), _values(after, metrics[1])
         sure = unknown("not a mean over pictures")
         if first is not None and second is not None and len(first) == len(second):
-            sure = spread_of_gain(first, second, _owners(before[0], len(first)), classes=before[0].labels.get(metric))
+            classes = before[0].labels.get(metrics[0])
+            sure = spread_of_gain(first, second, _owners(before[0], len(first)), classes=classes)
         return Answer(ask, of, fmean(gains), sure, gains)
 
 
@@ -201,6 +203,11 @@ def _portable(recipe: Recipe) -> Recipe:
     weights = recipe.model.weights
     model = recipe.model.model_copy(update={"weights": weights and Path(weights).name})
     return recipe.model_copy(update={"model": model})
+
+
+def _percent(looks: Sequence[LookLine], metric: str) -> tuple[float, ...]:
+    """The number of each training that has one."""
+    return tuple(value for look in looks if (value := look.metrics[metric]) is not None)
 
 
 def _values(looks: Sequence[LookLine], metric: str) -> Float64Array | None:

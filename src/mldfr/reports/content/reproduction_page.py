@@ -109,7 +109,9 @@ def _answers(results: Results) -> Section | None:
         ]
         for each in answers
     ]
-    lead = "Differences on the same pictures, of the means over the trainings. Intervals are over pictures alone."
+    lead = (
+        "Differences on the same pictures, of the means over the seeds that both sides have; intervals over pictures."
+    )
     return Section("questions", "What it answers", lead, [Table("Gains", columns, rows)])
 
 
@@ -167,7 +169,6 @@ def to_markdown(results: Results) -> str:
         + ("" if each.spread.low is None else f" [{each.spread.low:+.1f}, {each.spread.high:+.1f}]")
         + f", {each.verdict}"
         for each in results.answers()
-        if each.gain is not None
     ]
     parts = [f"# {table.title} ({results.grid.name})", f"{table.measures} {INTERVALS}", "\n".join(lines)]
     return "\n\n".join([*parts, *notes, *(["\n".join(answers)] if answers else [])]) + "\n"
