@@ -1,5 +1,6 @@
 """Boxes beside those without training: against what `annotate` and `locate` give, and counted by torchvision."""
 
+import copy
 import csv
 
 import numpy as np
@@ -111,6 +112,12 @@ def test_of_few_pictures_nothing_is_said(model, samples):
     assert held_out_boxes(model.network, samples[: FEWEST - 1]) is None
     unlike = [Sample(each.id, each.path, ()) for each in samples]
     assert held_out_boxes(model.network, unlike) is None
+
+
+def test_boxes_of_closer_looks_are_not_compared_as_if_there_were_none(model, samples):
+    network = copy.copy(model.network)
+    network.card = network.card.model_copy(update={"localization": network.card.localization.changed(closer=1)})
+    assert held_out_boxes(network, samples) is None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Instances and refinement chosen by `select`, against boxes that `locate` gives one by one."""
 
+import copy
 import itertools
 import json
 
@@ -177,6 +178,13 @@ def test_a_model_that_looks_once_has_no_scales_to_compare(localizer):
     network.card = network.card.model_copy(update={"localization": settings})
     with pytest.raises(SettingError, match=r"compares the scales of the model's pyramid, which has one, 1\.5"):
         select_rule(network, [], "repeated_boxes")
+
+
+def test_a_model_that_looks_closer_is_not_judged_by_its_first_look(localizer, animals):
+    network = copy.copy(localizer.network)
+    network.card = network.card.model_copy(update={"localization": network.card.localization.changed(closer=2)})
+    with pytest.raises(SettingError, match="closer is 0; the card has 2"):
+        select_rule(network, animals, "corloc", maps=("cam",))
 
 
 def test_the_rule_of_the_card_is_among_those_that_are_tried():

@@ -33,7 +33,8 @@ class Trained:
         model: The model file in it.
         epochs: How each epoch went.
         held_out: How the model does on pictures that were held out of training, where there are any.
-        boxes: How its boxes do on some of them, beside boxes without training; None where they are too few.
+        boxes: How its boxes do on some of them, beside boxes without training; None where they are too few,
+            or the recipe has `localization.closer`.
     """
 
     folder: Path

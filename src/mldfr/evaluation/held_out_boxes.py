@@ -57,7 +57,7 @@ def held_out_boxes(
         follow: Handed the pictures of each pass as they are done.
 
     Returns:
-        None where fewer than 8 pictures can be compared.
+        None where fewer than 8 pictures can be compared, or the card looks closer, which is not tried here.
 
     Raises:
         DataError, InputError: No picture can be read.
@@ -69,7 +69,7 @@ def held_out_boxes(
     """
     samples = draw_sample(held_out, most)
     criterion = "corloc" if has_boxes(samples) else "repeated_boxes"
-    if len(samples) < FEWEST:
+    if len(samples) < FEWEST or network.card.localization.closer:
         return None
     own = _trial(network.fused(), network.card.localization, samples, criterion, follow=follow)
     untrained, fitted_on = network, None

@@ -48,10 +48,13 @@ def select_rule(
         The last trial, and what was chosen by it.
 
     Raises:
-        SettingError: A map that the network does not have, or rules that the criterion cannot tell apart.
+        SettingError: A map that the network does not have, rules that the criterion cannot tell apart, or a card that
+            looks closer.
         InputError: As `try_rules` has it.
     """
     kind, card = CRITERIA[criterion], network.card.localization
+    if card.closer:
+        raise SettingError(f"rules are tried on maps of whole pictures alone: closer is 0; the card has {card.closer}")
     names = _maps(network, criterion, maps)
     rules = replace(Rules(maps=names), instances=tuple(instances), refinements=tuple(refinements))
     rules = rules.possible_for(network) if kind.across_pyramids else replace(rules, pyramids=(_several(card.scales),))
