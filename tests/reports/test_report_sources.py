@@ -43,6 +43,11 @@ def test_several_labels_maps_and_few_protocols_have_their_pages(root, wsol, mode
     assert sum(tag == "svg" and each.get("class") == "main" for tag, each in maps.elements) > 2
     evaluate(model, "--data", wsol, "--out", root / "swept", "--protocol", "wsolevaluation")
     assert "no protocol with a fixed threshold was evaluated" in report(root / "swept", root / "swept.html", *few).text
+    evaluate(model, "--data", wsol, "--out", root / "closer", "--closer", 1)
+    closer = report(root / "closer", root / "closer.html", "--gallery", "1")
+    assert "The effect of each scale is not known: boxes are those of closer looks." in closer.text
+    assert "The heat map is what the last closer look has left." in closer.text
+    assert not [each for _, each in closer.elements if each.get("class") == "scales"]
     one = "--class-agnostic", "--scales", "1", "--protocol", "authors"
     evaluate(model, "--data", wsol, "--out", root / "agnostic", *one)
     agnostic = report(root / "agnostic", root / "agnostic.html", *few).text

@@ -22,7 +22,8 @@ class View:
     Attributes:
         sample: Which it is.
         pixels: (H, W, 3).
-        scale_maps: By class and scale (H, W), any range; no scales where only the sum was stored.
+        scale_maps: By class and scale (H, W), any range; no scales where only the sum was stored, or where
+            closer looks have replaced it.
         summed: By class (H, W), any range: what was evaluated.
     """
 
@@ -48,7 +49,7 @@ def look(plan: Plan, samples: Iterable[Sample]) -> Iterator[View | ImageError]:
 
 
 def _mapped(activate: Activator, plan: Plan, sample: Sample, pixels: UInt8Array) -> View:
-    scales = plan.sources.scales
+    scales = () if plan.setting.get("closer") else plan.sources.scales
     (activation,) = activate([pixels], [1 if plan.sources.class_agnostic else sample.labels])
     labels = (0,) if plan.sources.class_agnostic else sample.labels
     resized = {scale: _resized(activation, scale, pixels.shape[:2]) for scale in scales}

@@ -67,8 +67,8 @@ def _without(key: str, title: str, reason: str) -> Section:
 
 def _drawn(evaluation: Evaluation, most: int) -> set[str]:
     """The ids of the pictures on which the effect of each scale is measured; none where there is but one map each."""
-    plan = evaluation.plan
-    if plan is None or plan.sources.source is None or len(plan.sources.scales) < 2:
+    plan, closer = evaluation.plan, evaluation.stored.setting.closer
+    if plan is None or plan.sources.source is None or len(plan.sources.scales) < 2 or closer:
         return set()
     readable = [sample for sample in plan.samples if sample.id not in evaluation.stored.failed]
     return {sample.id for sample in draw(readable, most)}
@@ -87,9 +87,12 @@ def _pictures(
     if lost:
         blocks.append(Words(f"{counted(lost, 'pictures')} could not be read any more.", quiet=True))
     known = "boxes and IoU" if evaluation.stored.cases else "boxes, which nobody has annotated to compare with,"
+    heat = "The large heat map is the sum over the scales; press a small one to see it large."
+    if evaluation.stored.setting.closer:
+        heat = "The heat map is what the last closer look has left."
     lead = (
-        f"Chosen by the stated rules and by nobody's eye, with {known} of {group_name(protocol.name)}. The large "
-        "heat map is the sum over the scales; press a small one to see it large. Each map is normalised by itself."
+        f"Chosen by the stated rules and by nobody's eye, with {known} of {group_name(protocol.name)}. {heat} "
+        "Each map is normalised by itself."
     )
     return Section("pictures", "Pictures", lead, blocks)
 
@@ -102,6 +105,8 @@ def _scales(effects: pyramids.Effects, evaluation: Evaluation, sample: int) -> S
         return _without("scales", "Scales", "Of the stored maps only the sum over the scales is known.")
     if not sample:
         return None
+    if evaluation.stored.setting.closer:
+        return _without("scales", "Scales", "The effect of each scale is not known: boxes are those of closer looks.")
     if not evaluation.stored.cases:
         return _without("scales", "Scales", "The effect of each scale is not known: no boxes are annotated.")
     return _without("scales", "Scales", "One scale was evaluated, or one picture; there is nothing to compare.")
