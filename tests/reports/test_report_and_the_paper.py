@@ -3,7 +3,6 @@
 import json
 import re
 
-import numpy as np
 import pytest
 from measured_pages import (
     NOTHING,
@@ -13,10 +12,8 @@ from measured_pages import (
 )
 
 from mldfr.data import open_data
-from mldfr.evaluation.statistics.bootstrap import bootstrap_interval
 from mldfr.reports.content.display_names import PROTOCOLS, counted, told
 from mldfr.reports.content.evaluation_folder import Places, read_evaluation
-from mldfr.reports.content.intervals import Spread, spread, spread_of_gain
 from mldfr.reports.content.paper import paper_data
 
 CUB, ILSVRC = paper_data("cub:/x", "test"), paper_data("ilsvrc:/x", "val")
@@ -159,26 +156,6 @@ def test_equal_values_have_no_interval(measured, tmp_path):
     assert "no interval: all cases alike" in words(page.headline("CorLoc"))
     assert page.table(PROTOCOLS["paper"])["CorLoc"]["no interval"] == "all cases alike"
     assert "100.0 to 100.0" not in page.text
-
-
-def test_why_there_is_no_interval():
-    hits, pictures = np.array([1.0, 1, 0, 0]), ["a", "b", "c", "d"]
-    interval = bootstrap_interval(hits)
-    assert spread(hits, pictures) == Spread(100 * interval.low, 100 * interval.high)
-    assert spread(hits, ["a", "a", "b", "b"]).low == 0
-    rare, each = np.array([1.0, *[0.0] * 9]), [*"abcdefghij"]
-    assert bootstrap_interval(rare, groups=[0, 0, *[1] * 8]).low < 0
-    assert spread(rare, each, classes=[0, 0, *[1] * 8]).low == 0
-    assert spread(hits, ["a", "b", "a", "b"]).reason == "all cases alike"
-    assert spread(np.ones(4), pictures).reason == "all cases alike"
-    assert spread(hits, pictures, classes=[0, 0, 1, 1]).reason == "all cases of each class alike"
-    assert spread(hits, pictures, classes=[0, 1, 0, 1]).reason == ""
-    assert spread(hits, pictures, classes=[0, 0, 0, 1]).reason == "a class has one picture"
-    assert spread(hits, ["a", "a", "a", "a"]).reason == "fewer than two pictures"
-    assert spread(np.array([1.0, np.nan]), ["a", "b"]).reason == "fewer than two pictures"
-    assert spread_of_gain(hits, hits, pictures).reason == "all cases alike"
-    gain = spread_of_gain(hits, np.array([1.0, 1, 1, 0]), pictures)
-    assert (gain.low, gain.high) == (0, 75)
 
 
 def test_pictures_that_could_not_be_read_are_told_at_the_top(measured, tmp_path):

@@ -1,7 +1,6 @@
 """Which of two evaluations of the same pictures is better, and whether it is more than chance."""
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from pydantic import ValidationError
 from mldfr.artifacts import Metrics
 from mldfr.core.errors import DataError
 from mldfr.core.types import Float64Array
-from mldfr.evaluation.statistics.bootstrap import Difference, Verdict, paired_bootstrap
+from mldfr.evaluation.statistics.bootstrap import Difference, Verdict
+from mldfr.evaluation.statistics.intervals import gain
 from mldfr.networks.card import explain
 
 SHOWN = 3
@@ -28,8 +28,8 @@ class Row:
     Attributes:
         metric: Its group and name, such as paper.corloc.
         one, other: The values in percent; None where nothing could be counted.
-        difference: Other minus one in percent with its interval; None where the metric is not a mean over images, or
-            there are too few.
+        difference: Other minus one in percent with its interval; None where the metric is not a mean over images,
+            there are too few, or all differ alike.
         verdict: What the other is shown to be, or None where there is no interval.
     """
 
@@ -79,7 +79,8 @@ def compare(one: Mapping[str, Any], other: Mapping[str, Any], *, samples: int = 
     """Every metric that both have, with a paired bootstrap over the images where it is a mean over images or cases.
 
     Where images have several labels they are drawn with all of their cases. There is no interval for average precision
-    and PxAP, nor for a mean over classes of which one has a single image. For MaxBoxAcc an image counts as it does at
+    and PxAP, nor for a mean over classes of which one has a single image, nor where all images differ alike, of which
+    every draw has the same mean. For MaxBoxAcc an image counts as it does at
     its evaluation's best threshold, which is not chosen again. Each interval stands for itself: of twenty metrics that
     do not differ one is expected to look as if it did.
 
@@ -125,19 +126,9 @@ def _difference(
         return None, None
     column = one["values"][metric]
     first, second, images, groups = _aligned(one, other, metric, "cases" if column["over"] == "cases" else "images")
-    if np.isfinite(first).sum() < 2:
+    found = gain(first, second, images, classes=groups if column["mean_over_classes"] else None, samples=samples)
+    if isinstance(found, str):
         return None, None
-    over_classes = column["mean_over_classes"]
-    several = len(set(images)) < len(images)
-    if over_classes and not several and 1 in Counter(groups).values():
-        return None, None  # where a class has one image, none can be drawn in its place
-    found = paired_bootstrap(
-        first,
-        second,
-        groups=groups if over_classes else None,
-        clusters=np.unique(images, return_inverse=True)[1] if several else None,
-        samples=samples,
-    )
     percent = Difference(100 * found.value, 100 * found.low, 100 * found.high)
     return percent, percent.verdict(higher_is_better=column["higher_is_better"])
 

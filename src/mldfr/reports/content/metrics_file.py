@@ -10,10 +10,10 @@ from mldfr.artifacts import METRICS as METRICS
 from mldfr.artifacts import Denominator, EvaluationSetting, Metrics
 from mldfr.core.errors import DataError
 from mldfr.evaluation.statistics.comparison import read_report
+from mldfr.evaluation.statistics.intervals import Spread, spread, unknown
 from mldfr.maps import DEFAULT
 from mldfr.networks.card import explain
 from mldfr.reports.content.display_names import counted
-from mldfr.reports.content.intervals import Spread, spread, unknown
 
 SHOWN = 3
 """So many faults of a file are told."""

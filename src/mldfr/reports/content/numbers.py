@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from mldfr.evaluation.statistics.intervals import Spread
 from mldfr.reports.content.display_names import PROTOCOLS, counted, group_name, metric_name
-from mldfr.reports.content.intervals import Spread
 from mldfr.reports.content.metrics_file import Stored
 from mldfr.reports.content.paper import MAIN, NAMES, V2, PaperData, PaperRow, backbone_name, paper_data
 from mldfr.reports.page.blocks import Block, Cell, Column, Headlines, Section, Table, Words

@@ -14,8 +14,8 @@ from mldfr.evaluation.metrics.scores import Score
 from mldfr.evaluation.plan import Plan
 from mldfr.evaluation.protocols import Protocol
 from mldfr.evaluation.record import annotated
+from mldfr.evaluation.statistics.intervals import spread, spread_of_gain
 from mldfr.reports.content.display_names import counted, group_name, scales_name
-from mldfr.reports.content.intervals import spread, spread_of_gain
 from mldfr.reports.content.picture_maps import View
 from mldfr.reports.page.blocks import Block, Section, Words
 from mldfr.reports.page.charts import Intervals, Reading

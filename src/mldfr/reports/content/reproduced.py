@@ -10,8 +10,8 @@ import numpy as np
 
 from mldfr.artifacts import LookLine, ReproducedLine
 from mldfr.core.types import Float64Array
+from mldfr.evaluation.statistics.intervals import Spread, spread, spread_of_gain, unknown
 from mldfr.reports.content.display_names import counted
-from mldfr.reports.content.intervals import Spread, spread, spread_of_gain, unknown
 from mldfr.reports.reproduction.grid import Grid
 from mldfr.reports.reproduction.sets import paper_sets
 from mldfr.reports.reproduction.table import Column, Row

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from mldfr.core.types import Float64Array
-from mldfr.evaluation.statistics.bootstrap import Interval, bootstrap_interval, paired_bootstrap
+from mldfr.evaluation.statistics.bootstrap import Difference, Interval, bootstrap_interval, paired_bootstrap
 
 ROUNDING = 1e-9
 """Means of equal values differ by less."""
@@ -29,27 +29,67 @@ class Spread:
 
 
 def spread(values: Float64Array, images: Sequence[str], *, classes: Sequence[int] | None = None) -> Spread:
-    """The bootstrap interval of a mean, as `mldfr compare` draws it.
+    """The bootstrap interval of a mean.
 
     Args:
         values: (n,) in [0, 1]; NaN where there is none.
         images: The picture of each value. Pictures are drawn with all of their values.
         classes: The class of each, for a mean over classes.
+
+    Examples:
+        >>> found = spread(np.array([1.0, 0.0] * 50), [f"{number}.jpg" for number in range(100)])
+        >>> 38 < found.low < 45 < 55 < found.high < 62
+        True
+        >>> spread(np.ones(2), ["a.jpg", "b.jpg"]).reason
+        'all cases alike'
     """
     if reason := _too_few(values, images, classes):
         return unknown(reason)
     drawn = bootstrap_interval(values, groups=classes, clusters=_clusters(images))
+    if reason := _alike(drawn, classes):
+        return unknown(reason)
     # Deviations are widened where classes are small, and may leave the range that a mean of shares can have.
-    return _told(replace(drawn, low=max(drawn.low, 0.0), high=min(drawn.high, 1.0)), classes)
+    return Spread(100 * max(drawn.low, 0.0), 100 * min(drawn.high, 1.0))
 
 
 def spread_of_gain(
     one: Float64Array, other: Float64Array, images: Sequence[str], *, classes: Sequence[int] | None = None
 ) -> Spread:
     """The same for `mean(other) - mean(one)`, of values of the same pictures."""
+    found = gain(one, other, images, classes=classes)
+    return unknown(found) if isinstance(found, str) else Spread(100 * found.low, 100 * found.high)
+
+
+def gain(
+    one: Float64Array,
+    other: Float64Array,
+    images: Sequence[str],
+    *,
+    classes: Sequence[int] | None = None,
+    samples: int = 10_000,
+) -> Difference | str:
+    """`mean(other) - mean(one)` of values of the same pictures with its interval, or why there is none.
+
+    Args:
+        one, other: (n,); NaN where there is none.
+        images, classes: As in `spread`.
+        samples: Of the bootstrap.
+
+    Raises:
+        InputError: NaN of one alone.
+
+    Examples:
+        >>> gain(np.zeros(2), np.ones(2), ["a.jpg", "b.jpg"])
+        'all cases alike'
+        >>> gain(np.ones(2), np.ones(2), ["a.jpg", "b.jpg"])
+        Difference(value=0.0, low=0.0, high=0.0)
+    """
     if reason := _too_few(other - one, images, classes):
-        return unknown(reason)
-    return _told(paired_bootstrap(one, other, groups=classes, clusters=_clusters(images)), classes)
+        return reason
+    found = paired_bootstrap(one, other, groups=classes, clusters=_clusters(images), samples=samples)
+    if np.array_equal(one, other, equal_nan=True):
+        return found  # that no picture differs is known
+    return _alike(found, classes) or found
 
 
 def unknown(reason: str) -> Spread:
@@ -72,8 +112,8 @@ def _clusters(images: Sequence[str]) -> npt.NDArray[np.integer] | None:
     return np.unique(images, return_inverse=True)[1] if len(set(images)) < len(images) else None
 
 
-def _told(found: Interval, classes: Sequence[int] | None) -> Spread:
-    """The interval; none of equal values, of which every draw has the same mean: that is not certainty."""
+def _alike(found: Interval, classes: Sequence[int] | None) -> str:
+    """Why an interval is none, or "": of equal values every draw has the same mean, which is not certainty."""
     if found.high - found.low < ROUNDING:
-        return unknown("all cases alike" if classes is None else "all cases of each class alike")
-    return Spread(100 * found.low, 100 * found.high)
+        return "all cases alike" if classes is None else "all cases of each class alike"
+    return ""
