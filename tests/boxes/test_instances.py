@@ -275,10 +275,12 @@ def dots_on_a_disc(size, *, astray=0.0):
     return activation, pixels, disc
 
 
-@pytest.mark.parametrize("size", [90, 320])
-def test_the_largest_part_that_the_colours_under_a_maps_quantiles_tell_is_the_object(size):
+@pytest.mark.parametrize(
+    ("size", "normalizer"), [(90, "min_max"), (320, "min_max"), (90, "percentile"), (90, "percentile_as_standard")]
+)
+def test_the_largest_part_that_the_colours_under_a_maps_quantiles_tell_is_the_object(size, normalizer):
     activation, pixels, disc = dots_on_a_disc(size, astray=0.002)
-    settings = BoxSettings(instances="quantile_cut", threshold=0.5)
+    settings = BoxSettings(instances="quantile_cut", normalizer=normalizer, threshold=0.5)
     (found,) = draw_boxes(activation, pixels, settings).xyxy
     rows, columns = np.flatnonzero(disc.any(1)), np.flatnonzero(disc.any(0))
     assert iou(found, np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])) > 0.9

@@ -8,7 +8,7 @@ from mldfr.boxes.instances.cut import shrunken_size
 from mldfr.core.types import BoolArray, Float32Array, UInt8Array
 
 OBJECT, GROUND = 0.95, 0.30
-"""Quantiles of the map over and under which a pixel tells the colours of the object, and of the ground."""
+"""Quantiles of the map: from the first on a pixel tells the colours of the object, up to the second the ground's."""
 
 
 def quantile_cut(
@@ -16,13 +16,13 @@ def quantile_cut(
 ) -> Labels:
     """The largest region of what is cut out, as Simonyan et al. (ICLR workshop 2014, Section 3.2) do it.
 
-    Pixels over the map's 95 % quantile tell the colours of the object, those under its 30 % quantile the ground's, and
-    a graph cut decides of every pixel, those too. A map of a gradient is made of dots, so that neither a threshold nor
-    the regions over it mean much; its quantiles do. The mixtures of Gaussians and the cut are those of OpenCV's
+    Pixels from the map's 95 % quantile on tell the colours of the object, those up to its 30 % quantile the ground's,
+    and a graph cut decides of every pixel, those too. A map of a gradient is made of dots, so that neither a threshold
+    nor the regions over it mean much; its quantiles do. The mixtures of Gaussians and the cut are those of OpenCV's
     GrabCut, whose random numbers are set, and which leaves the mixtures as they are.
 
-    Takes and returns what `Instances` does. What is kept counts only where there is nothing to cut: under half of the
-    map's values differ, or all pixels are on one side.
+    Takes and returns what `Instances` does. What is kept counts only where there is nothing to cut: the map's quantiles
+    are one value, or all pixels are on one side.
 
     Examples:
         >>> pixels = np.zeros((40, 40, 3), np.uint8)
@@ -35,9 +35,10 @@ def quantile_cut(
     height, width = activation.shape
     size = shrunken_size(height, width)
     seen, hot = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (pixels, activation))
-    objects, ground = hot > np.quantile(hot, OBJECT), hot < np.quantile(hot, GROUND)
-    if not objects.any() or not ground.any():
+    low, high = np.quantile(hot, [GROUND, OBJECT])
+    if low >= high:
         return joined(activation, kept, pixels, connectivity=connectivity)
+    objects, ground = hot >= high, hot <= low  # what a normaliser has cut off lies at a quantile
     colours = np.concatenate([seen[objects], seen[ground]])[None]
     told = np.repeat(np.array([cv2.GC_FGD, cv2.GC_BGD], np.uint8), [objects.sum(), ground.sum()])[None]
     of_ground, of_object = np.zeros((2, 1, 65))  # where OpenCV keeps the two mixtures
