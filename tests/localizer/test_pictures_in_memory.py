@@ -62,6 +62,9 @@ def test_grey_and_transparent_arrays_are_what_pillow_makes_of_them(small_localiz
     grey = np.random.default_rng(1).integers(0, 256, (64, 70), dtype=np.uint8)
     np.testing.assert_array_equal(pixels_of(small_localizer, grey), np.stack([grey] * 3, axis=2))
     np.testing.assert_array_equal(pixels_of(small_localizer, grey[..., None]), np.stack([grey] * 3, axis=2))
+    row = grey[:1, :20]
+    np.testing.assert_array_equal(pixels_of(small_localizer, row), np.stack([row] * 3, axis=2))
+    np.testing.assert_array_equal(pixels_of(small_localizer, row.T[..., None]), np.stack([row.T] * 3, axis=2))
     clear = np.zeros((64, 70, 4), np.uint8)
     assert (pixels_of(small_localizer, clear) == 255).all()
 

@@ -117,7 +117,8 @@ def _of_array(image: npt.NDArray[Any]) -> UInt8Array:
     check_size(image.shape[0], image.shape[1], "array")
     if image.ndim == 3 and layers == 3:
         return image.copy()  # the caller may change or free its own while the result lives
-    return to_rgb(Image.fromarray(np.ascontiguousarray(image.squeeze())), name="array")
+    grey = image[..., 0] if image.ndim == 3 and layers == 1 else image
+    return to_rgb(Image.fromarray(np.ascontiguousarray(grey)), name="array")
 
 
 def _of_tensor(image: Tensor) -> UInt8Array:
