@@ -16,10 +16,13 @@ from judged_pictures import (
 )
 
 from helpers import tensor
+from mldfr.evaluation import maps_and_ranking
 from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence, observe, rank
 from mldfr.evaluation.protocols import PAPER, WSOLEVALUATION
 from mldfr.evaluation.record import judge
+from mldfr.evaluation.run import Sources, evaluate
 from mldfr.images import ImageError
+from mldfr.jobs.job import Unkept
 from mldfr.localizer.map_files import ScoreMap
 from mldfr.localizer.mscam import mscam
 from mldfr.localizer.sources import NetworkSource
@@ -128,6 +131,44 @@ def test_observing_a_multi_label_network_maps_all_likely_classes(pictures):
     found = list(observe(NetworkSource(network), pictures, scales=(1.0,), batch_size=2))
     assert_like_mscam(network, pictures, found, multi_label=True)
     assert len(found[0][1].ranking.predicted) > 1
+
+
+@pytest.mark.parametrize(("multi_label", "classes"), [(False, 6), (True, 6), (True, 40)])
+def test_maps_that_are_made_share_the_memory(pictures, monkeypatch, multi_label, classes):
+    """No batch needs more than what it was said to."""
+    torch.manual_seed(1)
+    network = LocalizationNetwork.create("mobilenet_v2", num_classes=classes, multi_label=multi_label).eval()
+    told = []
+
+    def in_order(function, items, *, weight):
+        for batch in items:
+            made = function(batch)
+            told.append((weight(batch) * 2**30, sum(each.map_bytes for _, each in made if isinstance(each, Evidence))))
+            yield made
+
+    monkeypatch.setattr(maps_and_ranking, "spread", in_order)
+    list(observe(NetworkSource(network), pictures, scales=(1.0,), batch_size=3))
+    assert all(0 < made <= before for before, made in told)
+    maps = 2 * classes if multi_label else 1 + 1 + 2 + 1  # of two pictures; the one between them cannot be read
+    assert told[0][0] == pytest.approx(4 * maps * 90 * 70)
+
+
+def test_maps_that_wait_to_be_judged_share_the_memory(network, pictures, monkeypatch):
+    told = []
+
+    def in_order(pool, function, items, depth, *, weight):
+        for item in items:
+            told.append(weight(item) * 2**30)
+            yield function(item)
+
+    monkeypatch.setattr("mldfr.evaluation.run.ahead", in_order)
+    sources = Sources(NetworkSource(network), (1.0,))
+    found = [record for _, record in evaluate(pictures, sources, SINGLE, Unkept(each.id for each in pictures))]
+    maps = [
+        len({*sample.labels, *getattr(record, "ranking", UNRANKED).predicted})
+        for sample, record in zip(pictures, found, strict=True)
+    ]
+    assert told == pytest.approx([4 * maps[0] * 90 * 70, 0, 4 * maps[2] * 90 * 70, 4 * maps[3] * 64 * 80])
 
 
 def test_class_agnostic_takes_the_most_probable_class_whatever_the_labels(network, pictures):

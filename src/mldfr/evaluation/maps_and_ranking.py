@@ -16,8 +16,10 @@ from mldfr.images import ImageError, read_image
 from mldfr.localizer.map_files import ScoreMap
 from mldfr.localizer.mscam import Activation
 from mldfr.localizer.sources import Source
+from mldfr.localizer.streaming import MAX_MAP_BYTES
 from mldfr.localizer.wanted_classes import GivenAndPredicted
 from mldfr.maps import DEFAULT
+from mldfr.networks.card import Card
 
 TOP = 5
 LIKELY = 0.1
@@ -65,6 +67,11 @@ class Evidence:
     def size(self) -> tuple[int, int]:
         """Height and width."""
         return self.height, self.width
+
+    @property
+    def map_bytes(self) -> int:
+        """What its maps take."""
+        return sum(each.values.nbytes for each in self.maps.values())
 
 
 def rank(logits: Tensor, *, multi_label: bool) -> Ranking:
@@ -124,9 +131,20 @@ def observe(
             seen.append((sample, evidence if keep_pixels else replace(evidence, pixels=None)))
         return seen
 
+    def weight(batch: Sequence[tuple[Sample, UInt8Array | ImageError]]) -> float:
+        return sum(_most_map_bytes(*each, source.card) for each in batch) / MAX_MAP_BYTES
+
     with ThreadPoolExecutor(READERS) as readers:
         batches = in_batches(ahead(readers, _read, samples, READ_AHEAD + batch_size), batch_size)
-        yield from chain.from_iterable(spread(see, batches) if source.on_cores else map(see, batches))
+        yield from chain.from_iterable(spread(see, batches, weight=weight) if source.on_cores else map(see, batches))
+
+
+def _most_map_bytes(sample: Sample, pixels: UInt8Array | ImageError, card: Card) -> int:
+    """What a picture's maps may take; which classes are predicted is not known before they are made."""
+    if isinstance(pixels, ImageError):
+        return 0
+    count = card.architecture.num_classes if card.multi_label else len(sample.labels) + 1
+    return 4 * count * pixels.shape[0] * pixels.shape[1]
 
 
 def _evidence(

@@ -28,6 +28,7 @@ from mldfr.jobs.job import Job, Results, Unkept
 from mldfr.jobs.parts import WORK
 from mldfr.jobs.shard import WHOLE, JobFiles, Shard
 from mldfr.localizer.sources import Source
+from mldfr.localizer.streaming import MAX_MAP_BYTES
 from mldfr.maps import DEFAULT
 
 LOCK = ".lock"
@@ -143,7 +144,13 @@ def _made(
 ) -> Iterator[Record | ImageError]:
     if sources.records is not None:
         return map(sources.records, pending)
-    return ahead(judges, partial(_judge, sources.store, rules), _evidence(pending, sources, rules), 2 * JUDGES)
+    found = _evidence(pending, sources, rules)
+    return ahead(judges, partial(_judge, sources.store, rules), found, 2 * JUDGES, weight=_weight)
+
+
+def _weight(item: tuple[Sample, Evidence | ImageError | None]) -> float:
+    """Which part of the memory for maps those of a picture take; stored ones are only there while they are judged."""
+    return item[1].map_bytes / MAX_MAP_BYTES if isinstance(item[1], Evidence) else 0.0
 
 
 def _evidence(
