@@ -1,5 +1,7 @@
 """Records of pictures, as JSON and back."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from judged_pictures import (
     BOTH_KINDS,
+    SINGLE,
     assert_same,
     made_records,
     summarize,
@@ -16,13 +19,36 @@ from judged_pictures import (
 from mldfr.evaluation.metrics.max_box_acc import MaxBoxAcc, max_box_acc
 from mldfr.evaluation.metrics.sweep import THRESHOLDS
 from mldfr.evaluation.protocols import IOUS, at_iou
-from mldfr.evaluation.record import from_runs, runs
+from mldfr.evaluation.record import Record, Sweeps, from_runs, runs
 
 
 @BOTH_KINDS
 def test_a_record_survives_json(rules):
     records = made_records(0, rules)
     assert_same(summarize(records, rules), summarize([(s, through_json(r)) for s, r in records], rules))
+
+
+@given(hits=arrays.arrays(np.bool_, st.tuples(st.just(2), st.just(3), st.integers(1, 40))))
+def test_sweeps_are_kept_as_bits_to_the_last_one(hits):
+    kept = Sweeps({7: hits, 2: ~hits})
+    assert list(kept) == [7, 2]
+    np.testing.assert_array_equal(kept[7], hits)
+    np.testing.assert_array_equal(kept[2], ~hits)
+    assert kept[7].dtype == np.bool_
+    assert kept.get(1) is None
+
+
+def test_records_that_are_read_take_few_bytes():
+    """A page has those of a whole set."""
+    records = made_records(0, SINGLE)
+    lines = [record.to_json() for _, record in records]
+    expanded = sum(hits.nbytes for _, record in records for hits in record.sweeps.values())
+    tracemalloc.start()
+    read = [Record.from_json(line) for line in lines]
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(read) == len(lines)
+    assert taken < expanded
 
 
 @given(row=arrays.arrays(np.bool_, st.integers(1, 40)))

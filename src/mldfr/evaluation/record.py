@@ -1,6 +1,6 @@
 """What the metrics need to know of one picture: a line of `images.jsonl`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import Any
@@ -78,6 +78,31 @@ class Rules:
         return NORMALIZERS[name](score_map)
 
 
+class Sweeps(Mapping[int, BoolArray]):
+    """Hits at every threshold by label, kept as bits: a page has those of all pictures of a set in memory.
+
+    Args:
+        hits: By label, of any shape.
+
+    Examples:
+        >>> Sweeps({3: np.array([[True, False, True]])})[3].tolist()
+        [[True, False, True]]
+    """
+
+    def __init__(self, hits: Mapping[int, BoolArray]) -> None:
+        self._bits = {label: (np.packbits(each, axis=-1), each.shape[-1]) for label, each in hits.items()}
+
+    def __getitem__(self, label: int) -> BoolArray:
+        bits, count = self._bits[label]
+        return np.unpackbits(bits, axis=-1, count=count).view(np.bool_)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._bits)
+
+    def __len__(self) -> int:
+        return len(self._bits)
+
+
 @dataclass(frozen=True, eq=False)
 class Record:
     """What was found in a picture.
@@ -146,9 +171,9 @@ class Record:
             ranking=Ranking(line.top, line.probabilities, line.predicted),
             constant=line.constant,
             boxes={name: {k: _boxes(rows) for k, rows in found.items()} for name, found in line.boxes.items()},
-            sweeps={
-                k: np.array([[from_runs(row) for row in rows] for rows in both]) for k, both in line.sweeps.items()
-            },
+            sweeps=Sweeps(
+                {k: np.array([[from_runs(row) for row in rows] for rows in both]) for k, both in line.sweeps.items()}
+            ),
             pixels=None if line.pixels is None else np.array([_dense(row) for row in line.pixels]),
             mask_iou=line.mask_iou,
         )

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +10,13 @@ from pathlib import Path
 from mldfr.artifacts import RECORDS
 from mldfr.core.devices import choose_device
 from mldfr.core.errors import DataError, MldfrError
-from mldfr.core.json_files import differences, read_whole_lines
+from mldfr.core.json_files import differences
 from mldfr.core.text import original
 from mldfr.evaluation.plan import Plan, Request, plan_maps, plan_model
 from mldfr.evaluation.protocols import PROTOCOLS, Protocol
 from mldfr.evaluation.record import Record
 from mldfr.evaluation.summary import Summary
+from mldfr.jobs.lines import placed_lines
 from mldfr.reports.content.metrics_file import Stored, read_stored
 
 SAME = ("annotations", "sha256", "maps")
@@ -106,15 +107,21 @@ def read_evaluation(folder: Path, places: Places, *, device: str = "auto") -> Ev
     """
     choose_device(device)
     stored = read_stored(folder)
-    lines = enumerate(read_whole_lines(folder / RECORDS), start=1)
-    records = [Record.from_json(line, f"{folder / RECORDS}:{number}") for number, line in lines]
-    by_id = {record.id: record for record in records}
+    by_id = {record.id: record for record in _records(folder / RECORDS)}
     try:
         return Evaluation(folder, stored, by_id, _plan(stored, places, device), "")
     except MldfrError as error:  # data, model or maps; anything else is a fault of the program's own
         if places.named():
             raise
         return Evaluation(folder, stored, by_id, None, str(error))
+
+
+def _records(journal: Path) -> Iterator[Record]:
+    """The records of a journal that is still there, one after the other."""
+    if journal.is_file():
+        lines = placed_lines(journal, names=("id",), what="the record of a picture")
+        for number, (_, line) in enumerate(lines, start=1):
+            yield Record.from_json(line, f"{journal}:{number}")
 
 
 def _again(place: str) -> str:
