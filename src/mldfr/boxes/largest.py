@@ -13,9 +13,10 @@ from mldfr.core.types import BoolArray, Float32Array
 def largest_boxes(
     score_map: Float32Array, *, normalizers: Sequence[str], thresholds: Sequence[float | str]
 ) -> Float32Array:
-    """What `draw_boxes(...).largest()` gives under the rule `regions`, a box for each normaliser and threshold.
+    """The box of the largest region under the rule `regions`, for each normaliser and threshold.
 
-    A map is normalised once, and nothing is reckoned but the one region; it takes about a fifth of the time.
+    It is that of `draw_boxes(...).largest()`, but for regions of one size, of which `draw_boxes` has the surest. A map
+    is normalised once, and nothing is reckoned but the one region; it takes about a fifth of the time.
 
     Args:
         score_map: (H, W), any range.
@@ -23,8 +24,8 @@ def largest_boxes(
         thresholds: T numbers in [0, 1), or names.
 
     Returns:
-        (M, T, 4) `xyxy` in pixels of the map; NaN where nothing is over the threshold. Among equally large regions it
-        is the one whose first pixel in reading order comes first.
+        (M, T, 4) `xyxy` in pixels of the map; NaN where nothing is over the threshold; of equally large regions that of
+        any one.
 
     Raises:
         ValueError: The map is none; see `mldfr.boxes.normalizers.check`.
