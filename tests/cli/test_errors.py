@@ -91,6 +91,24 @@ def test_what_the_user_can_do_something_about_is_one_line(monkeypatch, error):
     assert (result.exit_code, result.output) == (2, f"mldfr: {error}\n")
 
 
+@pytest.mark.parametrize(
+    "error", [TrainingError("no loss"), WriteError(errno.ENOSPC, "No space left on device", "b"), MemoryError()]
+)
+def test_any_process_says_its_own_error(monkeypatch, error):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr("mldfr.networks.complexity.complexity", raising(error))
+    output = CliRunner().invoke(app, ["complexity", "vgg16"]).output
+    assert output.startswith("mldfr: process 1: ")
+    assert output.count("\n") == 1
+
+
+def test_the_first_process_alone_says_that_all_are_stopped(monkeypatch):
+    monkeypatch.setattr("mldfr.networks.complexity.complexity", raising(entry.Stopped(15)))
+    for rank, says in (("0", "mldfr: stopped\n"), ("1", "")):
+        monkeypatch.setenv("RANK", rank)
+        assert CliRunner().invoke(app, ["complexity", "vgg16"]).output == says
+
+
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_an_error_is_the_same_behind_pickle(error):
     copy = pickle.loads(pickle.dumps(error))

@@ -47,9 +47,13 @@ def free_port():
 
 
 def together(count, *arguments):
-    """Run the program in processes that work together, told so as `torchrun` does; their exit codes."""
+    """Run the program in processes that work together; their exit codes."""
+    return [program.wait() for program in started_together(count, *arguments)]
+
+
+def started_together(count, *arguments):
+    """The program in processes that have begun to work together, told so as `torchrun` does."""
     everyone = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "GROUP_RANK": "0", "OMP_NUM_THREADS": "1"}
     everyone |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "TORCHELASTIC_RUN_ID": "x"}
     own = [{name: str(rank) for name in ("RANK", "LOCAL_RANK", "ROLE_RANK")} for rank in range(count)]
-    programs = [Program(*arguments, environment=everyone | ranks) for ranks in own]
-    return [program.wait() for program in programs]
+    return [Program(*arguments, environment=everyone | ranks) for ranks in own]

@@ -130,8 +130,10 @@ def ending_in_one_line() -> Iterator[None]:
         line, code = ended
         if _signals.number is not None:  # it may have reached workers as well, whose end libraries complain of
             sys.unraisablehook = lambda failed: None
-        if os.environ.get("RANK", "0") == "0":  # torchrun stops all its processes alike
-            print(one_line(f"mldfr: {line}"), file=sys.stderr, flush=True)
+        rank = os.environ.get("RANK", "0")
+        if rank == "0" or code < SIGNALLED:  # torchrun stops all its processes alike
+            process = "" if rank == "0" else f"process {rank}: "
+            print(one_line(f"mldfr: {process}{line}"), file=sys.stderr, flush=True)
         raise SystemExit(code) from error
 
 

@@ -54,7 +54,7 @@ class Run:
         objective: From a batch to its loss, as the method has it.
         course: Where the run stands.
         order: In which order the pictures come from there on.
-        warnings: What a user should know before hours pass.
+        warnings: What a user should know before hours pass, said by the first process.
     """
 
     folder: Path
@@ -227,7 +227,7 @@ def begin(
         if recipe.probe.when == "first" and state is None:  # other processes are handed the weights by `fabric.setup`
             probe(network.to(fabric.device), material, folder, choice=recipe.probe, say=say_line, follow=follow)
     fabric.barrier()
-    warnings = tuple(warnings_of(training, material, network, order))
+    warnings = tuple(warnings_of(training, material, network, order)) if fabric.is_global_zero else ()
     if training.sync_batch_norm and fabric.world_size > 1:
         synchronize_batch_norms(network, fabric.device)
     network.to(memory_format=torch.channels_last).train()

@@ -25,13 +25,13 @@ class Log:
         recipe: Names the loggers.
         order: Where the run begins, and where it ends.
         history: Epochs that were done before.
-        show: Whether this process is the one that speaks.
+        show: Whether this process is the one that says how the run goes.
     """
 
     def __init__(self, run: Path, recipe: Recipe, order: Order, history: Sequence[Epoch], *, show: bool = True) -> None:
         self.run, self.order, self.history = run, order, list(history)
         done = order.first_epoch * order.steps + order.first_step
-        self.console = Console(stderr=True, quiet=not show)
+        self.console = Console(stderr=True)
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
