@@ -166,6 +166,29 @@ def test_what_a_backbone_has_no_place_for_is_refused(name, options, message):
         LocalizationNetwork.create(f"timm:{name}", num_classes=2, **options)
 
 
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("adl", {"behind": [3, 2]}),
+        ("nl_ccam", {}),
+        ("spg", {}),
+        ("danet", {"families": [0, 1, 1, 1, 1]}),
+    ],
+)
+def test_a_method_has_no_place_before_a_vision_transformer(method, options):
+    says = r"place behind a stage \(3\), or behind a block of the trunk, whose stages begin with grid; got [012]"
+    with pytest.raises(SettingError, match=says):
+        network("vit_tiny_patch16_224", recalibration="none", method=method, method_options=options)
+
+
+def test_a_method_has_its_place_behind_a_vision_transformer():
+    options = {"recalibration": "none", "method": "adl", "method_options": {"behind": [3]}}
+    made, shapes = network("vit_tiny_patch16_224", **options), []
+    made.behind_stages["3"].register_forward_hook(lambda part, inputs, output: shapes.append(tuple(output.shape)))
+    made(torch.randn(1, 3, 64, 64))
+    assert shapes == [(1, 192, 4, 4)]
+
+
 def test_batch_norm_can_be_replaced():
     made = network("resnet18", convolution="group_norm")
     assert not any(isinstance(part, nn.BatchNorm2d) for part in made.backbone.modules())

@@ -19,7 +19,7 @@ from mldfr.networks.backbones import BACKBONES
 from mldfr.networks.backbones.base import Backbone, LastDownsampling, StateDict, mismatch
 from mldfr.networks.card import Architecture, Card, FittedOn, Preprocessing, explain
 from mldfr.networks.model_file import checked_card, model_file
-from mldfr.networks.places import by_place, check_architecture, check_modules, within_stages
+from mldfr.networks.places import by_place, check_architecture, check_places, within_stages
 from mldfr.networks.planning import planned_convolutions
 from mldfr.networks.recalibration import CONVOLUTION, KERNEL_SIZES, POOLING
 from mldfr.networks.recalibration.normalization import fold_batch_norms, normalize_convolutions
@@ -277,7 +277,7 @@ class LocalizationNetwork(nn.Module):
         method = make_method(card.method, card.method_options)
         head = method.head_on_stages(backbone.channels, wanted.num_classes, bias=wanted.classifier_bias)
         behind = method.stage_modules(backbone.channels)
-        check_modules(behind, backbone)
+        check_places((*behind, *head.earlier), backbone)
         return cls(backbone, modules, head, card=card, behind_stages=behind)
 
     @classmethod

@@ -20,18 +20,19 @@ def within_stages(modules: nn.ModuleDict) -> dict[str, nn.Module]:
     return {key.replace("/", "."): part for key, part in modules.items() if not key.isdecimal()}
 
 
-def check_modules(places: Iterable[Place], backbone: Backbone) -> None:
+def check_places(places: Iterable[Place], backbone: Backbone) -> None:
     """Refuse places that the trunk does not have.
 
     Raises:
-        SettingError: Neither a stage nor a block.
+        SettingError: Neither a block nor a stage, or a stage before the first block, behind which the picture is.
     """
+    stages = [str(index) for index in range(len(backbone.stages)) if any(backbone.stages[: index + 1])]
     for place in places:
-        if not (0 <= place < len(backbone.stages) if isinstance(place, int) else backbone.has_block(place)):
-            first = [stage[0] for stage in backbone.stages]
+        if not (str(place) in stages if isinstance(place, int) else backbone.has_block(place)):
+            first = [stage[0] for stage in backbone.stages if stage]
             raise SettingError(
-                f"a module of the method stands behind a stage, 0 to {len(backbone.stages) - 1}, or behind a block of "
-                f"the trunk, whose stages begin with {', '.join(first)}; got {place!r}"
+                f"a module or head of the method has its place behind a stage ({', '.join(stages)}), or behind a block "
+                f"of the trunk, whose stages begin with {', '.join(first)}; got {place!r}"
             )
 
 
