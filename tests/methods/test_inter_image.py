@@ -8,9 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from forked import METHOD
 from mldfr.core.errors import SettingError
 from mldfr.methods.heads import spatial_min_max
 from mldfr.methods.i2c import InterImageCommunication
+from mldfr.networks.network import LocalizationNetwork
+from mldfr.training import memory
 from mldfr.training.examples import Order, side_by_side
 from mldfr.training.fit import make_order
 from mldfr.training.recipe import RecipeError, Training
@@ -61,6 +64,26 @@ def test_centres_are_set_at_the_first_visit_and_then_move_less_and_less():
         torch.testing.assert_close(head.bank[3], expected)
     assert head.visits.tolist() == [0, 0, 0, 3]
     assert not head.bank[:3].any()
+
+
+def test_the_pairs_of_all_processes_are_one_visit(tmp_path):
+    torch.multiprocessing.start_processes(_visit_together, (str(tmp_path),), nprocs=2, start_method=METHOD)
+
+
+def _visit_together(rank, folder):
+    label, centres = torch.tensor([3, 0, 3, 1, 3]), torch.randn(5, 7, generator=torch.Generator().manual_seed(0))
+    real = torch.tensor([1.0, 1, 1, 0, 1])
+    alone, together = small().train(), small().train()
+    for head in (alone, together):
+        head.bank[3], head.visits[3] = 1.0, 50
+    alone._visit(label, centres, real)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    share = slice(0, 2) if rank == 0 else slice(2, 5)
+    together._visit(label[share], centres[share], real[share])
+    torch.testing.assert_close(together.bank, alone.bank)
+    assert together.visits.tolist() == alone.visits.tolist() == [1, 0, 0, 51]
+    assert memory.needed(LocalizationNetwork.create("mobilenet_v2", num_classes=2, method="i2c"), 2, 64)
+    torch.distributed.destroy_process_group()
 
 
 def test_the_bank_is_touched_in_training_alone_and_first_visits_have_no_distance():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -118,9 +119,12 @@ class CommunicatingHead(DeepCls):
 
     @torch.no_grad()
     def _visit(self, label: Tensor, centres: Tensor, real: Tensor) -> None:
-        """Draw the centre of each class towards the mean of its pairs, which together are one visit."""
-        sums = torch.zeros_like(self.bank).index_add_(0, label, (centres * real[:, None]).to(self.bank.dtype))
-        counts = torch.zeros_like(self.bank[:, 0]).index_add_(0, label, real.to(self.bank.dtype))
+        """Draw the centre of each class towards the mean of its pairs in all processes, together one visit."""
+        seen = torch.cat([centres, torch.ones_like(centres[:, :1])], dim=1) * real[:, None]  # (P, C + 1)
+        sums = self.bank.new_zeros(len(self.bank), seen.shape[1]).index_add_(0, label, seen.to(self.bank.dtype))
+        if dist.is_available() and dist.is_initialized() and not sums.is_meta:  # not where shapes alone are tried
+            dist.all_reduce(sums)
+        sums, counts = sums[:, :-1], sums[:, -1]
         newest = torch.exp(-FORGETTING * self.visits)[:, None]
         drawn = (1 - newest) * self.bank + newest * sums / counts.clamp(min=1)[:, None]
         self.bank.copy_(torch.where(counts[:, None] > 0, drawn, self.bank))
