@@ -8,12 +8,15 @@ import pytest
 from PIL import Image
 
 from forked import finished
+from helpers import small_network
 from mldfr.core import registry
 from mldfr.core.registry import PluginError, Registry, UnknownNameError
 from mldfr.core.types import Sample
 from mldfr.evaluation import summary
 from mldfr.evaluation.maps_and_ranking import Ranking
 from mldfr.evaluation.record import Record, Rules
+from mldfr.localizer.possible_maps import possible_maps
+from mldfr.maps import MAPS
 from mldfr.methods.cam import CAM
 
 MODULE = '''
@@ -29,6 +32,7 @@ from mldfr.data.folder import read as read_folder
 from mldfr.evaluation.metrics.base import Metric
 from mldfr.evaluation.metrics.scores import mean_score
 from mldfr.exports import Format
+from mldfr.maps.base import ActivationMap
 from mldfr.methods.base import Method
 from mldfr.methods.heads import ConvCls
 from mldfr.networks.backbones.base import BackboneSpec
@@ -128,6 +132,20 @@ def half(score_map):
     return score_map * 0 + 0.5
 
 
+def ones(features, classes, head, earlier=()):
+    return features[:1] * 0 + 1
+
+
+class Raising(ActivationMap):
+    def forward(self, features, classes, head, earlier=()):
+        raise KeyError("nothing here")
+
+
+class Ones(ActivationMap):
+    def forward(self, features, classes, head, earlier=()):
+        return ones(features, classes, head)
+
+
 def quarter(activation):
     return 0.25
 
@@ -167,6 +185,12 @@ lost = acme_wsol.missing:LOST
 
 [mldfr.normalizers]
 half = acme_wsol:half
+
+[mldfr.maps]
+ones = acme_wsol:Ones
+function = acme_wsol:ones
+raising = acme_wsol:Raising
+lost = acme_wsol.missing:Ones
 
 [mldfr.thresholds]
 quarter = acme_wsol:quarter
@@ -292,6 +316,21 @@ def test_a_broken_entry_is_named_and_stops_nothing_else(site, pictures, tmp_path
     failed = mldfr(site, *told, "--set", "method=broken", code=2)
     assert "method broken of the package acme-wsol cannot be used (ModuleNotFoundError" in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+def test_a_map_that_cannot_be_computed_is_named_and_left_out(seen_here, monkeypatch, caplog):
+    others = Registry("map", {"cam": ""}, entry_points="mldfr.maps")._foreign
+    monkeypatch.setitem(vars(MAPS), "_foreign", others)  # which it looks for once
+    network = small_network("mobilenet_v2")
+    assert "ones" in (found := possible_maps(network))
+    assert not {"function", "raising", "lost"} & {*found}
+    assert "map function of the package acme-wsol cannot be used (expected a class derived from mldfr.maps.base." in (
+        caplog.text
+    )
+    assert "map raising of the package acme-wsol cannot be used (KeyError: 'nothing here')" in caplog.text
+    assert "map lost of the package acme-wsol cannot be used (ModuleNotFoundError" in caplog.text
+    with pytest.raises(PluginError, match="map function of the package acme-wsol cannot be used"):
+        network.activation_map("function")
 
 
 def test_a_model_of_a_package_that_is_not_there_is_named(run, pictures, tmp_path):

@@ -29,7 +29,7 @@ class UnknownNameError(SettingError):
 
 
 class PluginError(SettingError):
-    """An entry of somebody else's package that cannot be imported; the message names the package."""
+    """An entry of somebody else's package that cannot be used; the message names the package."""
 
 
 class Registry(Generic[T]):
@@ -95,8 +95,15 @@ class Registry(Generic[T]):
         try:
             return cast(T, point.load())
         except Exception as error:  # whatever somebody else's module raises when it is imported
-            reason = f"{type(error).__name__}: {error}"
-            raise PluginError(f"{self.kind} {point.name} of {_package(point)} cannot be used ({reason})") from error
+            raise self.unusable(point.name, f"{type(error).__name__}: {error}") from error
+
+    def is_foreign(self, name: str) -> bool:
+        """Whether a name is that of another package."""
+        return name in self._foreign
+
+    def unusable(self, name: str, reason: str) -> PluginError:
+        """The error of another package's entry that is not what it has to be."""
+        return PluginError(f"{self.kind} {name} of {_package(self._foreign[name])} cannot be used ({reason})")
 
     def check(self, name: str) -> str:
         """Return `name` if it is registered, without importing anything.

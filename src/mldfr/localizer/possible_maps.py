@@ -1,18 +1,25 @@
 """Which maps a network can have, and how boxes are best drawn of each."""
 
+import logging
+
 import torch
 
 from mldfr.core.errors import SettingError
+from mldfr.core.registry import PluginError
 from mldfr.localizer.fitting import suggested
 from mldfr.localizer.localizer import Localizer
 from mldfr.maps import MAPS
-from mldfr.maps.base import FittedMap
+from mldfr.maps.base import FittedMap, map_kind
 from mldfr.networks.card import Localization
 from mldfr.networks.network import LocalizationNetwork
+
+_log = logging.getLogger(__name__)
 
 
 def possible_maps(network: LocalizationNetwork) -> tuple[str, ...]:
     """The maps that a network can have: those that it was fitted for, and of the others those that are worth a try.
+
+    One of another package that cannot be computed is left out, and that is said.
 
     Examples:
         >>> possible_maps(LocalizationNetwork.create("mobilenet_v2", num_classes=2))
@@ -49,8 +56,7 @@ def _settings(localizer: Localizer, name: str) -> Localization:
 
 
 def _fitted(name: str) -> bool:
-    kind = MAPS[name]
-    return isinstance(kind, type) and issubclass(kind, FittedMap)
+    return issubclass(map_kind(name), FittedMap)
 
 
 def _possible(network: LocalizationNetwork, name: str) -> bool:
@@ -62,6 +68,14 @@ def _possible(network: LocalizationNetwork, name: str) -> bool:
         with torch.inference_mode():
             cells = [torch.ones(channels[stage], 1, 1, device=network.device) for stage in (-1, *kind.earlier)]
             kind(cells[0], [0], network.head, cells[1:])
+    except PluginError as error:
+        _log.warning("%s", error)
+        return False
     except SettingError:  # not fitted, or not to be had of such a head
+        return False
+    except Exception as error:  # whatever somebody else's map raises
+        if not MAPS.is_foreign(name):
+            raise
+        _log.warning("%s", MAPS.unusable(name, f"{type(error).__name__}: {error}"))
         return False
     return True

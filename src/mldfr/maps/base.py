@@ -166,6 +166,23 @@ class FittedMap(ActivationMap):
         """
 
 
+def map_kind(name: str) -> type[ActivationMap]:
+    """The kind of a map, by its name.
+
+    Raises:
+        UnknownNameError: No such map.
+        PluginError: What another package has under the name is no class of maps.
+
+    Examples:
+        >>> map_kind("cam").__name__
+        'CAM'
+    """
+    kind: object = MAPS[name]
+    if not (isinstance(kind, type) and issubclass(kind, ActivationMap)):
+        raise MAPS.unusable(name, f"expected a class derived from {__name__}.ActivationMap; got {kind!r}")
+    return kind
+
+
 def fitted_map(name: str) -> type[FittedMap]:
     """The kind of a map that is fitted on pictures, by its name.
 
@@ -180,7 +197,7 @@ def fitted_map(name: str) -> type[FittedMap]:
         Traceback (most recent call last):
         mldfr.core.errors.SettingError: map cam is not fitted on anything, and cannot be kept in a model file
     """
-    kind = MAPS[name]
+    kind = map_kind(name)
     if not issubclass(kind, FittedMap):
         raise SettingError(f"map {name} is not fitted on anything, and cannot be kept in a model file")
     return kind

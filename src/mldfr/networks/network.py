@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from mldfr.core.errors import InputError, SettingError
 from mldfr.core.versions import installed_versions
-from mldfr.maps import MAPS
-from mldfr.maps.base import LAST, PICTURE, ActivationMap, FittedMap, fitted_map
+from mldfr.maps.base import LAST, PICTURE, ActivationMap, FittedMap, fitted_map, map_kind
 from mldfr.methods import DEFAULT as CAM
 from mldfr.methods.base import Method, Place, make_method
 from mldfr.methods.heads import Head
@@ -137,9 +136,10 @@ class LocalizationNetwork(nn.Module):
 
         Raises:
             UnknownNameError: No such map.
+            PluginError: What another package has under the name is no class of maps.
             SettingError: One that has to be fitted on pictures first, and has not been.
         """
-        kind = MAPS[name]
+        kind = map_kind(name)
         if not issubclass(kind, FittedMap):
             return kind.for_head(self.head)
         if name not in self.fitted_maps:
