@@ -32,6 +32,7 @@ from mldfr.training.prepare import create_network, prepare
 from mldfr.training.prepared_features import View, mean_features, views_of
 from mldfr.training.recipe import RecipeError, load_recipe
 from mldfr.training.run_folder import RunError
+from mldfr.training.training_state import TrainingError
 from training.small_runs import material, weights
 
 SMALL = (
@@ -265,6 +266,16 @@ def test_pictures_that_cannot_be_read_are_named_and_left_out(pictures, trunk, tm
     assert capfd.readouterr().err.count("green/3.png") == 1
     assert (tmp_path / "run" / "unreadable.txt").read_text().count("green/3.png") == 1
     assert len(read(tmp_path / "run")[1]) == 26
+
+
+def test_a_head_is_not_fitted_on_one_picture(pictures, trunk, tmp_path):
+    for number, name in enumerate(("blue", "green")):
+        (tmp_path / "two" / name).mkdir(parents=True)
+        shutil.copy(pictures / name / "1.png", tmp_path / "two" / name / f"{number}.png")
+    (tmp_path / "two" / "green" / "1.png").write_bytes(b"nothing")
+    recipe = frozen(trunk, "data.held_out=0")
+    with pytest.raises(TrainingError, match="needs at least two pictures that can be read; there are 1"):
+        fit(recipe, material(tmp_path / "two", recipe), tmp_path / "run", device="cpu")
 
 
 def test_a_network_may_be_trained_on_from_a_fitted_head(finished, pictures, trunk, tmp_path):

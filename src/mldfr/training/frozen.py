@@ -58,7 +58,7 @@ class FrozenRun:
             The network, in eval mode.
 
         Raises:
-            TrainingError: No picture can be read.
+            TrainingError: Fewer than two pictures can be read.
         """
         if (self.folder / MODEL_FILE).exists():  # `select` may have changed its card
             network = LocalizationNetwork.load(self.folder, device=self.network.device)

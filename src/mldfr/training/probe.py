@@ -46,7 +46,7 @@ def probe(
         follow: Handed the features of the pictures as they come.
 
     Raises:
-        TrainingError: No picture can be read.
+        TrainingError: Fewer than two pictures can be read.
         SettingError: The head of the network's method is no linear layer.
     """
     views, pictures = views_of(choice.scales, flip=choice.flip), len(material.train)
@@ -56,8 +56,8 @@ def probe(
     for path, reason in (unreadable for part in parts for unreadable in part.unreadable):
         if run_folder.note_unreadable(folder, path, reason):
             say(f"skipped {path}: {reason}")
-    if not any(part.pictures for part in parts):
-        raise TrainingError("no picture of the training set can be read")
+    if (count := sum(len(part.pictures) for part in parts)) < 2:  # one to fit on while the other is left out
+        raise TrainingError(f"a linear head needs at least two pictures that can be read; there are {count}")
     problem = Problem(parts, material.targets(), num_classes=len(material.classes))
     left_out = min(cross_validate(problem, folds=choice.folds, seed=seed), key=lambda fit: fit.loss)
     head = problem.head(problem.minimum(left_out.penalty))
