@@ -1,6 +1,7 @@
 import pytest
 import yaml
 
+from mldfr.core.yaml_text import as_told
 from mldfr.networks.backbones import BACKBONES
 from mldfr.training.recipe import RecipeError, differences, load_recipe, names, parse
 
@@ -59,6 +60,24 @@ def test_settings_and_weights_go_over_the_recipe():
     assert recipe.model.weights == "some.pth"
     assert load_recipe("vgg16-cub", ["training.weight_decay=1e-3"]).training.weight_decay == 1e-3
     assert load_recipe("vgg16-cub", ["model.weights=null"]).model.weights is None
+
+
+@pytest.mark.parametrize("value", ["1e-05", "1e-3", "+1E3", ".5e1", "-2.e-1", "1.5e+2"])
+def test_numbers_are_those_of_json_and_python(value, tmp_path):
+    assert load_recipe("finetune", [f"method_options.a={value}"]).method_options == {"a": float(value)}
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"extends: finetune\nmethod_options: {{a: {value}, b: '{value}'}}\n")
+    recipe = load_recipe(file)
+    assert recipe.method_options == {"a": float(value), "b": value}
+    file.write_text(recipe.to_yaml())
+    assert load_recipe(file) == recipe
+
+
+def test_settings_from_python_come_as_they_are():
+    options = {"share": 1e-05, "name": "\U0001f426 é", "text": "1e5", "none": None, "list": [1e22, True, 3]}
+    recipe = load_recipe("finetune", as_told({"method_options": options, "data.classes": ["1e5", "2020-01-01"]}))
+    assert recipe.method_options == options
+    assert recipe.data.classes == ("1e5", "2020-01-01")
 
 
 def test_another_recalibration_has_its_own_options():

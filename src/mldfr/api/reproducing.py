@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from mldfr.api.evaluating import evaluate
 from mldfr.api.fitting import fit
 from mldfr.api.progress import SILENT, Progress
-from mldfr.api.training import Settings, as_told, plan_training, train
+from mldfr.api.training import Settings, plan_training, train
 from mldfr.core.errors import SettingError
+from mldfr.core.yaml_text import as_told
 
 if TYPE_CHECKING:
     from mldfr.data.base import DataSet

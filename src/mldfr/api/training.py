@@ -1,6 +1,5 @@
 """`train`: from pictures with labels to a localizer."""
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mldfr.api.notebook import html_table
 from mldfr.api.progress import SILENT, Progress
 from mldfr.artifacts import HELD_OUT, RUN, HeldOutBoxes
+from mldfr.core.yaml_text import as_told
 
 if TYPE_CHECKING:
     from mldfr.networks.network import LocalizationNetwork
@@ -190,10 +190,3 @@ def _asked(
     if material.note:
         progress.warn(material.note)
     return chosen, material, source
-
-
-def as_told(settings: Settings) -> Sequence[str]:
-    """Settings as the command line has them; JSON is YAML."""
-    if isinstance(settings, Mapping):
-        return [f"{key}={json.dumps(value)}" for key, value in settings.items()]
-    return settings

@@ -14,16 +14,16 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from mldfr.core.errors import SettingError
+from mldfr.core.yaml_text import from_yaml, to_yaml
 from mldfr.methods import DEFAULT as CAM
 from mldfr.methods.base import Method, make_method
 from mldfr.networks.backbones import MIN_INPUT_SIZE
 from mldfr.networks.card import Localization, Strict, check_name, explain
+from mldfr.networks.weights import EMBEDDED
 from mldfr.training.linear_probe import LinearProbe
 from mldfr.training.loggers import LOGGERS
 
 DEFAULT = "finetune"
-EMBEDDED = "embedded"
-"""What `weights` calls the weights of EfficientNet-Lite0 that come with the installation."""
 WITHOUT_EFFECT = ("data.workers", "data.cache", "training.checkpoint_minutes", "training.checkpoint_epochs")
 """Keys that do not change what comes out."""
 
@@ -198,8 +198,7 @@ class Recipe(Strict):
 
     def to_yaml(self) -> str:
         """The recipe with every key, as a file that gives the same recipe when it is read."""
-        text: str = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        return text
+        return to_yaml(self.model_dump(mode="json"))
 
 
 def names() -> list[str]:
@@ -277,7 +276,7 @@ def _read(source: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise RecipeError(f"no recipe or recipe file {source!r}{hint}; known: {', '.join(names())}")
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        values = from_yaml(file.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe {source}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
@@ -312,7 +311,7 @@ def _parse(setting: str) -> dict[str, Any]:
     if not equals or not all(path.split(".")):
         raise RecipeError(f"a setting is written as a.b=value, such as training.epochs=10; got {setting!r}")
     try:
-        value: Any = yaml.safe_load(text)
+        value: Any = from_yaml(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"setting {setting!r}: the value is not YAML") from error
     for key in reversed(path.split(".")):

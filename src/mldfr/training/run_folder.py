@@ -25,6 +25,7 @@ from mldfr.core.errors import FileError
 from mldfr.core.files import add_text, replacing
 from mldfr.core.json_files import read_json
 from mldfr.core.text import escaped, one_line, plain
+from mldfr.core.yaml_text import from_yaml
 from mldfr.training.recipe import Recipe, parse
 
 RECIPE = "recipe.yaml"
@@ -93,7 +94,7 @@ def read_run(folder: Path) -> tuple[Recipe, RunFacts, RunSplit]:
     if not (folder / RUN).is_file():
         raise RunError(f"{folder}: holds no run (no {RUN})")
     try:
-        values = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
+        values = from_yaml((folder / RECIPE).read_text(encoding="utf-8"))
         run = read_artifact(folder / RUN, RunFacts)
         split = as_artifact(RunSplit, plain(read_json(folder / SPLIT)), folder / SPLIT)
     except (OSError, ValueError, yaml.YAMLError) as error:

@@ -22,6 +22,7 @@ import numpy as np
 
 from mldfr.core.errors import InputError, MissingPackageError, MldfrError
 from mldfr.core.files import replacing
+from mldfr.core.yaml_text import as_told
 from mldfr.deployment.adapters.label_studio_annotations import (
     AnnotationJournal,
     Control,
@@ -278,4 +279,4 @@ def _trunk(model: str) -> list[str]:
     wanted = card.architecture.model_dump(exclude={"num_classes", "classifier_bias"})
     settings = {f"model.{key}": value for key, value in wanted.items()}
     settings["augmentation.input_size"] = card.preprocessing.input_size
-    return ["--weights", model, *(each for key in settings for each in ("--set", f"{key}={json.dumps(settings[key])}"))]
+    return ["--weights", model, *(each for setting in as_told(settings) for each in ("--set", setting))]

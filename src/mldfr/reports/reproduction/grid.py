@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from mldfr.core.errors import SettingError
+from mldfr.core.yaml_text import as_told
 from mldfr.reports.reproduction.sets import paper_set
 from mldfr.reports.reproduction.table import Look, Row, Table, load_table
 from mldfr.training.recipe import WITHOUT_EFFECT, Recipe, load_recipe
@@ -44,7 +44,7 @@ class Wishes:
         epochs = [] if self.epochs is None else [f"training.epochs={self.epochs}"]
         chosen = self.weights or {}
         start = chosen.get(row.backbone or "", chosen.get(""))
-        weights = [] if start is None else [f"model.weights={json.dumps(start)}"]
+        weights = [] if start is None else as_told({"model.weights": start})
         return [*epochs, *weights, *self.settings, f"training.seed={seed}"]
 
 
@@ -197,8 +197,3 @@ def key_of(recipe: Recipe) -> str:
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
     backbone = recipe.model.backbone.replace(":", "-")
     return f"{backbone}-{recipe.method}-{digest}-{recipe.training.seed}"
-
-
-def as_told(settings: Mapping[str, Any]) -> list[str]:
-    """Settings as the command line has them; JSON is YAML."""
-    return [f"{key}={json.dumps(value)}" for key, value in settings.items()]

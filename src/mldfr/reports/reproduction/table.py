@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.core.errors import SettingError
+from mldfr.core.yaml_text import from_yaml
 from mldfr.maps import MAPS
 from mldfr.networks.card import Scale, Strict, check_name, explain
 
@@ -311,7 +312,7 @@ def load_table(name_or_file: str | Path) -> Table:
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise SettingError(f"no table or table file {source!r}{hint}; known: {', '.join(names())}")
     try:
-        return Table.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        return Table.model_validate(from_yaml(file.read_text(encoding="utf-8")))
     except ValidationError as error:
         raise SettingError(f"table {source}: {explain(error)}") from error
     except (yaml.YAMLError, UnicodeDecodeError, KeyError) as error:
