@@ -21,11 +21,13 @@ from forked import Program
 from helpers import lively, tensor
 from mldfr.artifacts import HeldOutBoxes
 from mldfr.cli.main import app
+from mldfr.core.types import Sample
 from mldfr.data import open_data
 from mldfr.maps.base import FittedMap
 from mldfr.networks.network import LocalizationNetwork
 from mldfr.training import linear_head, prepared_features
 from mldfr.training.fit import fit
+from mldfr.training.held_out import held_out_accuracy
 from mldfr.training.linear_head import Loaded, Problem, cross_validate
 from mldfr.training.plan import make_plan
 from mldfr.training.prepare import create_network, prepare
@@ -231,11 +233,22 @@ def test_what_train_says_at_its_end(pictures, trunk, tmp_path):
     assert epoch.epoch == 1
     model = mldfr.load(trained.folder, device="cpu")
     held_out = json.loads((trained.folder / "split.json").read_text())["held_out"]
-    right = sum(
-        model.locate(pictures / name, scales=(1,)).labels[0].class_name == name.partition("/")[0] for name in held_out
-    )
+    right = sum(model.locate(pictures / name).labels[0].class_name == name.partition("/")[0] for name in held_out)
     assert (trained.held_out.right, trained.held_out.pictures) == (right, 3)
     assert trained.held_out.sentence.startswith(f"In {right} of 3 pictures")
+
+
+def test_held_out_pictures_are_classified_as_the_model_classifies(pictures):
+    model, said = mldfr.load("imagenet", device="cpu"), {}
+    small = model.card.preprocessing.model_copy(update={"input_size": 64})
+    settings = {"preprocessing": small, "localization": model.card.localization.changed(scales=(1, 2.0))}
+    paths = sorted(pictures.rglob("*.png"))[::3]
+    for when in ("all_scales", "scale_1"):
+        model.card = model.card.model_copy(update=settings | {"classified_at": when})
+        said[when] = [int(np.argmax(model.locate(path).probabilities)) for path in paths]
+        samples = [Sample("", path, (label,)) for path, label in zip(paths, said[when], strict=True)]
+        assert held_out_accuracy(model.network, samples).right == len(paths)
+    assert said["all_scales"] != said["scale_1"]
 
 
 def test_boxes_are_compared_once_and_only_if_that_is_wanted(pictures, trunk, tmp_path, monkeypatch):

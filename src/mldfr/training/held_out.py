@@ -54,7 +54,7 @@ class HeldOutAccuracy(BaseModel):
 def held_out_accuracy(
     network: LocalizationNetwork, held_out: Sequence[Sample], *, most: int = MOST
 ) -> HeldOutAccuracy | None:
-    """Let a network say what is in held-out pictures, by its logits at scale 1.
+    """Let a network say what is in held-out pictures, by the logits of the scales at which its card has it classify.
 
     Args:
         network: In eval mode or not: it is left as it is.
@@ -67,7 +67,7 @@ def held_out_accuracy(
     samples = [sample for sample in held_out if sample.labels]
     looked_at = samples[:: max(1, -(-len(samples) // most))]
     source = NetworkSource(network)
-    activate = source.activator((1.0,))
+    activate = source.activator(sorted(network.card.classifying(network.card.localization.scales)))
 
     def best(batch: Sequence[Query | ImageError]) -> list[int | None]:
         return [None if isinstance(each, ImageError) else activate([each.pixels], [1])[0].classes[0] for each in batch]
