@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 import mldfr
 from helpers import tensor
+from mldfr.core.errors import SettingError
 from mldfr.localizer.mscam import mscam, normalize
 from mldfr.networks.network import LocalizationNetwork
 from mldfr.networks.weights import WeightsError, pretrained, read_state_dict
@@ -201,6 +202,13 @@ def test_the_pretrained_classifier_becomes_conv_cls():
         LocalizationNetwork.create("mobilenet_v2", num_classes=7, pretrained_classifier=True, **options)
     with pytest.raises(WeightsError, match="the weights have none"):
         LocalizationNetwork.create("vgg16", pretrained_classifier=True)
+
+
+def test_conv_cls_is_not_taken_from_a_saved_model(small, tmp_path):
+    small.save(tmp_path / "model.safetensors")
+    for weights in (tmp_path, tmp_path / "model.safetensors"):
+        with pytest.raises(SettingError, match="pretrained_classifier must be False"):
+            LocalizationNetwork.create("mobilenet_v2", weights=weights, pretrained_classifier=True)
 
 
 @pytest.mark.parametrize(

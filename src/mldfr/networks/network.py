@@ -211,7 +211,7 @@ class LocalizationNetwork(nn.Module):
             weights: ImageNet weights of the trunk: a state dict, `torchvision`, `embedded`, one of torchvision's names,
                 a file with torchvision's key names; or a saved model or run folder of the same architecture, of which
                 all but Conv-Cls is taken (the paper pretrains its networks on ILSVRC that way). None starts at random.
-            pretrained_classifier: Also take Conv-Cls from the classifier in `weights`, with its bias.
+            pretrained_classifier: Also take Conv-Cls from the classifier in `weights`, with its bias; not from a model.
             multi_label: Whether an image may have several classes.
             method: How it is going to be trained, a name of `mldfr list methods`.
             method_options: The method's own options, such as `{"cell": 32}`.
@@ -246,6 +246,8 @@ class LocalizationNetwork(nn.Module):
         except ValidationError as error:
             raise SettingError(explain(error)) from error
         if isinstance(weights, str | Path) and is_model(model := model_file(weights)):
+            if pretrained_classifier:
+                raise SettingError(f"{model}: pretrained_classifier must be False, as a model's Conv-Cls is not taken")
             network = cls._build(card)
             network._continue_from(model)
             return network
