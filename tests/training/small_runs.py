@@ -52,8 +52,13 @@ def together(count, *arguments):
 
 
 def started_together(count, *arguments):
-    """The program in processes that have begun to work together, told so as `torchrun` does."""
+    """The program in processes that have begun to work together."""
+    port = free_port()
+    return [Program(*arguments, environment=told(count, rank, port)) for rank in range(count)]
+
+
+def told(count, rank, port):
+    """What `torchrun` tells each process by its environment."""
     everyone = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "GROUP_RANK": "0", "OMP_NUM_THREADS": "1"}
-    everyone |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "TORCHELASTIC_RUN_ID": "x"}
-    own = [{name: str(rank) for name in ("RANK", "LOCAL_RANK", "ROLE_RANK")} for rank in range(count)]
-    return [Program(*arguments, environment=everyone | ranks) for ranks in own]
+    everyone |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "x"}
+    return everyone | {name: str(rank) for name in ("RANK", "LOCAL_RANK", "ROLE_RANK")}

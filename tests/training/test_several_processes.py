@@ -1,10 +1,17 @@
 """Processes that train together: what each of them says and decides."""
 
+import os
 import shutil
 
-from small_runs import command, material, small, started_together
+import torch
+from small_runs import command, free_port, material, small, started_together, told
 
+from forked import METHOD
+from mldfr.training import memory
 from mldfr.training.examples import Order
+from mldfr.training.fit import with_parts
+from mldfr.training.prepare import create_network
+from mldfr.training.processes import make_fabric
 
 
 def test_what_any_process_cannot_read_is_said_once(pictures, tmp_path):
@@ -21,3 +28,18 @@ def test_what_any_process_cannot_read_is_said_once(pictures, tmp_path):
     assert [text.count("epoch 1/1") for text in said] == [1, 0]
     assert [text.count("BatchNorm takes") for text in said] == [1, 0]
     assert (tmp_path / "run" / "unreadable.txt").read_text().count(broken) == 1
+
+
+def test_the_process_with_the_least_memory_decides_on_the_parts(pictures):
+    torch.multiprocessing.start_processes(_cut, (free_port(), pictures), nprocs=2, start_method=METHOD)
+
+
+def _cut(rank, port, pictures):
+    os.environ.update(told(2, rank, port))
+    recipe = small("training.batch_size=16")
+    network = create_network(recipe, material(pictures, recipe))
+    holds = memory.needed(network, 8 if rank == 0 else 2, 64)
+    memory.usable = lambda device: holds
+    training = with_parts(recipe, network, 24, make_fabric(recipe.training, "cpu")).training
+    assert (training.batch_size, training.accumulate) == (16, 4)
+    torch.distributed.destroy_process_group()

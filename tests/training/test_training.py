@@ -21,6 +21,7 @@ from small_runs import (
     material,
     small,
     together,
+    told,
     weights,
 )
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -327,8 +328,7 @@ def test_the_sums_of_an_epoch_are_those_of_all_processes_once(tmp_path):
 
 
 def _save_and_load_sums(rank, port):
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2", GROUP_RANK="0")
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, TORCHELASTIC_RUN_ID="x", ROLE_RANK=str(rank))
+    os.environ.update(told(2, rank, port))
     fabric = make_fabric(Training(), "cpu")
     network = torch.nn.Linear(1, 1)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)

@@ -33,6 +33,7 @@ from mldfr.training.fit import fit, make_order
 from mldfr.training.objective import right_ones
 from mldfr.training.prepare import create_network, prepare
 from mldfr.training.recipe import Augmentation, RecipeError, Training, load_recipe
+from mldfr.training.run_folder import RunError
 from mldfr.training.schedule import Schedule
 from mldfr.training.synchronized import SynchronizedBatchNorm
 
@@ -132,6 +133,9 @@ def test_a_batch_is_cut_into_as_few_parts_as_memory_allows(pictures, tmp_path, m
     monkeypatch.setattr(memory, "usable", lambda device: holds[24])
     fit(recipe, material(pictures, recipe), tmp_path / "run", device="cpu", resume=True)
     assert load_recipe(tmp_path / "run" / "recipe.yaml").training == taken
+    other = small("training.batch_size=8", "training.epochs=1")
+    with pytest.raises(RunError, match=r"training\.batch_size \(16, 8\)"):
+        fit(other, material(pictures, other), tmp_path / "run", device="cpu", resume=True)
 
 
 def test_what_a_step_needs_is_counted_as_on_a_real_device():

@@ -209,9 +209,8 @@ def begin(
     state = checkpoint.load(folder) if going_on else None
     torch.manual_seed(recipe.training.seed)
     network = create_network(recipe, material, pretrained=state is None)
-    if going_on:
-        recipe = run_folder.with_known_parts(recipe, folder)
-    recipe = with_parts(recipe, network, len(material.train), fabric.device, world=fabric.world_size)
+    known = run_folder.read_run(folder)[0].training.accumulate if going_on else None
+    recipe = with_parts(recipe, network, len(material.train), fabric, known=known)
     training = recipe.training
     order = _order_for(training, material, fabric, together=network.method.together)
     if fabric.is_global_zero:
@@ -296,14 +295,25 @@ def make_order(training: Training, count: int, *, rank: int = 0, world: int = 1,
     return Order(count, size, parts, training.epochs, training.seed, rank=rank, world=world, together=together)
 
 
-def with_parts(recipe: Recipe, network: LocalizationNetwork, count: int, device: torch.device, *, world: int) -> Recipe:
-    """The recipe with `training.accumulate` decided, if it was left to the machine."""
+def with_parts(
+    recipe: Recipe, network: LocalizationNetwork, count: int, fabric: Fabric, *, known: int | None = None
+) -> Recipe:
+    """The recipe with `training.accumulate` decided, if it was left to the machine.
+
+    Args:
+        recipe, network: What is trained.
+        count: Pictures to train on.
+        fabric: The process that needs most parts decides for all.
+        known: What a run that goes on has decided for.
+    """
     if recipe.training.accumulate is not None:
         return recipe
-    size = network.card.preprocessing.input_size
-    together = network.method.together
+    size, together, world = network.card.preprocessing.input_size, network.method.together, fabric.world_size
     whole = make_order(recipe.training, count, world=world, together=together).batch_size
-    parts = memory.parts(network, whole // world // together, size, device, together=together)
+    parts = known
+    if parts is None:
+        own = memory.parts(network, whole // world // together, size, fabric.device, together=together)
+        parts = int(fabric.all_reduce(own, reduce_op="max"))  # type: ignore[arg-type]
     shares = parts * world * together
     batch_size = recipe.training.batch_size if parts == 1 else whole // shares * shares
     update = {"batch_size": batch_size, "accumulate": parts}

@@ -132,7 +132,7 @@ def make_plan(recipe: Recipe, material: Material, *, device: str = "auto") -> Pl
         needed = 4 * parameters + min(on_disk, IN_MEMORY)
         warnings = tuple(warnings_of_classes(material))
         return Plan(recipe, material, parameters, needed, speed, warnings, download or None, on_disk)
-    recipe = with_parts(recipe, network, len(material.train), fabric.device, world=fabric.world_size)
+    recipe = with_parts(recipe, network, len(material.train), fabric)
     together, world = recipe.made_method.together, fabric.world_size
     order = make_order(recipe.training, len(material.train), world=world, together=together)
     size = network.card.preprocessing.input_size

@@ -102,17 +102,6 @@ def read_run(folder: Path) -> tuple[Recipe, RunFacts, RunSplit]:
     return parse(values, str(folder / RECIPE)), run, split
 
 
-def with_known_parts(recipe: Recipe, folder: Path) -> Recipe:
-    """The recipe with the number of parts that the run decided for, where the recipe leaves it open."""
-    known = read_run(folder)[0].training
-    if recipe.training.accumulate is not None or known.accumulate is None:
-        return recipe
-    training = {"accumulate": known.accumulate}
-    if known.accumulate > 1:
-        training["batch_size"] = known.batch_size
-    return recipe.model_copy(update={"training": recipe.training.model_copy(update=training)})
-
-
 def write_metrics(folder: Path, epochs: Sequence[Epoch]) -> None:
     """Write the table of all epochs so far."""
     with replacing(folder / METRICS) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
