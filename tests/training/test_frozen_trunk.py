@@ -292,10 +292,21 @@ def test_a_head_is_not_fitted_on_one_picture(pictures, trunk, tmp_path):
 
 
 def test_a_network_may_be_trained_on_from_a_fitted_head(finished, pictures, trunk, tmp_path):
-    settings = ("probe.when=first", "training.epochs=1", "training.batch_size=8", "training.lr=1e-9")
-    recipe = frozen(trunk, *settings)
+    settings = ("probe.when=first", "probe.foreground=false", "training.epochs=1", "training.lr=1e-9")
+    recipe = frozen(trunk, *settings, "training.batch_size=8")
     fit(recipe, material(pictures, recipe), tmp_path / "run", device="cpu")
     assert torch.allclose(weights(tmp_path / "run")["head.weight"], weights(finished)["head.weight"], atol=1e-4)
+
+
+@pytest.mark.parametrize("when", ["first", "only"])
+def test_the_folds_are_cut_by_the_seed_of_the_training(pictures, trunk, tmp_path, monkeypatch, when):
+    def refuse(problem, *, folds, seed):
+        raise ValueError(f"folds by seed {seed}")
+
+    monkeypatch.setattr("mldfr.training.probe.cross_validate", refuse)
+    recipe = frozen(trunk, f"probe.when={when}", "probe.foreground=false", "training.seed=5")
+    with pytest.raises(ValueError, match="folds by seed 5"):
+        fit(recipe, material(pictures, recipe), tmp_path / when, device="cpu")
 
 
 def test_what_the_head_pools_is_what_it_is_fitted_on(pictures, trunk, tmp_path):
@@ -315,6 +326,8 @@ def test_what_the_head_pools_is_what_it_is_fitted_on(pictures, trunk, tmp_path):
         (["probe.when=only"], "set model.classifier_bias=true"),
         (["probe.when=only", "model.classifier_bias=true", "method=has"], "has no use for the method 'has'"),
         (["probe.scales=[1.5]"], r"expected 1 and then other scales, each once; got \[1.5\]"),
+        (["probe.foreground=true", "probe.when=first"], "fitted where when is only; set foreground=false for first"),
+        (["probe.foreground=true"], "set foreground=false for never"),
         (["probe.scales=[1, 0.25]", "augmentation.input_size=96"], "probe.scales: at scale 0.25"),
     ],
 )

@@ -224,7 +224,8 @@ def begin(
             resume=resume,
         )
         if recipe.probe.when == "first" and state is None:  # other processes are handed the weights by `fabric.setup`
-            probe(network.to(fabric.device), material, folder, choice=recipe.probe, say=say_line, follow=follow)
+            network.to(fabric.device)
+            probe(network, material, folder, choice=recipe.probe, seed=training.seed, say=say_line, follow=follow)
     fabric.barrier()
     warnings = tuple(warnings_of(training, material, network, order)) if fabric.is_global_zero else ()
     if training.sync_batch_norm and fabric.world_size > 1:

@@ -1,8 +1,8 @@
 """What a recipe says of a linear head on prepared features."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from mldfr.networks.card import Scale, Strict
 
@@ -20,7 +20,7 @@ class LinearProbe(Strict):
 
     when: Literal["never", "first", "only"] = "never"
     """`only`: the trunk stays as it is, and the head is all that is learned. `first`: training starts from that head
-    instead of a random one."""
+    instead of a random one; of several processes the first fits it while the others wait, at most half an hour."""
     scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1)
     """At which scales pictures are looked at, scale 1 first, at which the head will say what a picture shows; it is
     fitted on all views together."""
@@ -38,3 +38,9 @@ class LinearProbe(Strict):
         if scales[0] != 1 or len(set(scales)) != len(scales):
             raise ValueError(f"expected 1 and then other scales, each once; got {list(scales)}")
         return scales
+
+    @model_validator(mode="after")
+    def _alone(self) -> Self:
+        if self.foreground and self.when != "only":
+            raise ValueError(f"a map of foreground is fitted where when is only; set foreground=false for {self.when}")
+        return self
