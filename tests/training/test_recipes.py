@@ -101,6 +101,25 @@ def test_a_file_extends_recipes_of_the_package(tmp_path):
     assert differences(base, mine) == [f"training.epochs ({base.training.epochs}, 2)"]
 
 
+def test_a_file_extends_files_beside_it(tmp_path, monkeypatch):
+    (tmp_path / "mine" / "more").mkdir(parents=True)
+    (tmp_path / "mine" / "base.yaml").write_text("extends: finetune\ntraining: {epochs: 2, lr: 0.5}\n")
+    (tmp_path / "mine" / "more" / "own.yaml").write_text("extends: ../base.yaml\ntraining: {epochs: 3}\n")
+    (tmp_path / "base.yaml").write_text("extends: {}\n")
+    monkeypatch.chdir(tmp_path)
+    recipe = load_recipe("mine/more/own.yaml")
+    assert (recipe.training.epochs, recipe.training.lr) == (3, 0.5)
+    (tmp_path / "mine" / "base.yaml").write_text("extends: more/own.yaml\n")
+    with pytest.raises(RecipeError, match="extends itself"):
+        load_recipe("mine/more/own.yaml")
+
+
+def test_extends_may_be_empty(tmp_path):
+    file = tmp_path / "whole.yaml"
+    file.write_text("extends:\n" + load_recipe("finetune").to_yaml())
+    assert load_recipe(file) == load_recipe("finetune")
+
+
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
@@ -140,6 +159,7 @@ def test_mistakes_are_answered_with_the_key_and_what_is_allowed(setting, says):
         ("a: [", "not YAML"),
         ("extends: nothing", "no recipe or recipe file 'nothing'"),
         ("extends: {file}", "extends itself"),
+        ("extends: 3", "no recipe or recipe file '3'"),
         ("training: {{epochs: 1}}", "model: Field required"),
     ],
 )

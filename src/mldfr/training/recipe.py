@@ -1,6 +1,7 @@
 """A recipe: everything that a training run is told, as YAML files that share what they share.
 
-A file may name others that it `extends`, later ones over earlier ones and its own keys over all of them.
+A file may name others that it `extends`, of the package or beside it, later ones over earlier ones and its own keys
+over all of them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -231,7 +232,7 @@ def load_recipe(name_or_file: str | Path, settings: Sequence[str] = (), *, weigh
         changes = _merge(changes, _parse(setting))
     if weights is not None:
         changes = _merge(changes, {"model": {"weights": weights}})
-    return parse(_merge(_read(source, seen=()), changes), source)
+    return parse(_merge(_read(source), changes), source)
 
 
 def parse(values: Mapping[str, Any], source: str) -> Recipe:
@@ -266,11 +267,12 @@ def _package() -> Traversable:
     return files("mldfr.training") / "recipes"
 
 
-def _read(source: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
-    if source in seen:
-        raise RecipeError(f"recipe {source} extends itself: {' > '.join((*seen, source))}")
+def _read(source: str, *, beside: Path = Path(), seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Values of a recipe over those of the recipes that it extends, whose files are looked for beside its own."""
     embedded = _package() / f"{source}.yaml"
-    file = embedded if "/" not in source and embedded.is_file() else Path(source)
+    file = Path(str(embedded)) if "/" not in source and embedded.is_file() else beside / source
+    if (place := file.resolve()) in seen:
+        raise RecipeError(f"recipe {source} extends itself: {' > '.join(map(str, (*seen, place)))}")
     if not file.is_file():
         near = get_close_matches(source, names(), n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
@@ -282,9 +284,9 @@ def _read(source: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise RecipeError(f"recipe {source}: expected keys and values; got {type(values).__name__}")
     merged: dict[str, Any] = {}
-    bases = values.pop("extends", [])
-    for base in [bases] if isinstance(bases, str) else bases:
-        merged = _merge(merged, _read(str(base), seen=(*seen, source)))
+    bases = values.pop("extends", None) or []
+    for base in bases if isinstance(bases, list) else [bases]:
+        merged = _merge(merged, _read(str(base), beside=file.parent, seen=(*seen, place)))
     return _merge(merged, values)
 
 
