@@ -343,6 +343,10 @@ def _save_and_load_sums(rank, port):
     torch.distributed.destroy_process_group()
 
 
+def test_a_cpu_may_have_a_number():
+    assert make_fabric(Training(), "cpu:0").device == torch.device("cpu")
+
+
 def test_a_weight_that_is_not_finite_is_never_saved(pictures, tmp_path):
     recipe = small()
     run = begin(recipe, material(pictures, recipe), tmp_path / "run", device="cpu")

@@ -33,7 +33,7 @@ def make_fabric(training: Training, device: str) -> Fabric:
         raise RecipeError(f"training.precision {precision} is for GPUs; on a CPU it is many times slower than 32-true")
     fabric = Fabric(
         accelerator=kind.type,
-        devices=local if world > 1 else 1 if kind.index is None else [kind.index],
+        devices=local if world > 1 else 1 if kind.type == "cpu" or kind.index is None else [kind.index],
         num_nodes=world // local,
         strategy="ddp" if world > 1 else "auto",
         precision=precision,
