@@ -53,6 +53,10 @@ def test_seeds_are_drawn_among_hot_cells_and_filled_up_with_the_hottest():
     assert all(each[0, 1].tolist() == [2, 3, 4] for each in drawn)
 
 
+def test_a_map_of_fewer_cells_gives_all_of_them():
+    assert small(seeds=40).picked(torch.rand(2, 2, 30)).sort().values.tolist() == [[[*range(30)]] * 2] * 2
+
+
 def test_centres_are_set_at_the_first_visit_and_then_move_less_and_less():
     head, label = small().train(), torch.tensor([3, 3])
     values = [torch.full((1, 7), value) for value in (2.0, 5.0, -1.0)]

@@ -112,10 +112,11 @@ class CommunicatingHead(DeepCls):
     def picked(self, maps: Tensor) -> Tensor:
         """Cells (P, 2, n) of maps (P, 2, h w) in [0, 1], at random among the hot ones, else the hottest of the others.
 
+        A map of fewer than n cells gives all of them.
         Both pictures of a pair draw alike, so that those of two equal pictures are the same.
         """
         drawn = 1 + torch.rand(len(maps), 1, maps.shape[2], device=maps.device)
-        return torch.where(maps > self.threshold, drawn, maps).topk(self.seeds, dim=2).indices
+        return torch.where(maps > self.threshold, drawn, maps).topk(min(self.seeds, maps.shape[2]), dim=2).indices
 
     @torch.no_grad()
     def _visit(self, label: Tensor, centres: Tensor, real: Tensor) -> None:
