@@ -10,7 +10,7 @@ from mldfr.cli.main import app
 from mldfr.data import DataError, open_data, parse_source
 from mldfr.images import ImageFile, find_images
 
-OUT = {"annotate": ("--format", "csv", "--out", "out"), "fit": ("--out", "out.safetensors")}
+OUT = {"annotate": ("--format", "csv", "--out", "out"), "fit": ("--out", "out.safetensors"), "train": ("--out", "out")}
 
 
 class CalledError(Exception):
@@ -42,6 +42,13 @@ def test_model_then_data_or_their_options(verb, called):
     ):
         assert called(verb, *arguments)[:2] == ("imagenet", "folder:birds")
     assert "so what is birds?" in called(verb, "imagenet", "birds", "--data", "folder:birds")
+
+
+def test_train_takes_data_once(called):
+    for arguments in (["folder:birds"], ["--data", "folder:birds"]):
+        assert called("train", *arguments)[0] == "folder:birds"
+    said = called("train", "folder:birds", "--data", "folder:cats")
+    assert said == "mldfr: --data is said, so what is folder:birds?\n"
 
 
 def test_what_verbs_need_is_said(called):

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from mldfr.cli.entry import says_how_far
-from mldfr.cli.model_and_data import DataOption, in_order
+from mldfr.cli.model_and_data import DataOption
+from mldfr.core.errors import SettingError
 
 
 def train(
@@ -47,7 +48,9 @@ def train(
     A run that was stopped, in whatever way, goes on with `mldfr train --resume --out RUN`. Several processes work
     together when started by `torchrun --nproc-per-node N -m mldfr train ...`.
     """
-    _, data = in_order((data,), model="", data=data_option)
+    if data is not None and data_option is not None:
+        raise SettingError(f"--data is said, so what is {data}?")
+    data = data_option if data is None else data
     from mldfr import api
 
     asked: dict[str, Any] = {"recipe": recipe, "settings": settings or (), "weights": weights, "device": device}
