@@ -5,14 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mldfr.artifacts import PREDICTIONS, RECORDS, ImageRecord, PredictionLine, as_artifact
 from mldfr.core.errors import SettingError
 from mldfr.core.files import replacing
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mldfr.core.files import remove_leftovers, write_all, writing
+from mldfr.core.made_once import state_of
 from mldfr.core.text import escaped, original
 from mldfr.core.versions import OF_BOXES, installed_versions
 
@@ -168,10 +169,9 @@ def _stream(write: Callable[[str], None], where: str, names: Sequence[str]) -> "
 def _state(picture: Path) -> dict[str, int]:
     """By what a changed picture is known."""
     try:
-        about = picture.stat()
+        return state_of(picture)
     except OSError:  # reading it will say why
         return {"size": -1, "modified": -1}
-    return {"size": about.st_size, "modified": about.st_mtime_ns}
 
 
 def _is_written(overlay: Path) -> bool:
