@@ -144,7 +144,7 @@ def _most_map_bytes(sample: Sample, pixels: UInt8Array | ImageError, card: Card)
     if isinstance(pixels, ImageError):
         return 0
     count = card.architecture.num_classes if card.multi_label else len(sample.labels) + 1
-    return 4 * count * pixels.shape[0] * pixels.shape[1]
+    return int(4 * count * pixels.shape[0] * pixels.shape[1])
 
 
 def _evidence(
