@@ -89,6 +89,12 @@ def small_pt2(small_files):
 
 
 @pytest.fixture(scope="session")
+def opened_pt2(small_pt2):
+    """Opened once: PyTorch takes many seconds to read the graph."""
+    return mldfr.load(small_pt2)
+
+
+@pytest.fixture(scope="session")
 def jpegs(photos, tmp_path_factory):
     """The coloured ones of them as JPEG files, by their names without ending; to be copied."""
     folder = tmp_path_factory.mktemp("jpegs")

@@ -33,10 +33,15 @@ def look(source, pictures, **options):
     return [evidence for _, evidence in observe(source, pictures, scales=SCALES, **options)]
 
 
-@pytest.mark.parametrize("kind", ["onnx", "torch-export"])
+@pytest.fixture(scope="module")
+def opened_onnx(small_onnx):
+    return mldfr.load(small_onnx, device="cpu")
+
+
+@pytest.mark.parametrize("kind", ["opened_onnx", "opened_pt2"])
 @pytest.mark.parametrize("class_agnostic", [False, True])
-def test_the_same_is_seen(small, small_files, pictures, kind, class_agnostic):
-    exported = mldfr.load(small_files[kind], device="cpu").source
+def test_the_same_is_seen(small, request, pictures, kind, class_agnostic):
+    exported = request.getfixturevalue(kind).source
     expected = look(NetworkSource(small), pictures, class_agnostic=class_agnostic)
     found = look(exported, pictures, class_agnostic=class_agnostic, keep_pixels=True)
     for ours, theirs, sample in zip(found, expected, pictures, strict=True):
@@ -48,12 +53,12 @@ def test_the_same_is_seen(small, small_files, pictures, kind, class_agnostic):
         assert theirs.pixels is None
 
 
-def test_what_is_predicted_beside_the_best_is_mapped_in_a_second_pass(small, small_onnx, pictures):
+def test_what_is_predicted_beside_the_best_is_mapped_in_a_second_pass(small, opened_onnx, pictures):
     """As a model of several labels has it: any number of classes, known from the logits alone."""
     pixels = np.array(Image.open(pictures[0].path))
     count = len(small.card.class_names)
     asked = GivenAndPredicted((1,), lambda logits: logits.argsort(descending=True).tolist())
-    (found,) = mldfr.load(small_onnx, device="cpu").source.activator(SCALES)([pixels], [asked])
+    (found,) = opened_onnx.source.activator(SCALES)([pixels], [asked])
     (expected,) = NetworkSource(small).activator(SCALES)([pixels], [asked])
     assert found.classes == expected.classes
     assert sorted(found.classes) == list(range(count))
