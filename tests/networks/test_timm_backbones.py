@@ -11,7 +11,6 @@ from torch import nn
 import mldfr
 from helpers import lively, random_picture
 from mldfr.core.errors import SettingError
-from mldfr.deployment.exporting import export
 from mldfr.networks.backbones import BACKBONES
 from mldfr.networks.backbones.base import Backbone
 from mldfr.networks.network import LocalizationNetwork
@@ -223,12 +222,3 @@ def test_weights_that_would_be_downloaded_are_named_and_not_fetched():
         assert found[1].startswith("https://")
     with pytest.raises(WeightsError, match="timm has no pretrained weights named 'resnet19'"):
         downloaded("timm:resnet19", default="")
-
-
-def test_a_model_is_exported(tmp_path):
-    pytest.importorskip("onnxscript")
-    made = network("mobilenetv2_035", recalibration="none")
-    preprocessing = made.card.preprocessing.model_copy(update={"input_size": 64})
-    made.card = made.card.model_copy(update={"preprocessing": preprocessing})
-    agreement = export(made, tmp_path / "model.onnx", scales=(1.0,))
-    assert agreement.difference <= 1e-4 * max(1.0, agreement.largest)
