@@ -38,6 +38,7 @@ def plan(*arguments, code=0):
     small = [
         "augmentation.input_size=64",
         "training.batch_size=2",
+        "training.accumulate=1",
         "training.epochs=1",
         "model.last_downsampling=dilate",
     ]

@@ -44,6 +44,7 @@ SMALL = [
     "augmentation.input_size=64",
     "training.epochs=1",
     "training.batch_size=8",
+    "training.accumulate=1",
     "data.workers=0",
     "localization.scales=[1]",
 ]

@@ -29,6 +29,7 @@ SETTINGS = [
     "augmentation.input_size=64",
     "training.epochs=2",
     "training.batch_size=6",
+    "training.accumulate=1",
     "training.lr=0.01",
     "data.workers=0",
     "data.held_out=0",

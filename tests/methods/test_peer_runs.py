@@ -24,6 +24,7 @@ SETTINGS = ["model.backbone=timm:test_resnet", "model.weights=null", "training.e
 SETTINGS += [
     "training.batch_size=4",
     "training.lr=0.01",
+    "training.accumulate=1",
     "training.checkpoint_minutes=0.00001",
 ]
 SETTINGS += ["data.held_out=0.5", "data.workers=0", "localization.scales=[1, 1.5]"]

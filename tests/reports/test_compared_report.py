@@ -115,6 +115,7 @@ def _two_runs(root):
             small = (
                 "training.epochs=2",
                 "training.batch_size=4",
+                "training.accumulate=1",
                 "augmentation.input_size=64",
                 f"training.seed={seed}",
             )

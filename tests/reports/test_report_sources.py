@@ -225,7 +225,7 @@ def trained(root):
             for index in range(count):
                 blobs(root / "sorted" / split / label / f"{label}{index}.png", (64, 64))
     settings = "model.recalibration=none", "training.epochs=1", "training.batch_size=9", "augmentation.input_size=64"
-    settings = (*settings, "localization.scales=[1]", "data.workers=0")
+    settings = (*settings, "localization.scales=[1]", "data.workers=0", "training.accumulate=1")
     options = [part for setting in settings for part in ("--set", setting)]
     result = run(
         "train",

@@ -16,6 +16,7 @@ SMALL = [
     "training.epochs=2",
     "training.batch_size=8",
     "training.lr=0.01",
+    "training.accumulate=1",
     "data.workers=0",
 ]
 

@@ -78,7 +78,7 @@ def test_a_run_folder_holds_all_of_the_run(finished, pictures):
     assert {*split["train"], *split["held_out"]} == {
         path.relative_to(pictures).as_posix() for path in pictures.rglob("*.png")
     }
-    assert load_recipe(finished / "recipe.yaml") == small("training.accumulate=1")
+    assert load_recipe(finished / "recipe.yaml") == small()
     facts = json.loads((finished / "run.json").read_text())
     assert facts["data"] == f"folder:{pictures}"
     assert facts["versions"]["torch"].startswith(torch.__version__.split("+")[0])
@@ -227,7 +227,7 @@ def test_embedded_weights_are_those_of_the_embedded_model(localizer, pictures):
 
 
 def test_the_plan_counts_and_writes_nothing(pictures, tmp_path):
-    recipe = small()
+    recipe = small("training.accumulate=null")
     plan = make_plan(recipe, material(pictures, recipe), device="cpu")
     network = create_network(recipe, material(pictures, recipe))
     assert plan.parameters == sum(parameter.numel() for parameter in network.parameters())

@@ -21,6 +21,7 @@ SMALL = [
     "model.weights=null",
     "augmentation.input_size=64",
     "training.batch_size=4",
+    "training.accumulate=1",
     "training.epochs=3",
     "data.held_out=0",
 ]

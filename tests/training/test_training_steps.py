@@ -126,7 +126,7 @@ def test_a_batch_is_cut_into_as_few_parts_as_memory_allows(pictures, tmp_path, m
         monkeypatch.setattr(memory, "usable", lambda device, fitting=fitting: fitting)
         assert memory.parts(network, count, 64, torch.device("cpu")) == expected
     monkeypatch.setattr(memory, "usable", lambda device: holds[3])
-    recipe = small("training.batch_size=23", "training.epochs=1")
+    recipe = small("training.batch_size=23", "training.epochs=1", "training.accumulate=null")
     fit(recipe, material(pictures, recipe), tmp_path / "run", device="cpu")
     taken = load_recipe(tmp_path / "run" / "recipe.yaml").training
     assert (taken.batch_size, taken.accumulate) == (16, 8)
