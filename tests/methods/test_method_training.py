@@ -1,4 +1,4 @@
-"""Methods in training: cut and resumed to the bit, at no strength plain CAM, in recipe, card and model file."""
+"""Methods in training: at no strength plain CAM, in recipe, card and model file."""
 
 import json
 
@@ -20,7 +20,6 @@ from mldfr.training.fit import fit
 from mldfr.training.objective import Learner, Objective, Place
 from mldfr.training.prepare import create_network, prepare
 from mldfr.training.recipe import RecipeError, differences, load_recipe
-from mldfr.training.training_state import Course
 
 SETTINGS = [
     "model.backbone=mobilenet_v2",
@@ -29,8 +28,8 @@ SETTINGS = [
     "augmentation.input_size=64",
     "training.epochs=2",
     "training.batch_size=6",
-    "training.accumulate=1",
     "training.lr=0.01",
+    "training.accumulate=1",
     "data.workers=0",
     "data.held_out=0",
 ]
@@ -53,9 +52,9 @@ def source(tmp_path_factory):
     return f"folder:{root}"
 
 
-def trained(source, run, *settings, resume=False):
+def trained(source, run, *settings):
     recipe = recipe_of(*settings)
-    fit(recipe, prepare(open_data(source), recipe), run, source=source, device="cpu", resume=resume)
+    fit(recipe, prepare(open_data(source), recipe), run, source=source, device="cpu")
     return load_file(run / "model.safetensors")
 
 
@@ -68,26 +67,6 @@ def assert_same(one, other):
 def plain(source, tmp_path_factory):
     run = tmp_path_factory.mktemp("plain") / "run"
     return run, trained(source, run)
-
-
-@pytest.mark.parametrize("method", ["cutmix", "has"])
-def test_cut_anywhere_and_resumed_a_run_ends_with_the_same_weights(method, source, plain, tmp_path, monkeypatch):
-    settings = [f"method={method}", "training.checkpoint_minutes=0.00001"]
-    whole = trained(source, tmp_path / "whole", *settings)
-    assert not all(torch.equal(whole[key], plain[1][key]) for key in whole)  # the method does something
-    after_step, steps = Course.after_step, []
-
-    def cut(self, *told):
-        after_step(self, *told)
-        steps.append(1)
-        if len(steps) in (2, 3):
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Course, "after_step", cut)
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
-            trained(source, tmp_path / "cut", *settings, resume=True)
-    assert_same(trained(source, tmp_path / "cut", *settings, resume=True), whole)
 
 
 def test_hiding_nothing_is_plain_cam(source, plain, tmp_path):

@@ -217,12 +217,13 @@ def test_a_finished_run_is_not_fitted_again(finished, pictures, tmp_path):
 
 def test_another_run_may_begin_with_the_trunk_of_a_finished_one(finished, pictures):
     """Whose map was fitted for the pictures of that one, and does not come along."""
-    assert any(key.startswith("fitted_maps.") for key in weights(finished))
+    before = weights(finished)
+    assert any(key.startswith("fitted_maps.") for key in before)
     recipe = frozen(finished)
     network = create_network(recipe, material(pictures, recipe))
     trunk = {key: value for key, value in network.state_dict().items() if not key.startswith("head.")}
     assert trunk
-    assert all(torch.equal(value, weights(finished)[key]) for key, value in trunk.items())
+    assert all(torch.equal(value, before[key]) for key, value in trunk.items())
 
 
 def test_what_train_says_at_its_end(pictures, trunk, tmp_path):
