@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 
 import numpy as np
@@ -20,9 +18,12 @@ from small_runs import (
     together,
     weights,
 )
+from torch.distributed.launcher.api import elastic_launch
+from torch.distributed.run import config_from_args, parse_args
 
 import mldfr
 from forked import METHOD
+from helpers import run
 from mldfr.core.types import Sample
 from mldfr.data import open_data
 from mldfr.images import read_image
@@ -45,7 +46,22 @@ def update_error(one, other, start):
     return math.sqrt(difference / sum(float((one[key] - start[key]).square().sum()) for key in keys))
 
 
-def test_two_processes_give_the_weights_of_one_with_the_whole_batch(pictures, tmp_path):
+def torchrun(count, *arguments):
+    """What the command `torchrun` does, with processes that need not import PyTorch again."""
+    told = ["--nproc-per-node", str(count), "--master-port", free_port(), *arguments]
+    config, _, _ = config_from_args(parse_args(told))
+    config.start_method = METHOD
+    with ThreadPoolExecutor(1) as beside:  # where it leaves the signals of this process alone
+        beside.submit(elastic_launch(config, _train), arguments[2:]).result()
+
+
+def _train(arguments):
+    torch.set_num_threads(1)
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+
+
+def test_two_processes_give_the_weights_of_one_with_the_whole_batch(pictures, tmp_path, monkeypatch):
     # One step: in more of them rounding errors grow in whatever way the work is shared.
     changes = ["model.backbone=efficientnet_lite0", "model.weights=embedded", "training.batch_size=24"]
     changes += ["training.epochs=1", "training.schedule=constant"]
@@ -54,9 +70,9 @@ def test_two_processes_give_the_weights_of_one_with_the_whole_batch(pictures, tm
     torch.manual_seed(recipe.training.seed)
     start = create_network(recipe, material(pictures, recipe)).state_dict()
     settings = [part for change in changes for part in ("--set", change)]
-    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
-    program = [sys.executable, *torchrun, *command(pictures, tmp_path / "two", *settings)]
-    subprocess.run(program, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True)
+    for name in ("OMP_NUM_THREADS", "TORCHELASTIC_SIGNALS_TO_HANDLE"):
+        monkeypatch.setenv(name, "1")  # torchrun sets them; behind the test they are as they were
+    torchrun(2, *command(pictures, tmp_path / "two", *settings, "--set", "training.accumulate=null"))
     settings += ["--set", "training.sync_batch_norm=false"]
     assert together(2, *command(pictures, tmp_path / "apart", *settings)[2:]) == [0, 0]
     one, two, apart = (weights(tmp_path / name) for name in ("one", "two", "apart"))
