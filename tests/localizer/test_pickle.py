@@ -5,13 +5,13 @@ import io
 import pickle
 from copy import deepcopy
 from dataclasses import replace
-from multiprocessing import get_context
 
 import numpy as np
 import pytest
 import torch
 
 import mldfr
+from forked import PROCESSES
 from mldfr.core.files import WriteError
 from mldfr.core.registry import UnknownNameError
 from mldfr.data import open_data
@@ -118,7 +118,7 @@ def test_an_error_is_the_same_whatever_copies_it(way, error):
 
 def test_another_process_finds_the_same():
     original = network()
-    with get_context("spawn").Pool(1) as pool:
+    with PROCESSES.Pool(1) as pool:
         assert_same(pool.apply(found, [original]), found(original))
 
 
