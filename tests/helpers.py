@@ -45,6 +45,18 @@ def of_any_values(build):
     return made.to_empty(device="cpu")
 
 
+def small_sides(*sides):
+    """With which attributes, by their dotted names, fitted maps look at pictures at small short sides (pixels)."""
+    sides = sides or (96, 160)
+    return {"mldfr.maps.base.FittedMap.sides": sides, "mldfr.localizer.sameness.SIDE": sides[0]}
+
+
+def look_small(monkeypatch, *sides):
+    """Let fitted maps look at pictures so in this process, which takes a tenth of the time."""
+    for name, value in small_sides(*sides).items():
+        monkeypatch.setattr(name, value)
+
+
 def random_picture(height, width):
     return np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from helpers import look_small
+
 DEMO = Path(__file__).parents[1] / "examples" / "demo.py"
 
 
@@ -15,7 +17,7 @@ DEMO = Path(__file__).parents[1] / "examples" / "demo.py"
 def demo(monkeypatch):
     """Its names, with two of its photographs."""
     monkeypatch.delenv("MLDFR_SHARED", raising=False)
-    monkeypatch.setattr("mldfr.maps.base.FittedMap.sides", (96, 160))  # of the little pictures with labels
+    look_small(monkeypatch)  # at the little pictures with labels
     names = runpy.run_path(str(DEMO))
     photographs = names["PHOTOGRAPHS"]
     for name in photographs.keys() - {"chelsea.png", "astronaut.png"}:

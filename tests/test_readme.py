@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from documented import ROOT, blocks, commands, run, text
+from helpers import look_small
 
 RUN = ("README.md", "docs/how-to/*.md", "docs/methods/*.md")
 """Pages whose blocks are run; those of results and benchmarks take hours, and Getting started has a test of its own."""
@@ -23,7 +24,7 @@ MADE = ("animals", "runs/animals", "runs/mine")
 def _small_sides():
     """Fitted maps look at pictures in a smaller size, too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mldfr.maps.base.FittedMap.sides", (96, 160))
+        look_small(patch)
         yield
 
 

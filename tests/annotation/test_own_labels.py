@@ -15,35 +15,49 @@ from PIL import Image
 
 import mldfr
 from forked import Program
+from helpers import look_small, small_sides
 from mldfr.annotation.journal import read_rows
 from mldfr.annotation.listing import list_pictures
-from mldfr.maps.base import FittedMap
 from mldfr.networks.network import LocalizationNetwork
 
 NAMES = ("wren/a.jpg", "wren/b.png", "robin/a.jpg", "robin/c.jpg", "dove/a.jpg", "dove/d.jpg")
 
-SIDES = (96, 160)
 
-
-@pytest.fixture(autouse=True)
-def small_sides(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def _small_sides():
     """Fitted maps look at these small pictures as small as they are, so that the tests are quick.
 
     By a network of random weights they show neither one kind of thing nor many; they are taken for one.
     """
-    monkeypatch.setattr(FittedMap, "sides", SIDES)
-    monkeypatch.setattr("mldfr.maps.kinds.ONE_KIND", -math.inf)
+    with pytest.MonkeyPatch.context() as patch:
+        look_small(patch)
+        patch.setattr("mldfr.maps.kinds.ONE_KIND", -math.inf)
+        yield
+
+
+@pytest.fixture(scope="module")
+def birds_once(pictures_once, tmp_path_factory):
+    """The pictures of this room under classes that the model has none of; to be read."""
+    root = tmp_path_factory.mktemp("birds")
+    sources = sorted(path for path in pictures_once.rglob("*") if path.is_file())
+    for name, source in zip(NAMES, sources, strict=True):
+        (root / name).parent.mkdir(exist_ok=True)
+        with Image.open(source) as picture:
+            picture.convert("RGB").save(root / name)
+    return root
 
 
 @pytest.fixture
-def birds(pictures, tmp_path):
-    """The pictures of this room under classes that the model has none of."""
-    sources = sorted(path for path in pictures.rglob("*") if path.is_file())
-    for name, source in zip(NAMES, sources, strict=True):
-        (tmp_path / "birds" / name).parent.mkdir(parents=True, exist_ok=True)
-        with Image.open(source) as picture:
-            picture.convert("RGB").save(tmp_path / "birds" / name)
-    return tmp_path / "birds"
+def birds(birds_once, tmp_path):
+    """The same, the test's own."""
+    return shutil.copytree(birds_once, tmp_path / "birds")
+
+
+@pytest.fixture(scope="module")
+def annotated(model, birds_once, tmp_path_factory):
+    """Their annotations, to be read, and what was said meanwhile."""
+    out = tmp_path_factory.mktemp("annotated") / "out"
+    return out, annotate(model, f"folder:{birds_once}", out, formats="coco,csv").output
 
 
 def annotate(model, data, out, *options, code=0, formats="coco"):
@@ -68,10 +82,9 @@ def labelled(root, *lines):
     return f"csv:{root / 'labels.csv'}"
 
 
-def test_every_label_has_the_box_of_the_fitted_map_under_its_own_name(model, birds, tmp_path):
-    out = tmp_path / "out"
-    result = annotate(model, f"folder:{birds}", out, formats="coco,csv")
-    assert "the model lacks most of the classes, such as 'dove': labels say what is in a picture" in result.output
+def test_every_label_has_the_box_of_the_fitted_map_under_its_own_name(model, birds_once, annotated):
+    out, said = annotated
+    assert "the model lacks most of the classes, such as 'dove': labels say what is in a picture" in said
     assert [category["name"] for category in coco(out)["categories"]] == ["dove", "robin", "wren"]
     fitted = mldfr.load(out / "model.safetensors", device="cpu")
     assert fitted.card.localization.map == "foreground"
@@ -79,7 +92,7 @@ def test_every_label_has_the_box_of_the_fitted_map_under_its_own_name(model, bir
     for name, (label,) in boxes(out).items():
         assert ("dove", "robin", "wren")[label["class"]] == name.split("/")[0]
         assert (label["probability"], label["margin"]) == (1, 0)
-        found = fitted.locate(birds / name).labels[0].boxes  # as the card has it
+        found = fitted.locate(birds_once / name).labels[0].boxes  # as the card has it
         np.testing.assert_allclose([box[:4] for box in label["boxes"]], found.xyxy)
     setting = json.loads((out / "parts/1-of-1.json").read_text())
     assert setting["localization"]["scales"] == [1.5, 2.5]  # 96 and 160 of 64
@@ -95,9 +108,8 @@ def test_who_asks_for_labels_need_not_say_that_folders_are_classes(birds, labels
     assert bare.own_classes == named.own_classes
 
 
-def test_doubt_is_that_of_the_scales(model, birds, tmp_path):
-    annotate(model, f"folder:{birds}", tmp_path / "out")
-    review = table(tmp_path / "out" / "review.csv")
+def test_doubt_is_that_of_the_scales(annotated):
+    review = table(annotated[0] / "review.csv")
     assert len(review) == len(NAMES)
     assert all(row["uncertainty"] == row["scales"] or row["boxes"] == "0" for row in review)
     assert all(float(one["uncertainty"]) >= float(other["uncertainty"]) for one, other in pairwise(review))
@@ -116,26 +128,25 @@ def test_a_finished_folder_and_one_with_more_pictures_keep_their_map(model, bird
     assert after == before
 
 
-def test_parts_in_one_folder_or_in_several_are_the_whole(model, birds, tmp_path):
-    annotate(model, f"folder:{birds}", tmp_path / "whole")
+def test_parts_in_one_folder_or_in_several_are_the_whole(model, birds_once, annotated, tmp_path):
     for number in (2, 1):
         for folder in ("shared", f"part{number}"):
-            annotate(model, f"folder:{birds}", tmp_path / folder, "--shard", f"{number}/2")
+            annotate(model, f"folder:{birds_once}", tmp_path / folder, "--shard", f"{number}/2")
     for name, folders in {"one": ["shared"], "several": ["part1", "part2"]}.items():
         joined = tmp_path / name
         run("merge", *(tmp_path / folder for folder in folders), "--format", "coco", "--out", joined)
         for file in ("annotations.json", "review.csv", "failed.csv"):
-            assert (joined / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+            assert (joined / file).read_bytes() == (annotated[0] / file).read_bytes()
 
 
 def test_what_was_killed_goes_on(model, birds, tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "out"
-    for copy in range(20):
+    for copy in range(10):
         shutil.copy(birds / "wren/a.jpg", birds / f"wren/{copy}.jpg")
 
     def start(folder):
         told = ("annotate", model, f"folder:{birds}", "--format", "coco", "--out", folder, "--device", "cpu")
-        return Program(*told, patched={"mldfr.maps.base.FittedMap.sides": SIDES})
+        return Program(*told, patched=small_sides())
 
     def kill_as_soon_as(happened):
         process = start(out)
@@ -156,9 +167,8 @@ def test_what_was_killed_goes_on(model, birds, tmp_path):
         assert (out / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_another_model_or_map_in_the_same_folder_is_refused(model, birds, tmp_path):
-    data, out = f"folder:{birds}", tmp_path / "out"
-    annotate(model, data, out)
+def test_another_model_or_map_in_the_same_folder_is_refused(model, birds_once, annotated, tmp_path):
+    data, (out, _) = f"folder:{birds_once}", annotated
     other = LocalizationNetwork.load(model)
     other.head.weight.data *= 2
     other.save(tmp_path / "other.safetensors")
@@ -246,7 +256,7 @@ def test_a_single_picture_has_nothing_to_fit_on_but_other_maps(model, birds, tmp
     np.testing.assert_allclose([box[:4] for box in label["boxes"]], best.xyxy)
 
 
-@pytest.mark.parametrize("size", [(40, 30), (1, 1), (200, 20), (20, 200)])
+@pytest.mark.parametrize("size", [(40, 30), (1, 1), (60, 20), (20, 60)])
 @pytest.mark.parametrize("noise", [True, False])
 def test_pictures_of_any_shape_and_of_nothing(model, tmp_path, size, noise):
     chance = np.random.default_rng(0)
@@ -303,15 +313,14 @@ def test_maps_of_a_model_that_stand_in_for_it_take_own_labels_too(model, birds, 
         np.testing.assert_allclose([box[:4] for box in label["boxes"]], [box[:4] for box in kept[name]])
 
 
-def test_a_fitted_model_is_one_like_any_other(model, birds, tmp_path):
-    annotate(model, f"folder:{birds}", tmp_path / "out")
-    fitted = tmp_path / "out" / "model.safetensors"
-    run("locate", birds, "--model", fitted, "--out", tmp_path / "located", "--device", "cpu")
+def test_a_fitted_model_is_one_like_any_other(birds_once, annotated, tmp_path):
+    fitted = annotated[0] / "model.safetensors"
+    run("locate", birds_once, "--model", fitted, "--out", tmp_path / "located", "--device", "cpu")
     lines = (tmp_path / "located" / "predictions.jsonl").read_text().splitlines()
     found = {json.loads(line)["image"]: json.loads(line)["labels"][0]["boxes"] for line in lines}
-    for name, (label,) in boxes(tmp_path / "out").items():
+    for name, (label,) in boxes(annotated[0]).items():
         (near,) = (each for image, each in found.items() if image.endswith(name))
         np.testing.assert_allclose([box["xyxy"] for box in near], [box[:4] for box in label["boxes"]])
-    annotate(fitted, f"folder:{birds}", tmp_path / "again")  # its map is there
+    annotate(fitted, f"folder:{birds_once}", tmp_path / "again")  # its map is there
     assert not (tmp_path / "again" / "model.safetensors").exists()
-    assert boxes(tmp_path / "again") == boxes(tmp_path / "out")
+    assert boxes(tmp_path / "again") == boxes(annotated[0])

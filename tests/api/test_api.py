@@ -14,7 +14,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import mldfr
-from helpers import small_network
+from helpers import look_small, small_network
 from mldfr import api
 from mldfr.api.notebook import SHOWN, html_table
 from mldfr.artifacts import PredictionLine, Selection
@@ -87,6 +87,13 @@ def run(*arguments, code=0):
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert result.exit_code == code, (result.output, result.exception)
     return result
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_sides():
+    with pytest.MonkeyPatch.context() as patch:
+        look_small(patch)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -10,21 +10,19 @@ from PIL import Image
 from torchvision.ops import box_iou
 
 import mldfr
-from helpers import lively, save_small
+from helpers import lively, look_small, save_small
 from mldfr.artifacts import HeldOutBoxes
 from mldfr.boxes.agreement import kappa
 from mldfr.core.types import GroundTruth, Sample
 from mldfr.evaluation.held_out_boxes import FEWEST, held_out_boxes
 from mldfr.evaluation.held_out_words import boxes_text
 from mldfr.localizer.fitting import fit_map, suggested
-from mldfr.maps.base import FittedMap
 
 
 @pytest.fixture(autouse=True)
 def small_sides(monkeypatch):
     """Small pictures are looked at as small as they are."""
-    monkeypatch.setattr(FittedMap, "sides", (96, 160))
-    monkeypatch.setattr("mldfr.localizer.sameness.SIDE", 96)
+    look_small(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,11 @@ from typer.testing import CliRunner
 
 import mldfr
 from forked import Program
-from helpers import lively, tensor
+from helpers import lively, look_small, small_sides, tensor
 from mldfr.artifacts import HeldOutBoxes
 from mldfr.cli.main import app
 from mldfr.core.types import Sample
 from mldfr.data import open_data
-from mldfr.maps.base import FittedMap
 from mldfr.networks.network import LocalizationNetwork
 from mldfr.training import linear_head, prepared_features
 from mldfr.training.fit import fit
@@ -50,7 +49,7 @@ SIDES = (64, 96)
 @pytest.fixture(scope="module", autouse=True)
 def _small_sides():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FittedMap, "sides", SIDES)
+        look_small(patch, *SIDES)
         yield
 
 
@@ -189,7 +188,7 @@ def test_killed_and_resumed_it_ends_with_the_same_weights(finished, pictures, tr
     process = Program(
         *("train", "--data", f"folder:{pictures}", "--out", tmp_path / "run", "--recipe", "frozen", "--weights", trunk),
         *("--device", "cpu", "--resume", *settings),
-        patched={"mldfr.training.prepared_features.PICTURES": 4, "mldfr.maps.base.FittedMap.sides": SIDES},
+        patched={"mldfr.training.prepared_features.PICTURES": 4, **small_sides(*SIDES)},
     )
     parts = tmp_path / "run" / "features" / "parts.jsonl"
     while process.poll() is None and not (parts.is_file() and parts.read_bytes().count(b"\n")):
@@ -255,8 +254,6 @@ def test_held_out_pictures_are_classified_as_the_model_classifies(pictures):
 def test_boxes_are_compared_once_and_only_if_that_is_wanted(pictures, trunk, tmp_path, monkeypatch):
     monkeypatch.setattr("mldfr.evaluation.held_out_boxes.FEWEST", 2)
     monkeypatch.setattr("mldfr.evaluation.held_out_boxes.FITTED_ON", 4)
-    monkeypatch.setattr("mldfr.localizer.sameness.SIDE", 64)
-    monkeypatch.setattr(FittedMap, "sides", (64, 96))
     asked = {"recipe": "frozen", "settings": SMALL, "weights": str(trunk), "device": "cpu"}
     trained = mldfr.train(f"folder:{pictures}", tmp_path / "run", **asked, compare=False)
     assert trained.boxes is None
