@@ -57,6 +57,11 @@ def look_small(monkeypatch, *sides):
         monkeypatch.setattr(name, value)
 
 
+def draw_no_plots(monkeypatch):
+    """Let `evaluate` leave its plots out, which take longer than all else, where no test looks at them."""
+    monkeypatch.setattr("mldfr.reports.page.evaluation_plots.draw_plots", lambda *_: None)
+
+
 def random_picture(height, width):
     return np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from documented import ROOT, blocks, commands, run, text
-from helpers import look_small
+from helpers import draw_no_plots, look_small
 
 RUN = ("README.md", "docs/how-to/*.md", "docs/methods/*.md")
 """Pages whose blocks are run; those of results and benchmarks take hours, and Getting started has a test of its own."""
@@ -21,10 +21,11 @@ MADE = ("animals", "runs/animals", "runs/mine")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _small_sides():
+def _small_and_without_plots():
     """Fitted maps look at pictures in a smaller size, too."""
     with pytest.MonkeyPatch.context() as patch:
         look_small(patch)
+        draw_no_plots(patch)
         yield
 
 

@@ -10,6 +10,7 @@ import torch
 
 import mldfr
 from documented import assert_shown, blocks, run_block, text
+from helpers import draw_no_plots
 from hub_stand_in import stand_in_hub
 from mldfr.core import registry
 from mldfr.methods import METHODS
@@ -54,6 +55,7 @@ def _install(folder):
 
 def test_every_step_does_and_prints_what_the_page_says(office, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "good")
+    draw_no_plots(monkeypatch)
     printed, names, seen = "", {"__name__": PAGE}, 0
     with stand_in_hub(office / "cache", monkeypatch) as hub:
         for language, block in blocks(PAGE, "sh", "python", "text"):

@@ -14,7 +14,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import mldfr
-from helpers import look_small, small_network
+from helpers import draw_no_plots, look_small, small_network
 from mldfr import api
 from mldfr.api.notebook import SHOWN, html_table
 from mldfr.artifacts import PredictionLine, Selection
@@ -90,9 +90,10 @@ def run(*arguments, code=0):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _small_sides():
+def _small_and_without_plots():
     with pytest.MonkeyPatch.context() as patch:
         look_small(patch)
+        draw_no_plots(patch)
         yield
 
 

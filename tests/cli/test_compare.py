@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from helpers import make_blob_wsol, save_small
+from helpers import draw_no_plots, make_blob_wsol, save_small
 from mldfr.cli.main import app
 from mldfr.core.errors import DataError
 from mldfr.evaluation.statistics.comparison import compare, read_report
@@ -292,7 +292,7 @@ def test_a_folder_or_one_file_alone_is_refused(files, tmp_path):
 
 def test_reports_of_evaluate(tmp_path, monkeypatch):
     """From pictures to the verdict, with all metrics of a set with one label for each picture."""
-    monkeypatch.setattr("mldfr.reports.page.evaluation_plots.draw_plots", lambda *_: None)
+    draw_no_plots(monkeypatch)
     pictures = {f"{n}.png": (60, 48, n % 3, [(5, 6, 50, 40)]) for n in range(9)}
     data = make_blob_wsol(tmp_path, pictures)
     model = save_small(tmp_path / "model.safetensors", num_classes=6)

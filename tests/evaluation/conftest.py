@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from helpers import (
+    draw_no_plots,
     evaluate,
     make_blob_voc,
     make_blob_wsol,
@@ -45,8 +46,7 @@ def whole(model, wsol, tmp_path_factory):
 
 @pytest.fixture
 def no_plots(monkeypatch):
-    """Plots take longer than all else, and most tests do not look at them."""
-    monkeypatch.setattr("mldfr.reports.page.evaluation_plots.draw_plots", lambda *_: None)
+    draw_no_plots(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from helpers import draw_no_plots
 from mldfr.cli.main import app
 from mldfr.methods import METHODS
 from mldfr.networks.model_file import read_card
@@ -37,6 +38,11 @@ def run(*told):
 def must(*told):
     result = run(*told)
     assert result.exit_code == 0, (result.output, result.exception)
+
+
+@pytest.fixture(autouse=True)
+def _no_plots(monkeypatch):
+    draw_no_plots(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,14 @@ from measured_pages import (
     report,
 )
 
-from helpers import evaluate, make_blob_wsol, save_small
+from helpers import draw_no_plots, evaluate, make_blob_wsol, save_small
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_plots():
+    with pytest.MonkeyPatch.context() as patch:
+        draw_no_plots(patch)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -28,11 +28,6 @@ def data(tmp_path_factory):
     return root
 
 
-@pytest.fixture(autouse=True)
-def _no_plots(monkeypatch):
-    monkeypatch.setattr("mldfr.reports.page.evaluation_plots.draw_plots", lambda *_: None)
-
-
 def command(table, data, out, *options):
     settings = [part for setting in SMALL for part in ("--set", setting)]
     told = ["--data", f"creatures:{data}", "--out", out, "--device", "cpu", "--epochs", 1, "--seeds", 1]
