@@ -10,7 +10,7 @@ from mldfr.boxes.iou import iou
 from mldfr.data import open_data
 from mldfr.exports import FORMATS
 
-PICTURES = 24
+PICTURES = 16
 
 
 @pytest.fixture
