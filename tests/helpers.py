@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from copy import deepcopy
 from pathlib import Path
 from unittest.mock import patch
 
@@ -34,6 +35,14 @@ def small_network(backbone, recalibration="self_attention", **options):
     made = lively(LocalizationNetwork.create(backbone, num_classes=5, recalibration=recalibration, **options))
     preprocessing = made.card.preprocessing.model_copy(update={"input_size": 64})
     made.card = made.card.model_copy(update={"preprocessing": preprocessing})
+    return made
+
+
+def at_size(localizer, input_size):
+    """A copy of a localizer that looks at pictures in another size."""
+    made = deepcopy(localizer)
+    preprocessing = localizer.card.preprocessing.model_copy(update={"input_size": input_size})
+    made.card = localizer.card.model_copy(update={"preprocessing": preprocessing})
     return made
 
 

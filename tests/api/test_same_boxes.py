@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import mldfr
+from helpers import at_size
 from mldfr.artifacts import read_predictions
 from mldfr.boxes.drawing import BoxSettings, draw_boxes
 from mldfr.boxes.normalizers import NORMALIZERS
@@ -28,10 +29,10 @@ CARDS = {
 
 @pytest.fixture(scope="module", params=CARDS)
 def model(request, localizer, tmp_path_factory):
-    """The embedded model with another card, as a file."""
-    changed = mldfr.load("imagenet", device="cpu")
+    """The embedded model with another card, as a file; it looks at pictures in a smaller size here."""
+    changed = at_size(localizer, 112)
     localization = localizer.card.localization.changed(scales=(1, 1.5), **CARDS[request.param])
-    changed.card = localizer.card.model_copy(update={"localization": localization})
+    changed.card = changed.card.model_copy(update={"localization": localization})
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
     changed.save(path)
     return path

@@ -12,6 +12,7 @@ from torchvision.ops import box_iou
 from typer.testing import CliRunner
 
 import mldfr
+from helpers import at_size
 from mldfr.artifacts import Selection
 from mldfr.cli.main import app
 from mldfr.core.errors import SettingError
@@ -31,6 +32,16 @@ def animals(photos):
         Sample("cat", photos["chelsea.png"], (285,), (GroundTruth(285, (120, 20, 440, 300)),)),
         Sample("cup", photos["coffee.png"], (504,), (GroundTruth(504, (160, 60, 500, 330)),)),
     ]
+
+
+@pytest.fixture(scope="module")
+def halves(photos, tmp_path_factory):
+    """Both photographs at half their size, by their names."""
+    made = tmp_path_factory.mktemp("halves")
+    for name in ("chelsea.png", "coffee.png"):
+        with Image.open(photos[name]) as picture:
+            picture.reduce(2).save(made / name)
+    return {path.name: path for path in made.iterdir()}
 
 
 @pytest.fixture(scope="module")
@@ -68,17 +79,17 @@ def test_among_equals_boxes_as_they_are_drawn_are_preferred(trial):
     assert choice.rule.way == first
 
 
-def test_select_writes_them_into_the_card(localizer, animals, tmp_path):
-    localizer.save(tmp_path / "model.safetensors")
+def test_select_writes_them_into_the_card(localizer, animals, halves, tmp_path):
+    at_size(localizer, 112).save(tmp_path / "model.safetensors")
     names = localizer.card.class_names
     (tmp_path / "val").mkdir()
     images, marks = [], []
     for number, sample in enumerate(animals, start=1):
         name = f"{sample.id}.png"
-        with Image.open(sample.path) as picture:
+        with Image.open(halves[sample.path.name]) as picture:
             picture.save(tmp_path / "val" / name)
             images.append({"id": number, "file_name": name, "width": picture.width, "height": picture.height})
-        x0, y0, x1, y1 = sample.objects[0].xyxy
+        x0, y0, x1, y1 = (side / 2 for side in sample.objects[0].xyxy)
         box = [x0, y0, x1 - x0, y1 - y0]
         marks.append({"id": number, "image_id": number, "category_id": number, "bbox": box})
     categories = [{"id": n, "name": names[sample.labels[0]]} for n, sample in enumerate(animals, start=1)]
@@ -108,10 +119,10 @@ def test_select_writes_them_into_the_card(localizer, animals, tmp_path):
     assert "unknown refinement 'cut'" in select("--refine", "none,cut", code=2)
 
 
-def test_maps_that_are_named_are_chosen_from(localizer, photos, tmp_path):
-    localizer.save(tmp_path / "model.safetensors")
+def test_maps_that_are_named_are_chosen_from(localizer, halves, tmp_path):
+    at_size(localizer, 112).save(tmp_path / "model.safetensors")
     names = localizer.card.class_names
-    lines = [f"{photos['chelsea.png']},{names[285]}", f"{photos['coffee.png']},{names[504]}"]
+    lines = [f"{halves['chelsea.png']},{names[285]}", f"{halves['coffee.png']},{names[504]}"]
     (tmp_path / "two.csv").write_text("\n".join(["path,label", *lines]))
 
     def select(*options, code=0):

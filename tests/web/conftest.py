@@ -4,7 +4,6 @@ import signal
 import socket
 import threading
 import time
-from copy import deepcopy
 
 import pytest
 from fastapi.testclient import TestClient
@@ -21,6 +20,7 @@ from served import (
 )
 
 from forked import Program
+from helpers import at_size
 from mldfr.web.app import create_app
 from mldfr.web.server import make_server
 from mldfr.web.settings import Settings
@@ -40,10 +40,7 @@ def client(network):
 @pytest.fixture(scope="module")
 def model(localizer):
     """The embedded model, which looks at pictures in a smaller size here."""
-    smaller = deepcopy(localizer)
-    preprocessing = localizer.card.preprocessing.model_copy(update={"input_size": 112})
-    smaller.card = localizer.card.model_copy(update={"preprocessing": preprocessing})
-    return smaller
+    return at_size(localizer, 112)
 
 
 @pytest.fixture(scope="module")
