@@ -15,8 +15,7 @@ from mldfr.core.errors import DataError, InputError, SettingError
 from mldfr.localizer.fitting import fit_map, suggested
 from mldfr.maps.base import FittedMap
 
-DISCS = 12
-FIT = 8
+DISCS, FIT = 7, 5
 
 
 @pytest.fixture

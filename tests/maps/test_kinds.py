@@ -58,4 +58,4 @@ def test_few_pictures_are_of_one_kind():
 @pytest.mark.parametrize(("kind", "expected"), [("oxford-iiit-pet", "foreground"), ("ILSVRC", "foreground_cam")])
 def test_real_pictures_of_one_kind_and_of_many(kind, expected, shared, localizer):
     paths = sorted(path for path in (shared / "data" / kind).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
-    assert map_for(localizer.network, paths[:: len(paths) // 40]) == expected
+    assert map_for(localizer.network, paths[:: len(paths) // 20]) == expected
