@@ -9,13 +9,14 @@ from importlib.metadata import requires
 import pytest
 from packaging.requirements import Requirement
 
-from helpers import small_network, write_picture
+from helpers import small_network, small_sides, write_picture
 
 TRAINING = ("lightning_fabric", "tensorboard", "psutil", "matplotlib", "faster_coco_eval", "scipy")
 """For training, plots and evaluation alone; SciPy comes with scikit-image, too."""
 ON_REQUEST = ("numba", "skimage", "jinja2")
 """For `--instances` and `--refine` that are not the default, and for pages of reports."""
 BLOCKED = """
+import pkgutil
 import sys
 
 class Blocked:
@@ -24,15 +25,24 @@ class Blocked:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Blocked())
-sys.argv = ["mldfr", *{arguments!r}]
 from mldfr.cli.entry import main
-main()
+
+for name, value in {small!r}.items():
+    place, _, attribute = name.rpartition(".")
+    setattr(pkgutil.resolve_name(place), attribute, value)
+for arguments in {commands!r}:
+    sys.argv = ["mldfr", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        if end.code:
+            raise
 """
 
 
-def without_them(*arguments, cwd, blocked=TRAINING + ON_REQUEST):
-    """Run the program in a process in which these packages are not there."""
-    code = BLOCKED.format(blocked=set(blocked), arguments=[str(each) for each in arguments])
+def without_them(*commands, cwd, blocked=TRAINING + ON_REQUEST):
+    """Run the program, once for each command, in a process in which these packages are not there."""
+    code = BLOCKED.format(blocked=set(blocked), commands=commands, small=small_sides(64, 96))
     return subprocess.run([sys.executable, "-c", code], cwd=cwd, env=os.environ, capture_output=True, text=True)
 
 
@@ -46,19 +56,14 @@ def desk(tmp_path_factory):
     return folder
 
 
-def test_locate_needs_none_of_them(desk):
-    done = without_them("locate", "tiny.safetensors", "sorted", "--scales", "1,1.5", "--out", "located", cwd=desk)
-    assert done.returncode == 0, done.stderr
-    assert len((desk / "located" / "predictions.jsonl").read_text().splitlines()) == 6
-
-
-def test_annotate_needs_none_of_them(desk):
+def test_locate_and_annotate_need_none_of_them(desk):
+    locate = ("locate", "tiny.safetensors", "sorted", "--scales", "1,1.5", "--out", "located")
     options = ("--labels", "own", "--map", "foreground", "--scales", "1,1.5", "--refine", "grabcut")
     formats = "coco,yolo,voc,csv,cvat,label-studio,imagefolder"
-    done = without_them(
-        "annotate", "tiny.safetensors", "folder:sorted", *options, "--format", formats, "--out", "boxes", cwd=desk
-    )
+    annotate = ("annotate", "tiny.safetensors", "folder:sorted", *options, "--format", formats, "--out", "boxes")
+    done = without_them(locate, annotate, cwd=desk)
     assert done.returncode == 0, done.stderr
+    assert len((desk / "located" / "predictions.jsonl").read_text().splitlines()) == 6
     assert len(json.loads((desk / "boxes" / "annotations.json").read_text())["images"]) == 6
     assert (desk / "boxes" / "index.html").is_file()
 
