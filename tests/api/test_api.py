@@ -34,6 +34,7 @@ OTHERWISE = {
 }
 """Options that Python has under another name, or not: `classes` takes a number, and what is printed is a result."""
 SHORT = {
+    "training.accumulate": 1,
     "training.epochs": 1,
     "training.batch_size": 8,
     "data.workers": 0,
