@@ -6,32 +6,18 @@ components that a union-find keeps, as component trees are built. Maps lie flat 
 level 0, which is never added; `stride` is the length of their rows.
 """
 
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
-
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from mldfr.boxes.instances.graph import compiled
 from mldfr.core.types import Float64Array, UInt8Array
 
 LEVELS = 256
 
 Int32Array = npt.NDArray[np.int32]
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
-def _compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile when first called, and keep that for the next time where there is a folder to keep it in."""
-    try:
-        compiled = numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:
-        compiled = numba.njit(nogil=True)(function)
-    return cast(Callable[P, R], compiled)
-
-
-@_compiled
+@compiled
 def best_ious(boxes: Int32Array, truth: Float64Array) -> Float64Array:
     """IoU of each box and the true box that it fits best."""
     ious = np.empty(len(boxes))
@@ -40,7 +26,7 @@ def best_ious(boxes: Int32Array, truth: Float64Array) -> Float64Array:
     return ious
 
 
-@_compiled
+@compiled
 def _best_iou(x0: int, y0: int, x1: int, y1: int, truth: Float64Array) -> float:
     best = 0.0
     area = (x1 - x0 + 1.0) * (y1 - y0 + 1.0)
@@ -53,7 +39,7 @@ def _best_iou(x0: int, y0: int, x1: int, y1: int, truth: Float64Array) -> float:
     return best
 
 
-@_compiled
+@compiled
 def contour_ious(padded: UInt8Array, stride: int, holes: bool, truth: Float64Array) -> Float64Array:
     """IoU (256,) of the best pair of a true box and an outer contour over each level.
 
@@ -90,7 +76,7 @@ def contour_ious(padded: UInt8Array, stride: int, holes: bool, truth: Float64Arr
     return ious
 
 
-@_compiled
+@compiled
 def _compare(ious: Float64Array, box: Int32Array, corner: tuple[int, int], truth: Float64Array) -> None:
     """Raise the IoUs of those levels at which a contour has this box."""
     if box[0] < 0 or box[1] < 0 or box[2] > corner[0] or box[3] > corner[1]:
@@ -100,7 +86,7 @@ def _compare(ious: Float64Array, box: Int32Array, corner: tuple[int, int], truth
         ious[level] = max(ious[level], iou)
 
 
-@_compiled
+@compiled
 def filled_largest_boxes(filled: UInt8Array, stride: int) -> Int32Array:
     """The box (256, 4) `xyxy` of the largest contour over each level of a map without holes."""
     result = np.zeros((LEVELS, 4), np.int32)
@@ -135,7 +121,7 @@ def filled_largest_boxes(filled: UInt8Array, stride: int) -> Int32Array:
     return result
 
 
-@_compiled
+@compiled
 def _last(order: Int32Array, parent: Int32Array, area: Int32Array, first: Int32Array) -> int:
     """The first pixel of that component which begins last among the largest ones."""
     best = _root(parent, order[0])
@@ -145,7 +131,7 @@ def _last(order: Int32Array, parent: Int32Array, area: Int32Array, first: Int32A
     return int(first[best])
 
 
-@_compiled
+@compiled
 def _gain(parent: Int32Array, place: int, stride: int) -> int:
     """Twice the area that a pixel adds to its polygon: a square of 2x2 has 1/2 with three of its pixels, 1 with all."""
     gain = 0
@@ -156,7 +142,7 @@ def _gain(parent: Int32Array, place: int, stride: int) -> int:
     return gain
 
 
-@_compiled
+@compiled
 def fill_holes(padded: UInt8Array, stride: int) -> UInt8Array:
     """Each pixel's lowest pass to the map's edge along 4-connected paths; over each level this fills the holes.
 
@@ -185,7 +171,7 @@ def fill_holes(padded: UInt8Array, stride: int) -> UInt8Array:
     return filled
 
 
-@_compiled
+@compiled
 def _descending(padded: UInt8Array) -> Int32Array:
     """Where the pixels over 0 are, the highest first and equal ones in reading order: a counting sort."""
     starts = np.zeros(LEVELS + 1, np.int64)  # of 255, 254, ...
@@ -200,7 +186,7 @@ def _descending(padded: UInt8Array) -> Int32Array:
     return order
 
 
-@_compiled
+@compiled
 def _steps(stride: int, diagonal: bool) -> npt.NDArray[np.int64]:
     """To a pixel's neighbours, 8 or 4."""
     if diagonal:
@@ -208,13 +194,13 @@ def _steps(stride: int, diagonal: bool) -> npt.NDArray[np.int64]:
     return np.array([-stride, -1, 1, stride])
 
 
-@_compiled
+@compiled
 def _no_components(count: int) -> tuple[Int32Array, Int32Array]:
     """Parents, and boxes of the roots (x0, y0, x1, y1), of pixels that are still to be added."""
     return np.full(count, -1, np.int32), np.empty((count, 4), np.int32)
 
 
-@_compiled
+@compiled
 def _add(parent: Int32Array, boxes: Int32Array, place: int, stride: int, margin: int) -> int:
     """Make a pixel a component, of which it is the root, with a box that is larger by a margin."""
     parent[place] = place
@@ -223,7 +209,7 @@ def _add(parent: Int32Array, boxes: Int32Array, place: int, stride: int, margin:
     return place
 
 
-@_compiled
+@compiled
 def _root(parent: Int32Array, place: int) -> int:
     """The root of a pixel's component, -1 if it was not added yet."""
     if parent[place] < 0:
@@ -234,7 +220,7 @@ def _root(parent: Int32Array, place: int) -> int:
     return place
 
 
-@_compiled
+@compiled
 def _merge(parent: Int32Array, boxes: Int32Array, one: int, other: int) -> int:
     """Put the other component into the one, whose root stays root."""
     parent[other] = one
