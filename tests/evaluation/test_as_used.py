@@ -9,6 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import mldfr
+from helpers import at_size
 from mldfr.boxes.drawing import BoxSettings, draw_boxes
 from mldfr.cli.main import app
 from mldfr.core.types import GroundTruth, Sample
@@ -17,7 +18,8 @@ from mldfr.evaluation.maps_and_ranking import UNRANKED, Evidence
 from mldfr.evaluation.record import Rules, judge
 from mldfr.localizer.map_files import ScoreMap
 
-PICTURES = 12
+PICTURES, FIRST = 8, 4
+"""So many animals from this one on: the options differ in which of them they find."""
 SCALES = ("--scales", "1")
 
 
@@ -28,17 +30,31 @@ def run(*arguments):
 
 
 @pytest.fixture(scope="module")
-def animals(localizer, tmp_path_factory):
-    """Pictures of drawn animals as a COCO set, each of the class that the embedded model would give it."""
+def smaller(localizer):
+    """The embedded model, which looks at pictures in a smaller size here."""
+    return at_size(localizer, 112)
+
+
+@pytest.fixture(scope="module")
+def model(smaller, tmp_path_factory):
+    """Its file."""
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    smaller.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def animals(smaller, tmp_path_factory):
+    """Pictures of drawn animals as a COCO set, each of the class that this model would give it."""
     folder = tmp_path_factory.mktemp("animals")
     (folder / "images").mkdir()
     images, marks, names = [], [], []
     for number in range(PICTURES):
-        drawn = draw(number, size=224, seed=1)
+        drawn = draw(FIRST + number, size=224, seed=1)
         path = folder / "images" / f"{number}.png"
         Image.fromarray(drawn.pixels).save(path)
         images.append({"id": number + 1, "file_name": path.name, "height": 224, "width": 224})
-        name = localizer.locate(path, scales=(1,)).labels[0].class_name
+        name = smaller.locate(path, scales=(1,)).labels[0].class_name
         names += [] if name in names else [name]
         for x0, y0, x1, y1 in drawn.boxes.tolist():
             box, category = [x0, y0, x1 - x0, y1 - y0], names.index(name) + 1
@@ -83,19 +99,19 @@ OPTIONS = {
 
 
 @pytest.fixture(scope="module")
-def measured(animals):
+def measured(animals, model):
     """The report of each choice of options, and what the lines of `locate` have for CorLoc."""
     content = json.loads((animals / "test.json").read_text(encoding="utf-8"))
     classes = ",".join(category["name"] for category in content["categories"])
     found = {}
     for name, options in OPTIONS.items():
         out = animals / f"located-{name}"
-        run("locate", animals / "images", *SCALES, "--classes", classes, *options, "--out", out)
+        run("locate", animals / "images", "--model", model, *SCALES, "--classes", classes, *options, "--out", out)
         lines = (out / "predictions.jsonl").read_text(encoding="utf-8")
         report = json.loads(
             run(
                 "evaluate",
-                "imagenet",
+                model,
                 "--data",
                 f"coco:{animals / 'test.json'}",
                 *SCALES,
@@ -123,10 +139,10 @@ def test_refinement_makes_a_difference_to_as_used_alone(measured):
     assert measured["grabcut"][0]["setting"]["as_used"] == BoxSettings(refine="grabcut").model_dump()
 
 
-def test_maps_that_were_stored_give_the_same_as_the_model(animals, measured, tmp_path):
+def test_maps_that_were_stored_give_the_same_as_the_model(animals, model, measured, tmp_path):
     """The card's settings lie beside the maps, and the pictures are read where boxes are fitted to them."""
     data, maps = ("--data", f"coco:{animals / 'test.json'}"), tmp_path / "maps"
-    made = ("imagenet", *data, *SCALES, "--protocol", "as_used", "--json")
+    made = (model, *data, *SCALES, "--protocol", "as_used", "--json")
     first = json.loads(run("evaluate", *made, "--refine", "grabcut", "--save-maps", maps))
     again = json.loads(run("evaluate", *data, "--score-maps", maps, "--protocol", "as_used", "--json"))
     assert again["metrics"] == first["metrics"]
@@ -136,10 +152,10 @@ def test_maps_that_were_stored_give_the_same_as_the_model(animals, measured, tmp
     assert drawn["metrics"]["as_used"] == drawn["metrics"]["paper"]
 
 
-def test_the_card_says_how_boxes_are_drawn_where_nothing_else_is_said(animals, localizer, tmp_path):
-    card = localizer.card
-    other = card.localization.changed(scales=(1.0,), refine="grabcut", instances="separate", threshold=0.3)
-    changed = mldfr.load("imagenet", device="cpu")
+def test_the_card_says_how_boxes_are_drawn_where_nothing_else_is_said(animals, model, tmp_path):
+    changed = mldfr.load(model, device="cpu")
+    card = changed.card
+    other = card.localization.changed(scales=(1.0,), refine="grabcut", instances="separate", threshold=0.25)
     changed.card = card.model_copy(update={"localization": other})
     changed.save(tmp_path / "model.safetensors")
     report = json.loads(
@@ -175,14 +191,14 @@ def test_only_as_used_looks_at_the_picture(tmp_path):
     assert record.boxes["paper"][0].xyxy.tolist() == [[10, 8, 44, 30]]
 
 
-def test_a_report_of_as_used_alone_draws_on_the_pictures(animals, tmp_path):
+def test_a_report_of_as_used_alone_draws_on_the_pictures(animals, model, no_plots, tmp_path):
     data, out = f"coco:{animals / 'test.json'}", tmp_path / "measured"
     asked = ("--protocol", "as_used", "--refine", "grabcut", "--instances", "separate")
-    run("evaluate", "imagenet", "--data", data, "--scales", "0.5,1", *asked, "--out", out)
+    run("evaluate", model, "--data", data, "--scales", "1,1.5", *asked, "--out", out)
     run("report", out, "--out", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     value = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["metrics"]["as_used"]["corloc"]
-    assert "sum of 0.5 + 1" in page
+    assert "sum of 1 + 1.5" in page
     assert f"{value:.1f}" in page
     assert "refine grabcut" in page
 
@@ -224,22 +240,22 @@ def test_lines_of_locate_are_worth_what_their_model_is(animals, measured, option
     assert report["setting"]["threshold"] is None
 
 
-def test_detection_and_cls_loc_are_those_of_the_model(animals, tmp_path):
+def test_detection_and_cls_loc_are_those_of_the_model(animals, model, tmp_path):
     """Five classes in a line tell Cls-Loc; the first alone is what the model predicts, for detection."""
     images, lines = animals / "images", tmp_path / "top5.jsonl"
-    run("locate", images, *SCALES, "--top-k", "5", "--out", tmp_path, "--jsonl", lines)
+    run("locate", images, "--model", model, *SCALES, "--top-k", "5", "--out", tmp_path, "--jsonl", lines)
     told = report_of(animals, "--predictions", lines)["metrics"]
-    model = report_of(animals, "imagenet", *SCALES, "--protocol", "as_used")["metrics"]
-    assert told["classification"] == model["classification"]
+    expected = report_of(animals, model, *SCALES, "--protocol", "as_used")["metrics"]
+    assert told["classification"] == expected["classification"]
     for k in (1, 5):
-        assert told["as_used"][f"cls_loc_top{k}_error"] == pytest.approx(model["as_used"][f"cls_loc_top{k}_error"])
+        assert told["as_used"][f"cls_loc_top{k}_error"] == pytest.approx(expected["as_used"][f"cls_loc_top{k}_error"])
     only_first = tmp_path / "top1.jsonl"
-    run("locate", images, *SCALES, "--out", tmp_path, "--jsonl", only_first)
+    run("locate", images, "--model", model, *SCALES, "--out", tmp_path, "--jsonl", only_first)
     told = report_of(animals, "--predictions", only_first)["metrics"]
-    detection = {name for name in model["as_used"] if name.startswith(("voc_map", "coco"))}
+    detection = {name for name in expected["as_used"] if name.startswith(("voc_map", "coco"))}
     assert len(detection) == 15
     for name in detection:
-        assert told["as_used"][name] == pytest.approx(model["as_used"][name], nan_ok=True), name
+        assert told["as_used"][name] == pytest.approx(expected["as_used"][name], nan_ok=True), name
     assert "cls_loc_top5_error" not in told["as_used"]
     assert "cls_top5_error" not in told["classification"]
 
@@ -285,7 +301,7 @@ def test_what_does_not_meet_is_named(animals, tmp_path):
         assert refused.exit_code != 0
 
 
-def test_a_report_of_predicted_boxes_is_made(animals, measured, tmp_path):
+def test_a_report_of_predicted_boxes_is_made(animals, measured, no_plots, tmp_path):
     data, out = f"coco:{animals / 'test.json'}", tmp_path / "measured"
     run("evaluate", "--predictions", animals / "located-none" / "predictions.jsonl", "--data", data, "--out", out)
     run("report", out, "--out", tmp_path / "page.html")
