@@ -10,25 +10,35 @@ import pytest
 
 import mldfr
 from forked import Program
-from helpers import make_blob_wsol, run, save_small
+from helpers import draw_no_plots, make_blob_wsol, run, save_small
 from mldfr import api
 from mldfr.jobs.lock import locked
 
-COUNT, BROKEN = 40, "007.png"
+COUNT, BROKEN = 16, "007.png"
+MUCH = 40
 ROWS = {"locate": "predictions.jsonl", "annotate": "parts/1-of-1.jsonl", "evaluate": "images.jsonl"}
 VERBS = tuple(ROWS)
 LINES = re.compile("review-pages/[0-9a-f]{16}")
 
 
-@pytest.fixture(scope="module")
-def material(tmp_path_factory):
+def make_material(root, count):
     """A model, and pictures with labels and boxes, of which one is broken."""
-    root = tmp_path_factory.mktemp("material")
-    pictures = {f"{n:03}.png": (60, 48, n % 6, [(5, 6, 50, 40)]) for n in range(COUNT)}
+    pictures = {f"{n:03}.png": (60, 48, n % 6, [(5, 6, 50, 40)]) for n in range(count)}
     data = make_blob_wsol(root, pictures)
     folder = root / "dataset" / "SET"
     (folder / BROKEN).write_bytes(b"no picture")
     return save_small(root / "model.safetensors", num_classes=6), folder, data
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory):
+    return make_material(tmp_path_factory.mktemp("material"), COUNT)
+
+
+@pytest.fixture(scope="module")
+def much_material(tmp_path_factory):
+    """So much that there is time to kill a process that works on the half of it."""
+    return make_material(tmp_path_factory.mktemp("much"), MUCH)
 
 
 def command(verb, material, out, *options):
@@ -59,7 +69,7 @@ def wholes(material, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _no_plots(monkeypatch):
-    monkeypatch.setattr("mldfr.reports.page.evaluation_plots.draw_plots", lambda *_: None)
+    draw_no_plots(monkeypatch)
 
 
 def results(folder):
@@ -101,21 +111,21 @@ def test_parts_put_together_are_the_whole(verb, apart, material, wholes, tmp_pat
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_killed_part_goes_on_to_the_same_bytes_and_meanwhile_nobody_else_may(verb, material, tmp_path):
+def test_a_killed_part_goes_on_to_the_same_bytes_and_meanwhile_nobody_else_may(verb, much_material, tmp_path):
     rows, part = "parts/2-of-2.jsonl", ("--shard", "2/2")
     file = tmp_path / "killed" / rows
-    begun = command(verb, material, tmp_path / "killed", *part)
+    begun = command(verb, much_material, tmp_path / "killed", *part)
     with Program(*begun) as process:
         while process.poll() is None and not (file.is_file() and file.read_bytes().count(b"\n") >= 3):
             time.sleep(0.002)
         process.send_signal(signal.SIGSTOP)
         assert process.poll() is None, process.stderr
-        for again in [begun] + [command(verb, material, tmp_path / "killed")] * (verb == "locate"):
+        for again in [begun] + [command(verb, much_material, tmp_path / "killed")] * (verb == "locate"):
             assert ": another process is writing " in " ".join(done(again, code=2).split())
         process.send_signal(signal.SIGKILL)
     begun_with = file.read_bytes().count(b"\n")
-    assert 3 <= begun_with < COUNT // 2 - 3
-    never_stopped = command(verb, material, tmp_path / "never", *part)
+    assert 3 <= begun_with < MUCH // 2 - 3
+    never_stopped = command(verb, much_material, tmp_path / "never", *part)
     codes = [run(*arguments).exit_code for arguments in (begun, never_stopped)]
     assert codes[0] == codes[1]
     assert file.read_bytes() == (tmp_path / "never" / rows).read_bytes()
