@@ -36,7 +36,7 @@ def test_the_process_with_the_least_memory_decides_on_the_parts(pictures):
 
 def _cut(rank, port, pictures):
     os.environ.update(told(2, rank, port))
-    recipe = small("training.batch_size=16")
+    recipe = small("training.batch_size=16", "training.accumulate=null")
     network = create_network(recipe, material(pictures, recipe))
     holds = memory.needed(network, 8 if rank == 0 else 2, 64)
     memory.usable = lambda device: holds

@@ -14,7 +14,6 @@ pytest.importorskip("playwright", reason="needs Playwright: pip install playwrig
 from review_page import draw, free_port, name_of, ready, saved
 
 from documented import assert_shown, blocks, run_block
-from helpers import look_small
 from mldfr.exports import FORMATS
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, such as Debian's package chromium")
@@ -28,7 +27,7 @@ LABELLED = 16
 def evening(tmp_path, monkeypatch, browser, serve, open_review):
     """An empty folder to walk in, and what is done by hand there."""
     monkeypatch.chdir(tmp_path)
-    look_small(monkeypatch)
+    monkeypatch.setattr("mldfr.maps.base.FittedMap.sides", (96, 160))
 
     class Hands:
         drawn = None
