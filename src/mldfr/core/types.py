@@ -11,7 +11,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,8 @@ class Boxes:
         Boxes([5.0, 5.0, 50.0, 40.0] 0.90, [0.0, 0.0, 10.0, 10.0] 0.40)
         >>> len(boxes), boxes[0].score > boxes[1].score
         (2, True)
+        >>> boxes[:1]
+        Boxes([5.0, 5.0, 50.0, 40.0] 0.90)
     """
 
     xyxy: Float32Array
@@ -99,7 +101,15 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def __getitem__(self, index: int) -> Box:
+    @overload
+    def __getitem__(self, index: int) -> Box: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Boxes": ...
+
+    def __getitem__(self, index: int | slice) -> "Box | Boxes":
+        if isinstance(index, slice):
+            return Boxes(self.xyxy[index], self.scores[index], self.pixels[index])
         x0, y0, x1, y1 = self.xyxy[index].tolist()
         return Box((x0, y0, x1, y1), float(self.scores[index]))
 
