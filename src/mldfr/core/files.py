@@ -51,7 +51,9 @@ def way_by_names(path: str | Path, folder: Path) -> Path:
 
 
 def way_to(path: str | Path, folder: Path) -> Path:
-    """The same for who goes it: the path as a whole where the way leads back out of a folder that is a link.
+    """The way from a folder to something that whoever stands in the folder can go, whatever is a link.
+
+    A way back out of a folder that is a link ends elsewhere than its names say; then it is the path as a whole.
 
     Examples:
         >>> way_to("photos/cats/1.jpg", Path("boxes")).as_posix()

@@ -314,7 +314,7 @@ def with_parts(
     parts = known
     if parts is None:
         own = memory.parts(network, whole // world // together, size, fabric.device, together=together)
-        parts = int(fabric.all_reduce(own, reduce_op="max"))  # type: ignore[arg-type]
+        parts = int(torch.as_tensor(fabric.all_reduce(torch.tensor(own), reduce_op="max")))
     shares = parts * world * together
     batch_size = recipe.training.batch_size if parts == 1 else whole // shares * shares
     update = {"batch_size": batch_size, "accumulate": parts}

@@ -1,26 +1,12 @@
 """What union-find over neighbouring pixels needs, compiled; segmentations are made of it."""
 
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
-
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from mldfr.core.compiling import compiled
 from mldfr.core.types import BoolArray
 
 IntArray = npt.NDArray[np.int64]
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile when first called, and keep that for the next time where there is a folder to keep it in."""
-    try:
-        made = numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:
-        made = numba.njit(nogil=True)(function)
-    return cast(Callable[P, R], made)
 
 
 @compiled

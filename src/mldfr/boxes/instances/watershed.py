@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 
 from mldfr.boxes.instances import Connectivity, Labels
-from mldfr.boxes.instances.graph import IntArray, compiled, neighbours, root
+from mldfr.boxes.instances.graph import IntArray, neighbours, root
+from mldfr.core.compiling import compiled
 from mldfr.core.types import BoolArray, Float32Array, UInt8Array
 
 PROMINENCE = 0.4

@@ -9,7 +9,7 @@ level 0, which is never added; `stride` is the length of their rows.
 import numpy as np
 import numpy.typing as npt
 
-from mldfr.boxes.instances.graph import compiled
+from mldfr.core.compiling import compiled
 from mldfr.core.types import Float64Array, UInt8Array
 
 LEVELS = 256
