@@ -120,8 +120,8 @@ function labelsOf(line) {
     const boxes = scores.length === 0 ? "no box" : scores.length > 1 ? `${scores.length} boxes` : "";
     const best = Math.max(...scores.map((score) => score ?? -1));
     const told = [boxes, best >= 0 ? `score ${percent(best)}` : ""];
-    const small = make("small", { textContent: ` ${told.filter(Boolean).join(", ")}` });
-    return make("li", {}, swatch, FACTS.classes[index], small);
+    const small = make("small", { textContent: told.filter(Boolean).join(", ") });
+    return make("li", {}, swatch, `${FACTS.classes[index]} `, small);
   });
 }
 
