@@ -12,7 +12,7 @@ from hypothesis import settings
 from PIL import Image
 
 import mldfr
-from helpers import small_network
+from helpers import draw_no_plots, look_small, small_network
 from mldfr.deployment import DEPLOYMENT_FORMATS
 from mldfr.deployment.base import metadata
 from mldfr.deployment.graph import PyramidGraph, trace
@@ -26,6 +26,15 @@ settings.load_profile("repeatable")
 def localizer():
     """The embedded ImageNet model: the real thing, on the CPU."""
     return mldfr.load("imagenet", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def small_and_without_plots():
+    """For tests of whole verbs: fitted maps look at pictures in a small size, and `evaluate` draws no plots."""
+    with pytest.MonkeyPatch.context() as patch:
+        look_small(patch)
+        draw_no_plots(patch)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from documented import ROOT, blocks, commands, run, text
-from helpers import draw_no_plots, look_small
+
+pytestmark = pytest.mark.usefixtures("small_and_without_plots")
 
 RUN = ("README.md", "docs/how-to/*.md", "docs/methods/*.md")
 """Pages whose blocks are run; those of results and benchmarks take hours, and Getting started has a test of its own."""
@@ -18,15 +19,6 @@ PAGES = sorted({str(page.relative_to(ROOT)) for pattern in RUN for page in ROOT.
 LINKED = sorted(str(page.relative_to(ROOT)) for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
 MADE = ("animals", "runs/animals", "runs/mine")
 """What a page may begin with, where it does not make it itself."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_and_without_plots():
-    """Fitted maps look at pictures in a smaller size, too."""
-    with pytest.MonkeyPatch.context() as patch:
-        look_small(patch)
-        draw_no_plots(patch)
-        yield
 
 
 @pytest.fixture(scope="module")

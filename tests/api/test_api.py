@@ -14,13 +14,15 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import mldfr
-from helpers import draw_no_plots, look_small, small_network
+from helpers import small_network
 from mldfr import api
 from mldfr.api.notebook import SHOWN, html_table
 from mldfr.artifacts import PredictionLine, Selection
 from mldfr.cli.main import app
 from mldfr.core.errors import FileError, InputError, MldfrError, SettingError
 from mldfr.data.synthetic.creatures import write as write_creatures
+
+pytestmark = pytest.mark.usefixtures("small_and_without_plots")
 
 VERBS = ("train", "select", "locate", "evaluate", "annotate", "report", "merge", "reproduce")
 OTHERWISE = {
@@ -88,14 +90,6 @@ def run(*arguments, code=0):
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert result.exit_code == code, (result.output, result.exception)
     return result
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_and_without_plots():
-    with pytest.MonkeyPatch.context() as patch:
-        look_small(patch)
-        draw_no_plots(patch)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ LABELS = "cvat-labels.json"
 class Cvat(Format):
     """`cvat.zip`: COCO's JSON where CVAT expects it (docs.cvat.ai, "COCO"), without pictures; and `cvat-labels.json`.
 
-    The labels are also in the zip, where CVAT passes over them: a download is one file.
+    The labels are also in the zip, so that a download is one file; datumaro, whose fork CVAT has, passes over them.
 
     In CVAT: make a task with the same pictures and paste `cvat-labels.json` as its labels ("Raw"), then "Upload
     annotations" with the format "COCO 1.0". CVAT finds a picture by its `file_name` without the suffix.
