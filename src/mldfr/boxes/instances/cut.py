@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from mldfr.boxes.cut_out import cut_out
 from mldfr.boxes.instances import Connectivity, Labels, joined
 from mldfr.core.types import BoolArray, Float32Array, UInt8Array
 
@@ -10,7 +11,6 @@ LIKELY = 0.3
 """What has this share of the highest activation is first taken to be an object."""
 SURE = 0.9
 """What has this share stays one."""
-ITERATIONS = 3
 SIDE = 320
 """Pictures are shrunken until the longer side has so many pixels."""
 
@@ -18,10 +18,9 @@ SIDE = 320
 def cut(activation: Float32Array, kept: BoolArray, pixels: UInt8Array, *, connectivity: Connectivity = 8) -> Labels:
     """Every connected region of what GrabCut (Rother et al., SIGGRAPH 2004) leaves of the map is one instance.
 
-    What is not kept is background; what is, mixtures of Gaussians of the colours of both and the picture's contrasts
-    decide. The whole picture is cut at once, so that ground between two objects comes to light whose regions of the map
-    have run together, and each object gets the borders that are seen. OpenCV's random numbers are set, so that the same
-    instances come again.
+    What is not kept is background; of what is, colours and contrasts decide (`mldfr.boxes.cut_out`). The whole picture
+    is cut at once, so that ground between two objects comes to light whose regions of the map have run together, and
+    each object gets the borders that are seen.
 
     Takes and returns what `Instances` does; pixels that are kept may belong to none. Regions are as they are where
     GrabCut leaves nothing, or has nothing to begin with.
@@ -37,21 +36,13 @@ def cut(activation: Float32Array, kept: BoolArray, pixels: UInt8Array, *, connec
     """
     height, width = kept.shape
     size = shrunken_size(height, width)
-    hot = cv2.resize(activation, size, interpolation=cv2.INTER_AREA)
+    hot = cv2.resize(activation, size, interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
     inside = cv2.resize(kept.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT).astype(bool)
-    peak = hot.max()
-    marks = np.where(inside, np.uint8(cv2.GC_PR_BGD), np.uint8(cv2.GC_BGD))
-    marks[inside & (hot > LIKELY * peak)] = cv2.GC_PR_FGD
-    marks[inside & (hot > SURE * peak)] = cv2.GC_FGD
-    objects = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    if objects.all() or not objects.any():
+    seen = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    mask = cut_out(hot, inside, seen, likely=LIKELY, sure=SURE)
+    if mask is None:
         return joined(activation, kept, pixels, connectivity=connectivity)
-    seen = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    cv2.setRNGSeed(0)
-    background, foreground = np.zeros((2, 1, 65))  # where OpenCV keeps the two mixtures
-    cv2.grabCut(seen, marks, (0, 0, 0, 0), background, foreground, ITERATIONS, cv2.GC_INIT_WITH_MASK)
-    mask = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
-    left = kept & cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT).astype(bool)
+    left = kept & cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT).astype(bool)
     return joined(activation, left if left.any() else kept, pixels, connectivity=connectivity)
 
 
