@@ -150,7 +150,7 @@ def _setting(
         "localization": localization.model_dump(mode="json", exclude={"min_region"}),
         "labels": "given" if any(item.labels for item in listing.items) else "predicted",
         "boxes": request.boxes,
-        "min_region": localization.min_region,  # it was no part of the localization in 0.1.0
+        "min_region": localization.min_region,
         "versions": installed_versions(OF_BOXES),
     }
     if request.masks:

@@ -79,7 +79,9 @@ class AnnotationSetting(Artifact):
     classes: tuple[str, ...]
     multi_label: bool
     localization: dict[str, Any]
-    """From pictures to boxes: the pyramid, and how boxes are drawn."""
+    """From pictures to boxes: the pyramid, and how boxes are drawn, but for the least region."""
+    min_region: float | None = None
+    """Which was no part of that in 0.1.0."""
 
 
 class CorrectedBox(Artifact):

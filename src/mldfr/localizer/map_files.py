@@ -82,6 +82,8 @@ def read_annotated_maps(folder: Path) -> tuple[MapsFacts, dict[str, MapsLine]]:
     parts = annotated_parts(folder)
     setting = read_artifact(parts[0], AnnotationSetting)
     rules = dict(setting.localization)
+    if setting.min_region is not None:
+        rules["min_region"] = setting.min_region
     rules.pop("closer", None)  # the maps are what it came to
     facts = MapsFacts(
         model=setting.model,
