@@ -230,3 +230,15 @@ def test_resnet50x_is_resnet50_without_batch_norm():
     # Each of the 51 convolutions that had none (the two of the transition have one) gets a bias for its norm's two.
     biases = sum(c.out_channels for c in torchvision.models.resnet50().modules() if isinstance(c, nn.Conv2d))
     assert count(backbone="resnet50") - count(backbone="resnet50x") == 2 * biases - (biases - 512 - 2048)
+
+
+def test_new_convolutions_start_as_they_do_whatever_norm_stood_behind_the_old_ones():
+    """The two of the transition: a norm that is taken out was fitted to the convolutions that they replace."""
+    weights = randomize_(torchvision.models.resnet50()).state_dict()
+    options = {"num_classes": 2, "recalibration": "none", "weights": weights}
+    block = LocalizationNetwork.create("resnet50x", **options).backbone.trunk.get_submodule("layer4.0")
+    for conv in (block.conv2, block.downsample[0]):
+        xavier = (2 / (conv.in_channels + conv.out_channels)) ** 0.5
+        assert conv.weight.std().item() == pytest.approx(xavier, rel=0.02)
+        assert not conv.bias.any()
+    assert block.conv3.bias.any()  # folded into

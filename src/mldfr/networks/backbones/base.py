@@ -120,6 +120,9 @@ class Backbone(nn.Module):
         weights: ImageNet weights under the library's key names; None starts at random. They are put in before the
             last downsampling is changed, so `dilate` keeps them all and `transition` loses what it replaces.
 
+    Attributes:
+        new: Dotted names of the modules of the trunk that the change has put in, which no weights are for.
+
     Raises:
         InputError: The weights do not fit the trunk; the message names the keys.
         SettingError: There is no such variant of the trunk.
@@ -146,8 +149,10 @@ class Backbone(nn.Module):
         self.trunk = spec.trunk()
         if weights is not None:
             _load_trunk(self.trunk, spec, weights)
+        known = set(self.trunk.modules())
         variant.surgery(self.trunk)
         _drop_unused(self.trunk, {name for stage in variant.stages for name in stage})
+        self.new = tuple(name for name, part in self.trunk.named_modules() if part not in known)
 
     def run_stage(self, index: int, x: Tensor, behind: Mapping[str, nn.Module] | None = None) -> Tensor:
         """Run stage `index` (0 to 3), from the output of the one before it to its own.
@@ -169,6 +174,10 @@ class Backbone(nn.Module):
         else:
             x = module(x)
         return behind[name](x) if name in behind else x
+
+    def has_stage(self, index: int) -> bool:
+        """Whether anything is computed up to the end of a stage: of vision transformers all is in the last one."""
+        return any(self.stages[: index + 1])
 
     def has_block(self, name: str) -> bool:
         """Whether a module can stand behind what has this dotted name: nothing but sequences has it inside."""

@@ -5,7 +5,7 @@ with the normalisation asked for, so "inserting" and "taking out" are one operat
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 import torch.nn.functional as F
@@ -78,17 +78,20 @@ class PooledBatchNorm(nn.BatchNorm2d):
         return super().forward(x)
 
 
-def normalize_convolutions(trunk: nn.Module, norm: Callable[[int], nn.Module]) -> None:
+def normalize_convolutions(
+    trunk: nn.Module, norm: Callable[[int], nn.Module], *, new: Collection[nn.Module] = ()
+) -> None:
     """Put `norm` in the place of every BatchNorm of `trunk`, in place.
 
     With `batch_norm` the trunk stays as it is. With `no_norm` every convolution gets a bias, and a trained BatchNorm
     that directly follows a convolution is folded into it, so that pretrained weights keep computing what they did;
-    the norms of DenseNet that come before a convolution have no such place and are dropped.
+    the norms of DenseNet that come before a convolution have no such place and are dropped, as are those behind `new`
+    convolutions, which say nothing of them.
     """
     if norm is batch_norm:
         return
     if norm is no_norm:
-        fold_batch_norms(trunk, where=_is_trained)
+        fold_batch_norms(trunk, where=lambda conv, norm: conv not in new and _is_trained(norm))
         for conv in trunk.modules():
             if isinstance(conv, nn.Conv2d) and conv.bias is None:
                 conv.bias = nn.Parameter(torch.zeros_like(conv.weight[:, 0, 0, 0]))
@@ -98,17 +101,19 @@ def normalize_convolutions(trunk: nn.Module, norm: Callable[[int], nn.Module]) -
                 _replace(parent, name, child, norm(child.num_features))
 
 
-def fold_batch_norms(trunk: nn.Module, *, where: Callable[[nn.BatchNorm2d], bool] = lambda norm: True) -> None:
+def fold_batch_norms(
+    trunk: nn.Module, *, where: Callable[[nn.Conv2d, nn.BatchNorm2d], bool] = lambda conv, norm: True
+) -> None:
     """Fold BatchNorms into the convolutions that they directly follow, in place; in eval mode nothing else changes.
 
     Args:
         trunk: A norm must be defined right behind its convolution in one module, as torchvision and timm do it.
-        where: Which norms to fold.
+        where: Whether to fold a norm into its convolution.
     """
     for parent in list(trunk.modules()):
         before: nn.Module | None = None
         for name, child in list(parent.named_children()):
-            if isinstance(child, nn.BatchNorm2d) and isinstance(before, nn.Conv2d) and where(child):
+            if isinstance(child, nn.BatchNorm2d) and isinstance(before, nn.Conv2d) and where(before, child):
                 mean, var = child.running_mean, child.running_var
                 assert mean is not None
                 assert var is not None
