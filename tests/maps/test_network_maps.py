@@ -46,6 +46,17 @@ def asked(network, name, images, classes=CLASSES):
         return kind.of_network(features.clone(), classes, network.logits_behind, [each.clone() for each in earlier])
 
 
+@pytest.mark.parametrize("name", ["backprop", "layer_cam@stage1"])
+def test_a_user_may_be_in_inference_mode(network, name):
+    picture = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    localizer = Localizer(NetworkSource(network))
+    expected = localizer.locate(picture, map=name).labels[0].boxes
+    with torch.inference_mode():
+        found = localizer.locate(picture, map=name).labels[0].boxes
+    assert found.xyxy.tolist() == expected.xyxy.tolist()
+    assert len(found)
+
+
 @pytest.fixture(scope="module")
 def plain_gradients(network, images):
     """By stage what comes out there, and for each class the gradient of its logit by it, and the logit, in 64 bits."""

@@ -180,6 +180,14 @@ def test_a_method_has_no_place_before_a_vision_transformer(method, options):
         network("vit_tiny_patch16_224", recalibration="none", method=method, method_options=options)
 
 
+@pytest.mark.parametrize("name", ["layer_cam@stage1", "score_cam@stage0"])
+def test_a_map_of_a_stage_that_a_vision_transformer_does_not_have_is_refused(name):
+    made = network("vit_tiny_patch16_224", recalibration="none")
+    with pytest.raises(SettingError, match=f"map {name}: timm:vit_tiny_patch16_224 has no stages but the last, stage3"):
+        made.activation_map(name)
+    assert made.activation_map("layer_cam@stage3").stage == 3
+
+
 def test_a_method_has_its_place_behind_a_vision_transformer():
     options = {"recalibration": "none", "method": "adl", "method_options": {"behind": [3]}}
     made, shapes = network("vit_tiny_patch16_224", **options), []

@@ -137,10 +137,13 @@ class LocalizationNetwork(nn.Module):
         Raises:
             UnknownNameError: No such map.
             PluginError: What another package has under the name is no class of maps.
-            SettingError: One that has to be fitted on pictures first, and has not been.
+            SettingError: One that has to be fitted on pictures first, and has not been; or one of a stage that the
+                trunk does not have.
         """
         kind = map_kind(name)
         if not issubclass(kind, FittedMap):
+            if any(stage != PICTURE and not self.backbone.has_stage(stage) for stage in kind.earlier):
+                raise SettingError(f"map {name}: {self.card.architecture.backbone} has no stages but the last, stage3")
             return kind.for_head(self.head)
         if name not in self.fitted_maps:
             raise SettingError(
@@ -167,12 +170,13 @@ class LocalizationNetwork(nn.Module):
         What stays as it is shares its memory with the original, so a copy costs milliseconds; it is meant to be used
         and dropped, not kept while the original is trained.
         """
-        copy = twin(self).eval()
-        if self.backbone.foldable:
-            fold_batch_norms(copy.backbone.trunk)
-        for part in copy.backbone.modules():
-            if isinstance(part, nn.Conv2d):
-                part.weight = nn.Parameter(part.weight.detach().contiguous(memory_format=torch.channels_last))
+        with torch.inference_mode(mode=False), torch.no_grad():  # gradients of maps pass through its weights
+            copy = twin(self).eval()
+            if self.backbone.foldable:
+                fold_batch_norms(copy.backbone.trunk)
+            for part in copy.backbone.modules():
+                if isinstance(part, nn.Conv2d):
+                    part.weight = nn.Parameter(part.weight.detach().contiguous(memory_format=torch.channels_last))
         return copy
 
     @classmethod
@@ -267,7 +271,8 @@ class LocalizationNetwork(nn.Module):
         except InputError as error:
             raise WeightsError(f"the weights do not fit {wanted.backbone}: {error}") from error
         check_architecture(wanted, backbone)
-        normalize_convolutions(backbone.trunk, CONVOLUTION[wanted.convolution])
+        new = [backbone.trunk.get_submodule(name) for name in backbone.new]
+        normalize_convolutions(backbone.trunk, CONVOLUTION[wanted.convolution], new=new)
         module, options = POOLING[wanted.recalibration], wanted.recalibration_options
         places = zip(backbone.channels[:3], KERNEL_SIZES, strict=True)
         try:

@@ -26,7 +26,7 @@ def check_places(places: Iterable[Place], backbone: Backbone) -> None:
     Raises:
         SettingError: Neither a block nor a stage, or a stage before the first block, behind which the picture is.
     """
-    stages = [str(index) for index in range(len(backbone.stages)) if any(backbone.stages[: index + 1])]
+    stages = [str(index) for index in range(len(backbone.stages)) if backbone.has_stage(index)]
     for place in places:
         if not (str(place) in stages if isinstance(place, int) else backbone.has_block(place)):
             first = [stage[0] for stage in backbone.stages if stage]
