@@ -12,6 +12,7 @@ from mldfr.methods import METHODS
 from mldfr.methods.base import classification_loss, make_method
 from mldfr.methods.cutmix import CutMix, box_side
 from mldfr.methods.has import HideAndSeek
+from mldfr.methods.heads import ConvCls
 
 SMALL = {
     "danet": {"maps": 2, "width": 8, "families": [0, 1, 0, 1], "orders": [0, 0]},
@@ -84,6 +85,19 @@ def test_heads_agree_with_themselves(name):
         logits, maps = head(features)
         torch.testing.assert_close(head.logits(features), logits)
         torch.testing.assert_close(head.score_maps(features[1], [3, 0]), maps[1][[3, 0]])
+
+
+@EACH
+def test_a_head_becomes_a_linear_layer_or_says_that_it_is_none(name):
+    head, (weight, bias) = small_head(name).eval(), (torch.randn(4, 7), torch.randn(4))
+    features = torch.rand(2, 7, 5, 6)
+    if isinstance(head, ConvCls):
+        head.take_classifier(weight, bias)
+        torch.testing.assert_close(head.logits(features), head.pooled(features) @ weight.T + bias)
+        return
+    for asked in (lambda: head.pooled(features), lambda: head.take_classifier(weight, bias)):
+        with pytest.raises(SettingError, match="is no linear layer on pooled features"):
+            asked()
 
 
 class OfHead(torch.nn.Module):

@@ -21,6 +21,7 @@ from forked import Program
 from helpers import lively, look_small, small_sides, tensor
 from mldfr.artifacts import HeldOutBoxes
 from mldfr.cli.main import app
+from mldfr.core.errors import SettingError
 from mldfr.core.types import Sample
 from mldfr.data import open_data
 from mldfr.networks.network import LocalizationNetwork
@@ -332,6 +333,14 @@ def test_what_the_head_pools_is_what_it_is_fitted_on(pictures, trunk, tmp_path):
 def test_recipes_that_cannot_be_followed_are_refused(settings, says):
     with pytest.raises(RecipeError, match=says):
         load_recipe("finetune", settings)
+
+
+@pytest.mark.parametrize("when", ["first", "only"])
+def test_a_method_without_a_linear_head_leaves_no_run(pictures, trunk, tmp_path, when):
+    recipe = frozen(trunk, "method=sp", f"probe.when={when}", "probe.foreground=false")
+    with pytest.raises(SettingError, match="SoftProposalHead is no linear layer on pooled features"):
+        fit(recipe, material(pictures, recipe), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
 
 
 def test_one_process_does_all_of_it(pictures, trunk, tmp_path, monkeypatch):

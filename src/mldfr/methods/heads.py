@@ -135,7 +135,7 @@ class ConvCls(nn.Conv2d, Head):
 
     def take_classifier(self, weight: Tensor, bias: Tensor) -> None:
         """Become the linear layer (K, C) on pooled features, with its bias (K,)."""
-        self.load_state_dict({"weight": weight[:, :, None, None], "bias": bias})
+        self.load_state_dict({**self.state_dict(), "weight": weight[:, :, None, None], "bias": bias})
 
 
 class PoolingConvCls(ConvCls):

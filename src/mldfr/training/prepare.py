@@ -151,7 +151,7 @@ def create_network(recipe: Recipe, material: Material, *, pretrained: bool = Tru
         pretrained: False leaves it at random, where a checkpoint will replace its weights.
 
     Raises:
-        ValueError: Options that the recalibration does not have.
+        ValueError: Options that the recalibration does not have, or a linear head wanted of a method that has none.
         WeightsError: Weights that do not exist or do not fit.
     """
     model = recipe.model
@@ -168,6 +168,8 @@ def create_network(recipe: Recipe, material: Material, *, pretrained: bool = Tru
         method=recipe.method,
         method_options=recipe.method_options,
     )
+    if recipe.probe.when != "never":  # a head that is no linear layer says so before there is a run
+        network.head.pooled(torch.zeros(1, network.backbone.channels[-1], 1, 1))
     update: dict[str, Any] = {"localization": recipe.localization}
     if size := recipe.augmentation.input_size:  # scale 1 is the size that was trained
         update["preprocessing"] = network.card.preprocessing.model_copy(update={"input_size": size})
