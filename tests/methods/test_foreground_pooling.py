@@ -31,6 +31,13 @@ def test_pooling_is_the_mean_over_cells_with_long_vectors(threshold):
     assert torch.allclose(head.score_maps(FEATURES[0], [2, 0]), score_maps[0, [2, 0]], atol=1e-5)
 
 
+def test_sums_over_many_cells_are_in_float32_under_autocast():
+    head = ForegroundPooling(0.0).head(4, 2, bias=True)
+    features = torch.full((1, 4, 28, 600), 6.0)  # which sum up to more than a half-precision number can be
+    with torch.autocast("cpu", torch.float16):
+        assert head.pooled(features).tolist() == [[6.0] * 4]
+
+
 def test_without_a_threshold_it_is_plain_class_activation_mapping():
     head, plain = ForegroundPooling(0.0).head(7, 4, bias=True), ConvCls(7, 4, bias=True)
     plain.load_state_dict(head.state_dict())

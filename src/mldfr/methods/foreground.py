@@ -54,6 +54,5 @@ class ForegroundConvCls(PoolingConvCls):
         cells = features.flatten(2).float()  # (B, C, n)
         norms = torch.linalg.vector_norm(cells, dim=1)  # (B, n)
         low, high = norms.amin(dim=1, keepdim=True), norms.amax(dim=1, keepdim=True)
-        kept = (norms - low >= self.threshold * (high - low)).float()
-        pooled: Tensor = (cells @ kept[..., None])[..., 0] / kept.sum(dim=1, keepdim=True)
-        return pooled
+        kept = (norms - low >= self.threshold * (high - low)).float()[:, None]
+        return (cells * kept).sum(dim=2) / kept.sum(dim=2)  # autocast would multiply matrices in half precision
