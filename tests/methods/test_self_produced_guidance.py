@@ -81,6 +81,17 @@ def test_who_teaches_whom():
     torch.testing.assert_close(method.loss((logits, *losses), LABELS, multi_label=False), total)
 
 
+def test_a_picture_without_a_label_teaches_no_foreground():
+    several = F.one_hot(LABELS, 4).float()
+    alone = [each[:1] for each in EARLIER]
+    _, *expected = small().training_outputs(FEATURES[:1], several[:1], alone)
+    several[1] = 0
+    _, *losses = small().training_outputs(FEATURES, several, EARLIER)
+    torch.testing.assert_close(losses, expected)
+    _, *losses = small().training_outputs(FEATURES[1:], several[1:], [each[1:] for each in EARLIER])
+    assert losses == [0, 0, 0]
+
+
 def test_no_gradient_goes_to_the_guide():
     head = small()
     _, on_second, on_first, _ = head.training_outputs(FEATURES, LABELS, EARLIER)

@@ -94,7 +94,10 @@ class GuidedConvCls(ConvCls):
         self.thresholds = thresholds
 
     def training_outputs(self, features: Tensor, targets: Tensor, earlier: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
-        """Logits (B, K), and the losses of the maps on stage 2, on stage 1, and on the last features (see `Head`)."""
+        """Logits (B, K), and the losses of the maps on stage 2, on stage 1, and on the last features (see `Head`).
+
+        A picture without any label has no foreground to teach.
+        """
         logits, maps = self(features)
         label = present_class(targets)
         seeds = spatial_min_max(_enlarged(maps.detach()[torch.arange(len(maps), device=maps.device), label][:, None]))
@@ -103,8 +106,12 @@ class GuidedConvCls(ConvCls):
         last = _enlarged(self.on_last(features))
         both = (first.detach().sigmoid() + second.detach().sigmoid()) / 2
         guides = (seeds, second.detach().sigmoid(), both)
+        empty = (targets <= 0).all(dim=1) if targets.ndim > 1 else torch.zeros_like(targets, dtype=torch.bool)
         taught = zip((second, first, last), guides, self.thresholds, strict=True)
-        return logits, *(guided_loss(made, guidance(guide, *bounds)) for made, guide, bounds in taught)
+        return logits, *(
+            guided_loss(made, guidance(guide, *bounds).masked_fill(empty[:, None, None], IGNORED))
+            for made, guide, bounds in taught
+        )
 
 
 def guidance(maps: Tensor, high: float, low: float) -> Tensor:
