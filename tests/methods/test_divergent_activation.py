@@ -99,6 +99,8 @@ def test_targets_of_the_level_above():
         {"families": (0, 2)},
         {"families": (0, 1, 0, 1), "orders": (0,)},
         {"families": "0101"},
+        {"families": (0.0, 0.0, 1.0)},
+        {"families": (False, True)},
         {"orders": (0,)},
         {"maps": 0},
         {"cosine_weight": -1},

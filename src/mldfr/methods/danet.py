@@ -49,7 +49,8 @@ class DivergentActivation(Method):
         check_count("width", self.width)
         for name in ("families", "orders"):
             numbers = getattr(self, name)
-            if isinstance(numbers, str) or sorted(set(numbers)) != list(range(len(set(numbers)))):
+            whole = not isinstance(numbers, str) and all(type(number) is int for number in numbers)
+            if not whole or set(numbers) != set(range(len(set(numbers)))):
                 raise SettingError(f"{name} are numbers from 0 on, each of which occurs; got {numbers!r}")
         if self.orders and len(self.orders) != len(set(self.families)):
             raise SettingError(
