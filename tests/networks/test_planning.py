@@ -18,6 +18,10 @@ def test_networks_with_depthwise_convolutions_are_known(backbone, depthwise):
     assert has_depthwise(LocalizationNetwork.create(backbone, num_classes=2)) is depthwise
 
 
+def test_two_groups_of_channels_are_no_depthwise_convolution():
+    assert not has_depthwise(LocalizationNetwork.create("resnet50", num_classes=2, method="sp"))  # its head has two
+
+
 @pytest.mark.parametrize(
     ("device", "training", "groups", "enabled"),
     [("cuda", False, 4, False), ("cuda", True, 4, True), ("cuda", False, 1, True), ("cpu", False, 4, True)],

@@ -36,8 +36,8 @@ def planned_convolutions(network: nn.Module, device: torch.device) -> AbstractCo
 
 
 def has_depthwise(network: nn.Module) -> bool:
-    """Whether one of its convolutions has a filter of its own for each channel, or group of channels."""
-    return any(isinstance(part, nn.Conv2d) and part.groups > 1 for part in network.modules())
+    """Whether one of its convolutions has a filter of its own for each channel."""
+    return any(isinstance(part, nn.Conv2d) and part.groups == part.in_channels > 1 for part in network.modules())
 
 
 @contextmanager
