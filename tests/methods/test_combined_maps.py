@@ -54,6 +54,19 @@ def test_a_block_begins_as_the_identity_to_the_bit(training):
     assert torch.equal(NonLocal(16).train(training)(features), features)
 
 
+def test_a_block_never_holds_all_pairs_of_cells(monkeypatch):
+    choices, attention = [], torch.nn.functional.scaled_dot_product_attention
+    fused = torch._fused_sdp_choice
+
+    def chosen(*told, **options):
+        choices.append(fused(*told, **options))
+        return attention(*told, **options)
+
+    monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", chosen)
+    NonLocal(16)(torch.randn(1, 16, 8, 8))
+    assert choices == [1]  # flash attention; 0 is the formula written out
+
+
 def test_a_block_is_softmax_attention_by_hand():
     block = NonLocal(16).eval()
     torch.nn.init.ones_(block.norm.weight)

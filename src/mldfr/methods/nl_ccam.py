@@ -106,7 +106,8 @@ class NonLocal(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, h, w) to the same; what each cell looks at is never held in memory as a whole."""
-        query, key, value = (part(features).flatten(2).mT for part in (self.query, self.key, self.value))
+        parts = (self.query, self.key, self.value)
+        query, key, value = (part(features).flatten(2).mT.contiguous() for part in parts)  # else all pairs are held
         seen = F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)[:, 0]
         mixed: Tensor = self.norm(self.mix(seen.mT.reshape(-1, query.shape[2], *features.shape[2:])))
         return features + mixed
