@@ -11,7 +11,8 @@ from mldfr.core.types import BoolArray, Boxes, Float32Array
 def box_masks(score_map: Float32Array, boxes: Boxes, settings: BoxSettings) -> Iterator[BoolArray]:
     """What is over the threshold in each box.
 
-    Where boxes were fitted to the picture, or overlap, this is what the map has in them.
+    Where boxes were fitted to the picture, overlap, or are of instances that leave pixels out (`cut`, `quantile_cut`),
+    this is what the map has in them.
 
     Args:
         score_map: (H, W), what the boxes were drawn from, any range.
