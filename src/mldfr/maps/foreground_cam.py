@@ -102,8 +102,7 @@ class ForegroundCAM(FittedMap):
 
     def _rivals(self, features: Tensor, classes: Sequence[int] | Tensor, head: Head) -> Tensor:
         """The strongest activation of the other classes at each cell, for each of `classes`: (k, h, w), at least 0."""
-        everything = torch.arange(self.groups, device=features.device)
-        strength = _standard(head.score_maps(features, everything)).clamp(min=0)
+        strength = _standard(head.score_maps(features, range(self.groups))).clamp(min=0)
         strength = torch.sigmoid(head.logits(features[None])[0])[:, None, None] * strength
         (first, second), (leader, _) = strength.topk(2, dim=0)
         asked = torch.as_tensor(classes, device=features.device)[:, None, None]
