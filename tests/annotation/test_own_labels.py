@@ -18,7 +18,6 @@ from forked import Program
 from helpers import look_small, small_sides
 from mldfr.annotation.journal import read_rows
 from mldfr.annotation.listing import list_pictures
-from mldfr.boxes.drawing import MIN_REGION
 from mldfr.networks.network import LocalizationNetwork
 
 NAMES = ("wren/a.jpg", "wren/b.png", "robin/a.jpg", "robin/c.jpg", "dove/a.jpg", "dove/d.jpg")
@@ -292,7 +291,7 @@ def test_kept_score_maps_stand_in_for_the_model_with_the_labels_classes(model, b
     annotate(model, f"folder:{birds}", out, *told, formats="npy,csv")
     stored = mldfr.load(out, device="cpu")
     assert stored.card.class_names == ("dove", "robin", "wren")
-    assert stored.card.localization.min_region == (0 if told else MIN_REGION)
+    assert stored.card.localization.min_region == (0 if told else 0.2)
     (label,) = stored.locate(birds / "robin/a.jpg").labels
     assert (label.class_name, label.probability) == ("robin", 1)
     annotate(out, f"folder:{birds}", again, formats="csv")

@@ -39,7 +39,7 @@ class Foreground(FittedMap):
     """
 
     earlier = (1, 2)
-    suggested: ClassVar[Mapping[str, Any]] = {"normalizer": "max", "threshold": 0.0}
+    suggested: ClassVar[Mapping[str, Any]] = {"normalizer": "max", "threshold": 0.0, "min_region": 0.2}
 
     coarse: Tensor
     fine: Tensor
