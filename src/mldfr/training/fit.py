@@ -21,11 +21,12 @@ from mldfr.training.frozen import FrozenRun, begin_frozen
 from mldfr.training.held_out import held_out_accuracy
 from mldfr.training.log import Log, say_line
 from mldfr.training.objective import Learner, Objective, Place, right_ones
+from mldfr.training.optimization import Training
 from mldfr.training.prepare import Material, create_network
 from mldfr.training.prepared_features import Follow, unwatched
 from mldfr.training.probe import probe
 from mldfr.training.processes import make_fabric
-from mldfr.training.recipe import Recipe, RecipeError, Training
+from mldfr.training.recipe import Recipe, RecipeError
 from mldfr.training.run_folder import Epoch
 from mldfr.training.run_steps import enter, finish, warnings_of_classes
 from mldfr.training.schedule import Schedule

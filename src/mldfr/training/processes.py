@@ -9,7 +9,8 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from mldfr.core.devices import choose_device
-from mldfr.training.recipe import RecipeError, Training
+from mldfr.training.optimization import Training
+from mldfr.training.recipe import RecipeError
 from mldfr.training.slurm import as_torchrun
 
 

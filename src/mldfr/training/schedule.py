@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
-from mldfr.training.recipe import Training
+from mldfr.training.optimization import Training
 
 WARM_UP = 0.1
 
