@@ -24,10 +24,11 @@ class Training(Strict):
     lr: float = Field(default=0.03, gt=0, allow_inf_nan=False)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-4, ge=0, allow_inf_nan=False)
-    schedule: Literal["plateau", "cosine", "constant"] = "plateau"
-    """`plateau`: times `factor` when the training loss has not improved for `patience` epochs. `cosine`: from a warm-up
-    over the first tenth of the steps down to zero."""
+    schedule: Literal["plateau", "step", "cosine", "constant"] = "plateau"
+    """`plateau`: times `factor` when the training loss has not improved for `patience` epochs. `step`: times `factor`
+    after every `step_epochs` epochs. `cosine`: from a warm-up over the first tenth of the steps down to zero."""
     patience: int = Field(default=3, ge=1)
+    step_epochs: int = Field(default=15, ge=1)
     factor: float = Field(default=0.1, gt=0, lt=1)
     precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed"] = "auto"
     """`auto` is mixed precision where the device has it and 32 bits elsewhere."""

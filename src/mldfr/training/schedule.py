@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau, StepLR
 
 from mldfr.training.optimization import Training
 
@@ -21,12 +21,15 @@ class Schedule:
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, training: Training, *, steps: int) -> None:
-        self.by_epoch = training.schedule == "plateau"
+        self.by_loss = training.schedule == "plateau"
+        self.by_epoch = self.by_loss or training.schedule == "step"
         if training.schedule == "plateau":
             # PyTorch waits for more than `patience` epochs without an improvement; any improvement counts here.
             self._scheduler: Any = ReduceLROnPlateau(
                 optimizer, factor=training.factor, patience=training.patience - 1, threshold=0.0
             )
+        elif training.schedule == "step":
+            self._scheduler = StepLR(optimizer, training.step_epochs, gamma=training.factor)
         elif training.schedule == "cosine":
             self._scheduler = LambdaLR(optimizer, lambda step: cosine(step, steps))
         else:
@@ -39,8 +42,10 @@ class Schedule:
 
     def after_epoch(self, loss: float) -> None:
         """One epoch is done, with this mean loss on the training pictures."""
-        if self.by_epoch:
+        if self.by_loss:
             self._scheduler.step(loss)
+        elif self.by_epoch:
+            self._scheduler.step()
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint has to hold."""
