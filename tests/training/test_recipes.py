@@ -130,6 +130,7 @@ def test_extends_may_be_empty(tmp_path):
         ("training.schedule=steps", "'plateau', 'step', 'cosine' or 'constant'; got 'steps'"),
         ("training.step_epochs=0", "training.step_epochs: Input should be greater than or equal to 1; got 0"),
         ("training.lr=.nan", "training.lr"),
+        ("training={nesterov: true, momentum: 0}", "training: nesterov wants a momentum over 0"),
         ("training.accumulate=3", "batch_size 256 cannot be cut into 3 equal parts"),
         ("model.backbone=resnet", "did you mean 'resnet50'?"),
         ("model.recalibration=sa", "unknown recalibration 'sa'"),

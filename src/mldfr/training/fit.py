@@ -233,7 +233,11 @@ def begin(
         synchronize_batch_norms(network, fabric.device)
     network.to(memory_format=torch.channels_last).train()
     sgd = torch.optim.SGD(
-        network.parameters(), lr=training.lr, momentum=training.momentum, weight_decay=training.weight_decay
+        network.parameters(),
+        lr=training.lr,
+        momentum=training.momentum,
+        weight_decay=training.weight_decay,
+        nesterov=training.nesterov,
     )
     model, optimizer = fabric.setup(Learner(network), sgd)
     objective = Objective(network, fabric.device)

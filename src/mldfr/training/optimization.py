@@ -23,6 +23,8 @@ class Training(Strict):
     few as the machine allows, and the run's own recipe says how many that were."""
     lr: float = Field(default=0.03, gt=0, allow_inf_nan=False)
     momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = False
+    """Whether the momentum is Nesterov's."""
     weight_decay: float = Field(default=1e-4, ge=0, allow_inf_nan=False)
     schedule: Literal["plateau", "step", "cosine", "constant"] = "plateau"
     """`plateau`: times `factor` when the training loss has not improved for `patience` epochs. `step`: times `factor`
@@ -44,4 +46,10 @@ class Training(Strict):
     def _parts(self) -> Self:
         if self.accumulate and self.batch_size % self.accumulate:
             raise ValueError(f"batch_size {self.batch_size} cannot be cut into {self.accumulate} equal parts")
+        return self
+
+    @model_validator(mode="after")
+    def _momentum(self) -> Self:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov wants a momentum over 0")
         return self
