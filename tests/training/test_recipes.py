@@ -128,6 +128,8 @@ def test_extends_may_be_empty(tmp_path):
         ("training.epochs=0", "training.epochs: Input should be greater than or equal to 1; got 0"),
         ("training.epochs=few", "training.epochs: Input should be a valid integer"),
         ("training.schedule=steps", "'plateau', 'step', 'cosine' or 'constant'; got 'steps'"),
+        ("training.new_layers=0", "training.new_layers: Input should be greater than 0; got 0"),
+        ("training.new_layers=.inf", "training.new_layers: Input should be a finite number; got inf"),
         ("training.step_epochs=0", "training.step_epochs: Input should be greater than or equal to 1; got 0"),
         ("training.lr=.nan", "training.lr"),
         ("training={nesterov: true, momentum: 0}", "training: nesterov wants a momentum over 0"),

@@ -21,7 +21,7 @@ from mldfr.networks.model_file import checked_card, model_file
 from mldfr.networks.places import by_place, check_architecture, check_places, within_stages
 from mldfr.networks.planning import planned_convolutions
 from mldfr.networks.recalibration import CONVOLUTION, KERNEL_SIZES, POOLING
-from mldfr.networks.recalibration.normalization import fold_batch_norms, normalize_convolutions
+from mldfr.networks.recalibration.normalization import fold_batch_norms
 from mldfr.networks.sharing import twin
 from mldfr.networks.weights import WeightsError, is_model, pretrained, read, write
 
@@ -64,6 +64,7 @@ class LocalizationNetwork(nn.Module):
             {name: fitted_map(name)(channels, facts.groups) for name, facts in card.fitted_maps.items()}
         )
         self.card = card
+        self.taken: frozenset[str] | None = None  # names of what came from a saved model, where it goes on from one
 
     @property
     def device(self) -> torch.device:
@@ -252,9 +253,7 @@ class LocalizationNetwork(nn.Module):
         if isinstance(weights, str | Path) and is_model(model := model_file(weights)):
             if pretrained_classifier:
                 raise SettingError(f"{model}: pretrained_classifier must be False, as a model's Conv-Cls is not taken")
-            network = cls._build(card)
-            network._continue_from(model)
-            return network
+            return cls._build(card)._continue_from(model)
         state = pretrained(weights, default=spec.pretrained) if isinstance(weights, str | Path) else weights
         network = cls._build(card, state)
         if pretrained_classifier:
@@ -271,8 +270,7 @@ class LocalizationNetwork(nn.Module):
         except InputError as error:
             raise WeightsError(f"the weights do not fit {wanted.backbone}: {error}") from error
         check_architecture(wanted, backbone)
-        new = [backbone.trunk.get_submodule(name) for name in backbone.new]
-        normalize_convolutions(backbone.trunk, CONVOLUTION[wanted.convolution], new=new)
+        backbone.normalize(CONVOLUTION[wanted.convolution])
         module, options = POOLING[wanted.recalibration], wanted.recalibration_options
         places = zip(backbone.channels[:3], KERNEL_SIZES, strict=True)
         try:
@@ -292,7 +290,7 @@ class LocalizationNetwork(nn.Module):
         """The network that a card describes, at random."""
         return cls._build(card)
 
-    def _continue_from(self, model: Path) -> None:
+    def _continue_from(self, model: Path) -> Self:
         """Take everything but Conv-Cls from a saved model, and the maps that were fitted for its pictures."""
         tensors, _ = read(model)
         given = {key: value for key, value in tensors.items() if not key.startswith(("head.", "fitted_maps."))}
@@ -304,6 +302,8 @@ class LocalizationNetwork(nn.Module):
         if difference := mismatch(own, given):
             raise WeightsError(f"{model}: of another architecture: {difference}")
         self.load_state_dict(given, strict=False)
+        self.taken = frozenset(given)
+        return self
 
     def _take_classifier(self, state: StateDict, name: str | None) -> None:
         weight, bias = state.get(f"{name}.weight"), state.get(f"{name}.bias")

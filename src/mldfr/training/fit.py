@@ -22,6 +22,7 @@ from mldfr.training.held_out import held_out_accuracy
 from mldfr.training.log import Log, say_line
 from mldfr.training.objective import Learner, Objective, Place, right_ones
 from mldfr.training.optimization import Training
+from mldfr.training.parameter_groups import make_optimizer
 from mldfr.training.prepare import Material, create_network
 from mldfr.training.prepared_features import Follow, unwatched
 from mldfr.training.probe import probe
@@ -232,13 +233,7 @@ def begin(
     if training.sync_batch_norm and fabric.world_size > 1:
         synchronize_batch_norms(network, fabric.device)
     network.to(memory_format=torch.channels_last).train()
-    sgd = torch.optim.SGD(
-        network.parameters(),
-        lr=training.lr,
-        momentum=training.momentum,
-        weight_decay=training.weight_decay,
-        nesterov=training.nesterov,
-    )
+    sgd = make_optimizer(network, training, state)
     model, optimizer = fabric.setup(Learner(network), sgd)
     objective = Objective(network, fabric.device)
     course = Course(fabric, network, sgd, Schedule(sgd, training, steps=order.epochs * order.steps))

@@ -22,6 +22,10 @@ class Training(Strict):
     """Into how many parts a batch is cut that does not fit into memory; BatchNorm sees one part at a time. null is as
     few as the machine allows, and the run's own recipe says how many that were."""
     lr: float = Field(default=0.03, gt=0, allow_inf_nan=False)
+    new_layers: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """By what the rate is multiplied of layers that no pretrained weights are for: head, recalibration, a method's
+    modules, and what the change of the last downsampling or of the normalisation has put into the trunk. With a saved
+    model as weights: of what is not taken from it."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = False
     """Whether the momentum is Nesterov's."""

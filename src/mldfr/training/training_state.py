@@ -64,7 +64,7 @@ class Course:
 
     @property
     def lr(self) -> float:
-        """The learning rate now."""
+        """The learning rate now: where new layers have one of their own, that of the trunk."""
         return float(self.optimizer.param_groups[0]["lr"])
 
     def wait_for(self, batches: Iterator[Batch]) -> Batch:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mldfr.core.errors import InputError, SettingError
 from mldfr.networks.initialization import xavier_
+from mldfr.networks.recalibration.normalization import normalize_convolutions
 
 LastDownsampling = Literal["transition", "dilate", "wsolevaluation"]
 StateDict = Mapping[str, Tensor]
@@ -121,7 +122,8 @@ class Backbone(nn.Module):
             last downsampling is changed, so `dilate` keeps them all and `transition` loses what it replaces.
 
     Attributes:
-        new: Dotted names of the modules of the trunk that the change has put in, which no weights are for.
+        new: Dotted names of the modules of the trunk that the change has put in, which no weights are for; after
+            `normalize` those of the normalisations too.
 
     Raises:
         InputError: The weights do not fit the trunk; the message names the keys.
@@ -147,12 +149,20 @@ class Backbone(nn.Module):
         self.stages = variant.stages  # and no more of it: a network can be pickled whatever made its trunk
         self.channels, self.strides, self.foldable = variant.channels, spec.strides, spec.foldable
         self.trunk = spec.trunk()
+        pretrained = set(self.trunk.parameters())
         if weights is not None:
             _load_trunk(self.trunk, spec, weights)
         known = set(self.trunk.modules())
         variant.surgery(self.trunk)
+        known |= {part for part in self.trunk.modules() if pretrained & set(part.parameters(recurse=False))}
         _drop_unused(self.trunk, {name for stage in variant.stages for name in stage})
         self.new = tuple(name for name, part in self.trunk.named_modules() if part not in known)
+
+    def normalize(self, norm: Callable[[int], nn.Module]) -> None:
+        """Put `norm`, made for a number of channels, in the place of every BatchNorm (see `normalize_convolutions`)."""
+        known = set(self.trunk.modules())
+        normalize_convolutions(self.trunk, norm, new=[self.trunk.get_submodule(name) for name in self.new])
+        self.new += tuple(name for name, part in self.trunk.named_modules() if part not in known)
 
     def run_stage(self, index: int, x: Tensor, behind: Mapping[str, nn.Module] | None = None) -> Tensor:
         """Run stage `index` (0 to 3), from the output of the one before it to its own.
