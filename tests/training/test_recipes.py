@@ -8,9 +8,9 @@ from mldfr.training.recipe import RecipeError, differences, load_recipe, names, 
 PAPER = ("vgg16", "googlenet", "inception_v3", "resnet50", "resnet50x", "densenet161", "mobilenet_v2")
 
 
-def test_there_is_a_recipe_for_every_cell_of_the_paper_and_three_more():
+def test_there_is_a_recipe_for_every_cell_of_the_paper_and_four_more():
     expected = {f"{backbone}-{data}" for backbone in PAPER for data in ("cub", "ilsvrc", "voc2007")}
-    assert set(names()) == expected | {"finetune", "frozen", "creatures"}
+    assert set(names()) == expected | {"finetune", "frozen", "creatures", "wsolevaluation"}
 
 
 @pytest.mark.parametrize("name", [f"{backbone}-{data}" for backbone in PAPER for data in ("cub", "ilsvrc", "voc2007")])
@@ -35,6 +35,18 @@ def test_the_papers_recipes_say_what_the_paper_says(name):
     assert recipe.localization.scales == ((0.5, 1, 1.5, 2, 2.5) if data == "voc2007" else (1, 1.5, 2))
     assert recipe.localization.threshold == 0.2
     assert recipe.data.split == ("trainval" if data == "voc2007" else None)
+
+
+def test_wsolevaluations_recipe_says_what_its_code_has_by_default_for_every_peer():
+    for settings in ([], ["model.backbone=vgg16", "method=acol"], ["model.backbone=inception_v3", "method=spg"]):
+        recipe = load_recipe("wsolevaluation", settings)
+        training, model = recipe.training, recipe.model
+        assert (training.epochs, training.batch_size, training.lr, training.new_layers) == (40, 64, 0.01, 10)
+        assert (training.momentum, training.nesterov, training.weight_decay) == (0.9, True, 1e-4)
+        assert (training.schedule, training.step_epochs, training.factor) == ("step", 30, 0.1)
+        assert (model.last_downsampling, model.recalibration, model.classifier_bias) == ("wsolevaluation", "none", True)
+        assert recipe.augmentation.crop_scale == ((224 / 256) ** 2,) * 2
+        assert recipe.augmentation.input_size == 224
 
 
 @pytest.mark.parametrize("name", names())
