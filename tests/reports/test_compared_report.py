@@ -12,6 +12,7 @@ import mldfr
 from helpers import blobs, evaluate, run, save_small
 from mldfr.core.errors import SettingError
 from mldfr.reports.content.compared import read_comparison
+from mldfr.reports.content.compared_pages import comparison_page
 from mldfr.reports.content.display_names import group_name, metric_name
 from mldfr.reports.content.evaluation_folder import Places, read_evaluation
 from mldfr.reports.content.pages import ReportOptions
@@ -66,6 +67,27 @@ def test_differences_are_those_of_compare(several, folders):
             ends = (row["difference"][key] for key in ("value", "low", "high"))
             assert [shown["Difference points"], shown["from 95 %"], shown["to 95 %"]] == [f"{end:.2f}" for end in ends]
             assert shown[f"{folder.name} is"] == row["verdict"]
+
+
+def test_an_error_is_told_by_what_is_stored_and_not_by_its_name(folders, tmp_path):
+    """Of a metric of another package, whose name says nothing, and of one whose name says the opposite."""
+    names = {"cls_top1_error": "slips", "cls_top5_error": "further"}
+    for folder in folders[:2]:
+        content = json.loads((folder / "metrics.json").read_text())
+        for part in ("metrics", "denominators"):
+            content[part]["classification"] = {names.get(k, k): v for k, v in content[part]["classification"].items()}
+            content[part]["paper"]["no_error"] = content[part]["paper"].pop("corloc")
+        values = content["values"]
+        for old, new in names.items():
+            values[f"classification.{new}"] = values.pop(f"classification.{old}")
+        values["paper.no_error"] = values.pop("paper.corloc")
+        (tmp_path / folder.name).mkdir()
+        (tmp_path / folder.name / "metrics.json").write_text(json.dumps(content))
+    comparison = read_comparison([tmp_path / each.name for each in folders[:2]], ReportOptions(device="cpu"))
+    page = comparison_page(comparison, ReportOptions(device="cpu"), lambda samples: samples)
+    (section,) = (each for each in page.sections if each.key == "differences")
+    shown = {row[0] for row in section.blocks[0].rows}
+    assert {"slips, scale 1; lower is better", "no error, protocol paper"} <= shown
 
 
 @pytest.mark.parametrize(("kind", "title"), [("latex", "LaTeX, with booktabs"), ("csv", "CSV, with intervals")])

@@ -21,7 +21,7 @@ from PIL import Image
 from helpers import blobs, evaluate, save_small, write_text
 from mldfr.evaluation.diagnosis import KINDS
 from mldfr.evaluation.statistics.bootstrap import bootstrap_interval
-from mldfr.reports.content.display_names import KIND_NAMES, PROTOCOLS, counted, metric_name
+from mldfr.reports.content.display_names import KIND_NAMES, counted, group_title, metric_name
 from mldfr.reports.content.evaluation_folder import Places, read_evaluation
 from mldfr.reports.page.charts import Intervals, Lines, Mark, Reading, ticks
 from mldfr.reports.page.heat import heat_layer
@@ -38,7 +38,7 @@ SCRIPT = "<script>alert(1)</script>"
 def test_every_metric_stands_in_its_row_as_it_was_measured(page, measured):
     labels = [label for _, label in measured["cases"]]
     for group, found in measured["metrics"].items():
-        rows = page.table(PROTOCOLS[group])
+        rows = page.table(group_title(group))
         assert len(rows) == len(found)
         for name, value in found.items():
             row, column = rows[metric_name(name)], measured["values"].get(f"{group}.{name}")
@@ -52,7 +52,7 @@ def test_every_metric_stands_in_its_row_as_it_was_measured(page, measured):
             ends = bootstrap_interval(column["values"], groups=labels if column["mean_over_classes"] else None)
             assert [row["from 95 %"], row["to 95 %"]] == [f"{100 * end:.2f}" for end in (ends.low, ends.high)]
             assert row["no interval"] == ""
-    authors, paper = page.table(PROTOCOLS["authors"]), page.table(PROTOCOLS["paper"])
+    authors, paper = page.table(group_title("authors")), page.table(group_title("paper"))
     assert authors["CorLoc"]["no interval"] == "a class has one picture"
     assert paper["COCO AP"]["no interval"] == "not a mean over pictures"
 

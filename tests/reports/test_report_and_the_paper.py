@@ -12,7 +12,7 @@ from measured_pages import (
 )
 
 from mldfr.data import open_data
-from mldfr.reports.content.display_names import PROTOCOLS, counted, told
+from mldfr.reports.content.display_names import counted, group_title, told
 from mldfr.reports.content.evaluation_folder import Places, read_evaluation
 from mldfr.reports.content.paper import paper_data
 
@@ -154,7 +154,7 @@ def test_equal_values_have_no_interval(measured, tmp_path):
     page = report(sure, tmp_path / "sure.html")
     assert "in 100.0 % of 5 cases (no interval: all cases alike)" in page.text
     assert "no interval: all cases alike" in words(page.headline("CorLoc"))
-    assert page.table(PROTOCOLS["paper"])["CorLoc"]["no interval"] == "all cases alike"
+    assert page.table(group_title("paper"))["CorLoc"]["no interval"] == "all cases alike"
     assert "100.0 to 100.0" not in page.text
 
 

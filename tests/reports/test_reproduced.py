@@ -94,6 +94,29 @@ def test_columns_of_two_metrics_are_compared_each_by_its_own(tmp_path):
     assert 0 < answer.spread.low < 30 < answer.spread.high
 
 
+@pytest.mark.parametrize(
+    ("metric", "errors", "told"),
+    [
+        ("acme.slips", ["acme.slips"], False),
+        ("acme.error_free", [], True),
+        ("acme.error", None, False),  # a line of before errors were kept
+        ("acme.corloc", None, True),
+    ],
+)
+def test_questions_are_not_answered_of_errors(tmp_path, metric, errors, told):
+    columns = [
+        {"name": name, "metric": metric, "look": {"scales": [scale]}} for name, scale in (("one", 1), ("two", 2))
+    ]
+    asked = {"questions": [{"ask": "More?", "column": "two", "over": "one"}]}
+    table = {"title": "t", "measures": "m", "columns": columns, "rows": [{"name": "r", "backbone": "vgg16"}], **asked}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(table))
+    grid = make_grid(tmp_path / "own.yaml", "folder:mine", ["test"], Wishes(seeds=1))
+    (run,) = grid.runs
+    kept = {} if errors is None else {"errors": errors}
+    looks = {name: LookLine(pictures=40, metrics={metric: 40.0}, **kept) for name in run.looks}
+    assert bool(Results(grid, {run.key: ReproducedLine(run=run.key, seed=0, looks=looks)}).answers()) is told
+
+
 def test_what_sets_a_row_apart_stands_in_its_line():
     found, _ = results(epochs=6, weights={"": "some/where/w.safetensors"})
     (first, *_) = found.rows

@@ -141,6 +141,11 @@ class Metrics(Artifact):
     """Image and class."""
     values: dict[str, Column]
 
+    def lower_is_better(self, metric: str) -> bool:
+        """Whether a metric, such as `classification.cls_top1_error`, is an error; known of those with values alone."""
+        column = self.values.get(metric)
+        return column is not None and not column.higher_is_better
+
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
         sizes = {"images": len(self.images), "cases": len(self.cases)}

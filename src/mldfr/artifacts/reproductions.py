@@ -31,6 +31,12 @@ class LookLine(Artifact):
     """The class of each value, for metrics that are the mean over classes."""
     owners: tuple[int, ...] = ()
     """The number of the picture of each value that is a class of a picture, where pictures have several."""
+    errors: tuple[str, ...] | None = None
+    """Metrics that are better when lower; None in lines of before this was kept, where their names tell them."""
+
+    def lower_is_better(self, metric: str) -> bool:
+        """Whether a metric is an error."""
+        return "error" in metric if self.errors is None else metric in self.errors
 
     def values(self, metric: str) -> list[float] | None:
         """The values in [0, 1], NaN where it has none; None where that is not known."""

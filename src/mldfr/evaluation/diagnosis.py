@@ -6,6 +6,7 @@ M-Ins, Part, More and OT.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from mldfr.core.types import Box, Float64Array
 from mldfr.evaluation.metrics.corloc import best_ious
 from mldfr.evaluation.protocols import Protocol
 
-KINDS: tuple[Kind, ...] = ("right", "wrong_class", "several_merged", "part_only", "too_much", "missed")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 MERGED, PART, MORE = 0.3, 0.5, 0.7
 SIZES = (0.1, 0.3, 0.6)
 """Bounds of the sizes: the share of the picture that the largest annotated box has."""

@@ -33,6 +33,7 @@ class Protocol:
 
     Attributes:
         name: As it is called.
+        title: What it is, in a line.
         boxes: How its boxes are drawn, at whatever threshold; the normalizer is that of maps that come without one.
             None where that is not the protocol's to say.
         multi_label_boxes: The same for sets in whose pictures there may be several classes.
@@ -52,6 +53,7 @@ class Protocol:
     """
 
     name: str
+    title: str
     boxes: BoxSettings | None
     multi_label_boxes: BoxSettings | None
     convention: IouConvention = field(default_factory=IouConvention)
@@ -72,12 +74,14 @@ class Protocol:
 
 PAPER = Protocol(
     name="paper",
+    title="boxes of regions over a fixed threshold, in the picture's pixels",
     boxes=BoxSettings(box_rule="regions", min_region=0),
     multi_label_boxes=BoxSettings(box_rule="regions", min_region=0),
     detection=True,
 )
 AUTHORS = Protocol(
     name="authors",
+    title="the published code, one box around all it keeps",
     boxes=BoxSettings(box_rule="union", min_region=0),
     multi_label_boxes=BoxSettings(box_rule="union_regions", min_region=0),
     convention=IouConvention(edge=1, last_pixel=True, inclusive=True),
@@ -86,12 +90,19 @@ AUTHORS = Protocol(
 )
 WSOLEVALUATION = Protocol(
     name="wsolevaluation",
+    title="contours at the best threshold of 1,000, at 224 x 224",
     boxes=None,
     multi_label_boxes=None,
     convention=IouConvention(edge=1, inclusive=True),
     sweeps=True,
     side=224,
 )
-AS_USED = Protocol(name="as_used", boxes=None, multi_label_boxes=None, detection=True)
+AS_USED = Protocol(
+    name="as_used",
+    title="boxes as the model draws them in use, compared as protocol paper does",
+    boxes=None,
+    multi_label_boxes=None,
+    detection=True,
+)
 """Boxes as `locate` draws them: by the settings of the model's card, or those that are asked for; compared as the
 protocol `paper` does."""

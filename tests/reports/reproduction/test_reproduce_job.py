@@ -6,13 +6,14 @@ from itertools import count
 
 import pytest
 
-from mldfr.artifacts import LookLine
+from mldfr.artifacts import LookLine, Metrics
 from mldfr.core.errors import DataError, SettingError
 from mldfr.core.types import Sample
 from mldfr.data.base import DataSet
 from mldfr.jobs.shard import Shard
 from mldfr.reports.reproduction.grid import Wishes, make_grid
 from mldfr.reports.reproduction.job import Verbs, folder_of, grid_job, read_rows, run_grid
+from mldfr.reports.reproduction.lines import look_line
 from mldfr.reports.reproduction.plan import plan_grid
 
 
@@ -232,6 +233,16 @@ def test_the_plan_says_what_is_left(tmp_path):
     assert plan.seconds == pytest.approx(2 * 600 + 3 * looks)
     assert "4 networks, 1 done; measured on 30 pictures of test" in plan.to_text()
     assert "about 22 min" in plan.to_text()
+
+
+def test_lines_keep_which_metrics_are_errors():
+    column = {"over": "images", "mean_over_classes": False, "values": [0.0]}
+    values = {f"acme.{name}": {**column, "higher_is_better": name == "hits"} for name in ("hits", "slips")}
+    metrics = {"acme": {"hits": 0.0, "slips": 0.0, "ap": 0.0}}
+    measured = Metrics(setting={}, metrics=metrics, images=["0"], cases=[], values=values)
+    line = look_line(measured, ["acme.hits", "acme.slips", "acme.ap"])
+    assert line.errors == ("acme.slips",)
+    assert [metric for metric in line.metrics if line.lower_is_better(metric)] == ["acme.slips"]
 
 
 def test_lines_know_the_values_of_pictures():

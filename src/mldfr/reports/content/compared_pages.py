@@ -55,7 +55,7 @@ def _lead(comparison: Comparison) -> str:
         return f"{counted(len(comparison.entries), 'runs')} beside each other."
     values = {name: numbers.stored.value(metric) or 0.0 for name, numbers in comparison.numbers.items()}
     told = ", ".join(f"{name} {percent(values[name])}" for name in sorted(values, key=lambda name: -values[name]))
-    return f"{_name(metric)}: {told}. {_verdict(comparison, metric)}"
+    return f"{_name(comparison, metric)}: {told}. {_verdict(comparison, metric)}"
 
 
 def _verdict(comparison: Comparison, metric: str) -> str:
@@ -72,13 +72,14 @@ def _all(comparison: Comparison) -> list[Numbers]:
     return list(comparison.numbers.values())
 
 
-def _name(metric: str) -> str:
+def _name(comparison: Comparison, metric: str) -> str:
     group, _, name = metric.partition(".")
-    return f"{metric_name(name)}, {group_name(group)}{'; lower is better' if _is_error(metric) else ''}"
+    lower = "; lower is better" if _is_error(comparison, metric) else ""
+    return f"{metric_name(name)}, {group_name(group)}{lower}"
 
 
-def _is_error(metric: str) -> bool:
-    return metric.endswith("error")
+def _is_error(comparison: Comparison, metric: str) -> bool:
+    return _all(comparison)[0].stored.lower_is_better(metric)
 
 
 def _facts(comparison: Comparison) -> dict[str, str]:
@@ -114,7 +115,7 @@ def _numbers(comparison: Comparison) -> Section | None:
     columns = [Column("Evaluation")]
     for metric in there:
         group, _, name = metric.partition(".")
-        bar = not _is_error(metric)
+        bar = not _is_error(comparison, metric)
         columns.append(Column(metric_name(name), group_name(group), HEADLINES[metric], decimals=1, bar=bar))
     rows: list[list[Cell]] = [
         [name, *(numbers.stored.value(each) for each in there)] for name, numbers in comparison.numbers.items()
@@ -122,7 +123,8 @@ def _numbers(comparison: Comparison) -> Section | None:
     important = [each for each in _all(comparison)[0].most_important() if each in there]
     charts = [
         Intervals(
-            _name(metric), [numbers.reading(metric, "", name=name) for name, numbers in comparison.numbers.items()]
+            _name(comparison, metric),
+            [numbers.reading(metric, "", name=name) for name, numbers in comparison.numbers.items()],
         )
         for metric in important
     ]
@@ -144,7 +146,8 @@ def _differences(comparison: Comparison) -> Section | None:
         columns += [Column("Difference", "points", decimals=2), Column("from", "95 %", decimals=2)]
         columns += [Column("to", "95 %", decimals=2), Column(f"{name} is")]
         rows: list[list[Cell]] = [
-            [_name(row.metric), row.one, row.other, *_ends(row.difference), row.verdict or ""] for row in found
+            [_name(comparison, row.metric), row.one, row.other, *_ends(row.difference), row.verdict or ""]
+            for row in found
         ]
         apart = comparison.set_apart[name]
         blocks.append(Table(f"{name} beside {table.first}", columns, rows, foot=apart and f"{name} differs in {apart}"))

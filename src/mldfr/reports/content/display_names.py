@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from mldfr.evaluation.protocols import PROTOCOLS
+
 KIND_NAMES: Mapping[str, str] = {
     "right": "Right",
     "wrong_class": "Wrong class",
@@ -12,14 +14,11 @@ KIND_NAMES: Mapping[str, str] = {
 }
 """The kinds of the diagnosis; their colours on a page have the keys' names, with hyphens."""
 
-PROTOCOLS: Mapping[str, str] = {
-    "classification": "Classification, at scale 1",
-    "paper": "Protocol paper: boxes of regions over a fixed threshold, in the picture's pixels",
-    "authors": "Protocol authors: the published code, one box around all it keeps",
-    "wsolevaluation": "Protocol wsolevaluation: contours at the best threshold of 1,000, at 224 x 224",
-    "as_used": "Protocol as_used: boxes as the model draws them in use, compared as protocol paper does",
-    "pixels": "Masks, pixel by pixel",
+GROUPS: Mapping[str, tuple[str, str]] = {
+    "classification": ("scale 1", "Classification, at scale 1"),
+    "pixels": ("masks", "Masks, pixel by pixel"),
 }
+"""Where metrics come from that are of no protocol: in two words, and in a line."""
 NAMES: Mapping[str, str] = {
     "cls_top1_error": "Cls error, top-1",
     "cls_top5_error": "Cls error, top-5",
@@ -46,8 +45,16 @@ NAMES: Mapping[str, str] = {
 
 def group_name(group: str) -> str:
     """Where a metric comes from, in two words: numbers of ours under the rules of `paper` are not the paper's."""
-    other = {"classification": "scale 1", "pixels": "masks"}
-    return other.get(group, f"protocol {group}" if group in PROTOCOLS else group)
+    if group in GROUPS:
+        return GROUPS[group][0]
+    return f"protocol {group}" if group in PROTOCOLS else group
+
+
+def group_title(group: str) -> str:
+    """The heading of all metrics of a group."""
+    if group in GROUPS:
+        return GROUPS[group][1]
+    return f"Protocol {group}: {PROTOCOLS[group].title}" if group in PROTOCOLS else group
 
 
 def metric_name(name: str) -> str:

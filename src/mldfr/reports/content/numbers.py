@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from mldfr.evaluation.statistics.intervals import Spread
-from mldfr.reports.content.display_names import PROTOCOLS, counted, group_name, metric_name
+from mldfr.reports.content.display_names import counted, group_name, group_title, metric_name
 from mldfr.reports.content.metrics_file import Stored
 from mldfr.reports.content.paper import MAIN, NAMES, V2, PaperData, PaperRow, backbone_name, paper_data
 from mldfr.reports.page.blocks import Block, Cell, Column, Headlines, Section, Table, Words
@@ -178,7 +178,7 @@ class Numbers:
                 Column("of", hint="the denominator"),
                 Column("no interval", hint="why there is none"),
             ]
-            blocks.append(Table(PROTOCOLS.get(group, group), columns, rows))
+            blocks.append(Table(group_title(group), columns, rows))
         return Section("metrics", "Every metric", "All that was measured, with its denominators.", blocks)
 
     def _row(self, group: str, name: str) -> list[Cell]:

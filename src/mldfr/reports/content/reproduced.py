@@ -186,7 +186,7 @@ class Results:
     def _answer(self, ask: str, of: str, one: tuple[Row, Column], other: tuple[Row, Column]) -> Answer | None:
         sides, metrics = (self._looks(*one), self._looks(*other)), (one[1].metric, other[1].metric)
         both = [seed for seed in sides[0] if seed in sides[1]]
-        if not both or "error" in "".join(metrics):
+        if not both or any(side[both[0]].lower_is_better(metric) for side, metric in zip(sides, metrics, strict=True)):
             return None
         before, after = ([side[seed] for seed in both] for side in sides)
         gains = tuple(b - a for a, b in zip(_percent(before, metrics[0]), _percent(after, metrics[1]), strict=True))

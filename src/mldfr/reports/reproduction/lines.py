@@ -15,10 +15,12 @@ def look_line(measured: Metrics, metrics: Iterable[str]) -> LookLine:
         measured: All of it.
         metrics: Protocol and name of those that count; one that the data does not allow has no value.
     """
-    known, digits, labels = {}, {}, {}
+    known, digits, labels, errors = {}, {}, {}, []
     for metric in metrics:
         group, _, name = metric.partition(".")
         known[metric] = measured.metrics.get(group, {}).get(name)
+        if measured.lower_is_better(metric):
+            errors.append(metric)
         if text := _digits(measured, metric):
             digits[metric] = text
             if measured.values[metric].mean_over_classes:
@@ -32,6 +34,7 @@ def look_line(measured: Metrics, metrics: Iterable[str]) -> LookLine:
         digits=digits,
         labels=labels,
         owners=tuple(number[image] for image, _ in measured.cases) if several else (),
+        errors=tuple(errors),
     )
 
 
