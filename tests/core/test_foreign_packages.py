@@ -10,13 +10,17 @@ from PIL import Image
 
 from forked import finished
 from helpers import small_network
+from mldfr.annotation.fitted_model import needs_fit
 from mldfr.core import registry
 from mldfr.core.registry import PluginError, Registry, UnknownNameError
 from mldfr.core.types import Sample
 from mldfr.evaluation import summary
 from mldfr.evaluation.maps_and_ranking import Ranking
 from mldfr.evaluation.record import Record, Rules
+from mldfr.localizer.localizer import Localizer
 from mldfr.localizer.possible_maps import possible_maps
+from mldfr.localizer.sources import NetworkSource
+from mldfr.maps.base import is_fitted
 from mldfr.methods.cam import CAM
 
 MODULE = '''
@@ -327,8 +331,9 @@ def test_a_map_that_cannot_be_computed_is_named_and_left_out(seen_here, caplog):
     )
     assert "map raising of the package acme-wsol cannot be used (KeyError: 'nothing here')" in caplog.text
     assert "map lost of the package acme-wsol cannot be used (ModuleNotFoundError" in caplog.text
-    with pytest.raises(PluginError, match="map function of the package acme-wsol cannot be used"):
-        network.activation_map("function")
+    for asks in (network.activation_map, is_fitted, lambda name: needs_fit(Localizer(NetworkSource(network)), name)):
+        with pytest.raises(PluginError, match="map function of the package acme-wsol cannot be used"):
+            asks("function")
 
 
 def test_a_model_of_a_package_that_is_not_there_is_named(run, pictures, tmp_path):

@@ -12,8 +12,8 @@ from mldfr.jobs.shard import part_files
 from mldfr.localizer.fitting import FITTED_FOR, Follow, fit_map, suggested
 from mldfr.localizer.localizer import Localizer
 from mldfr.localizer.sameness import map_for
-from mldfr.maps import DEFAULT, MAPS
-from mldfr.maps.base import FittedMap
+from mldfr.maps import DEFAULT
+from mldfr.maps.base import is_fitted
 from mldfr.networks.card import Localization, Rules
 from mldfr.networks.model_file import MODEL_FILE, read_card
 
@@ -39,8 +39,7 @@ def _map_of_foreground(localizer: Localizer, listing: Listing, out: Path) -> str
 
 def needs_fit(localizer: Localizer, name: str) -> bool:
     """Whether the map is one that has to be fitted on pictures, and that the model does not have yet."""
-    kind = MAPS[name]
-    return isinstance(kind, type) and issubclass(kind, FittedMap) and name not in localizer.card.fitted_maps
+    return is_fitted(name) and name not in localizer.card.fitted_maps
 
 
 def fitted_localizer(

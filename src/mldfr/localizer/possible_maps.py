@@ -9,7 +9,7 @@ from mldfr.core.registry import PluginError
 from mldfr.localizer.fitting import suggested
 from mldfr.localizer.localizer import Localizer
 from mldfr.maps import MAPS
-from mldfr.maps.base import FittedMap, map_kind
+from mldfr.maps.base import is_fitted
 from mldfr.networks.card import Localization
 from mldfr.networks.network import LocalizationNetwork
 
@@ -49,14 +49,10 @@ def _settings(localizer: Localizer, name: str) -> Localization:
     own = localizer.card.localization
     if name == own.map:
         return own
-    if _fitted(name):
+    if is_fitted(name):
         return suggested(localizer.card, name).changed(scales=own.scales)
-    usual = Localization() if _fitted(own.map) else own
+    usual = Localization() if is_fitted(own.map) else own
     return own.changed(map=name, normalizer=usual.normalizer, threshold=usual.threshold)
-
-
-def _fitted(name: str) -> bool:
-    return issubclass(map_kind(name), FittedMap)
 
 
 def _possible(network: LocalizationNetwork, name: str) -> bool:

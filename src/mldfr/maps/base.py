@@ -183,6 +183,20 @@ def map_kind(name: str) -> type[ActivationMap]:
     return kind
 
 
+def is_fitted(name: str) -> bool:
+    """Whether a map is one that is fitted on pictures first.
+
+    Raises:
+        UnknownNameError: No such map.
+        PluginError: What another package has under the name is no class of maps.
+
+    Examples:
+        >>> is_fitted("colocalization"), is_fitted("cam")
+        (True, False)
+    """
+    return issubclass(map_kind(name), FittedMap)
+
+
 def fitted_map(name: str) -> type[FittedMap]:
     """The kind of a map that is fitted on pictures, by its name.
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mldfr.core.errors import InputError, SettingError
 from mldfr.core.versions import installed_versions
-from mldfr.maps.base import LAST, PICTURE, ActivationMap, FittedMap, fitted_map, map_kind
+from mldfr.maps.base import LAST, PICTURE, ActivationMap, FittedMap, fitted_map, is_fitted, map_kind
 from mldfr.methods import DEFAULT as CAM
 from mldfr.methods.base import Method, Place, make_method
 from mldfr.methods.heads import Head
@@ -141,8 +141,8 @@ class LocalizationNetwork(nn.Module):
             SettingError: One that has to be fitted on pictures first, and has not been; or one of a stage that the
                 trunk does not have.
         """
-        kind = map_kind(name)
-        if not issubclass(kind, FittedMap):
+        if not is_fitted(name):
+            kind = map_kind(name)
             if any(stage != PICTURE and not self.backbone.has_stage(stage) for stage in kind.earlier):
                 raise SettingError(f"map {name}: {self.card.architecture.backbone} has no stages but the last, stage3")
             return kind.for_head(self.head)

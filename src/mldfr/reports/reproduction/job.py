@@ -16,8 +16,7 @@ from mldfr.jobs.job import Job
 from mldfr.jobs.lines import placed_lines
 from mldfr.jobs.parts import WORK
 from mldfr.jobs.shard import PARTS, WHOLE, JobFiles, Shard, part_files
-from mldfr.maps import MAPS as MAP_KINDS
-from mldfr.maps.base import FittedMap
+from mldfr.maps.base import is_fitted
 from mldfr.networks.model_file import MODEL_FILE
 from mldfr.reports.reproduction.grid import Grid, TrainingRun
 from mldfr.reports.reproduction.lines import look_line
@@ -173,7 +172,7 @@ def _look(look: Look, folder: Path, run: TrainingRun, grid: Grid, verbs: Verbs) 
         "threshold": told.pop("threshold"),
     }
     model = folder / MODEL_FILE
-    if issubclass(MAP_KINDS[told["map"]], FittedMap):
+    if is_fitted(told["map"]):
         model = folder / f"{told['map']}.safetensors"
         if not model.exists():
             verbs.fit(folder, told["map"], model)
