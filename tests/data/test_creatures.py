@@ -254,5 +254,5 @@ def test_a_malformed_card_is_refused(written, tmp_path, change, message):
 
 def test_text_that_is_not_json_is_refused(tmp_path):
     (tmp_path / "creatures.json").write_text("{")
-    with pytest.raises(DataError, match=r"creatures\.json: the file: Invalid JSON"):
+    with pytest.raises(DataError, match=r"creatures\.json: Invalid JSON"):
         read(tmp_path)

@@ -162,7 +162,7 @@ def test_a_damaged_file_is_named(name, file, old, new, message, tmp_path):
         ("yolo", "yolo/data.yaml", "names: {0: x, a: y}", "expected `names`, a list or numbered from 0; got {0: 'x', "),
         ("yolo", "yolo/data.yaml", "names: [x, no]", "expected class names as text, in quotes where YAML means some"),
         ("yolo", "yolo/data.yaml", "names: [x", "not YAML"),
-        ("imagefolder", "imagefolder/classes.json", '{"a": 1}', "classes.json: content: Input should be a valid array"),
+        ("imagefolder", "imagefolder/classes.json", '{"a": 1}', "classes.json: Input should be a valid array"),
         (
             "yolo",
             "yolo/images.csv",

@@ -13,8 +13,9 @@ from pydantic import (
     model_validator,
 )
 
-from mldfr.artifacts.base import Artifact, Finite, Fraction, first_fault
+from mldfr.artifacts.base import Artifact, Finite, Fraction
 from mldfr.core.errors import DataError
+from mldfr.core.validation_errors import MOST, explain
 
 WRITTEN = "written.json"
 JOINED = "joined.json"
@@ -137,7 +138,7 @@ def check_annotation_row(row: Mapping[str, Any], place: object) -> None:
     try:
         kind.model_validate(row)
     except ValidationError as error:
-        raise DataError(f"{place}: not the row of a picture, {first_fault(error)}") from error
+        raise DataError(f"{place}: not the row of a picture, {explain(error, most=MOST)}") from error
 
 
 class WrittenFile(Artifact):

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mldfr.core.errors import DataError
 from mldfr.core.json_files import read_json
+from mldfr.core.validation_errors import MOST, explain
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -40,7 +41,7 @@ def as_artifact(model: type[A], content: Mapping[str, Any], place: object) -> A:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise DataError(f"{place}: damaged, {first_fault(error)}") from error
+        raise DataError(f"{place}: damaged, {explain(error, most=MOST)}") from error
 
 
 def read_artifact(file: Path, model: type[A]) -> A:
@@ -50,10 +51,3 @@ def read_artifact(file: Path, model: type[A]) -> A:
         DataError: It cannot be read, or is something else; the message names file, key and what was expected.
     """
     return as_artifact(model, read_json(file), file)
-
-
-def first_fault(error: ValidationError) -> str:
-    """The first thing that is wrong: its key, what was expected, and what came instead."""
-    first = error.errors(include_url=False)[0]
-    where = ".".join(map(str, first["loc"])) or "the line"
-    return f"{where}: {first['msg']}; got {first['input']!r:.80}"

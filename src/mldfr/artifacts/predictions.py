@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
 
-from mldfr.artifacts.base import Artifact, Finite, Fraction, first_fault
+from mldfr.artifacts.base import Artifact, Finite, Fraction
 from mldfr.core.errors import FileError
+from mldfr.core.validation_errors import MOST, explain
 
 if TYPE_CHECKING:
     from mldfr.core.types import Prediction
@@ -104,4 +105,4 @@ def _line(line: bytes, place: str) -> PredictionLine:
     try:
         return PredictionLine.model_validate_json(line)
     except ValidationError as error:
-        raise FileError(f"{place}: {first_fault(error)}") from error
+        raise FileError(f"{place}: {explain(error, most=MOST)}") from error

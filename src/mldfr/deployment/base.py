@@ -10,11 +10,12 @@ from torch import Tensor
 
 from mldfr.core.errors import SettingError
 from mldfr.core.types import UInt8Array
+from mldfr.core.validation_errors import explain
 from mldfr.deployment.description import PRECISIONS, describe
 from mldfr.deployment.graph import mapped_scales
 from mldfr.localizer.mscam import Activation
 from mldfr.localizer.wanted_classes import Chosen
-from mldfr.networks.card import Card, explain
+from mldfr.networks.card import Card
 from mldfr.networks.network import LocalizationNetwork
 from mldfr.networks.weights import WeightsError, fingerprint
 

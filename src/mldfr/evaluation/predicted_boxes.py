@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from mldfr.artifacts import Artifact, Finite, Fraction, PredictedBox, PredictedImage, PredictedLabel
 from mldfr.core.errors import DataError
+from mldfr.core.validation_errors import explain
 from mldfr.data.class_names import ClassNames
-from mldfr.networks.card import explain
 
 M = TypeVar("M", bound=BaseModel)
 

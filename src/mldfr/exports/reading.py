@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 from pydantic import BaseModel, ValidationError
 
 from mldfr.core.files import FULL
+from mldfr.core.validation_errors import MOST, explain
 from mldfr.exports.base import ExportError
 
 M = TypeVar("M", bound=BaseModel)
@@ -25,9 +26,7 @@ def about(place: object) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ExportError(f"{place}: {where or 'content'}: {first['msg']}; got {first['input']!r:.80}") from error
+        raise ExportError(f"{place}: {explain(error, most=MOST)}") from error
     except (ValueError, OSError, csv.Error, ElementTree.ParseError) as error:
         if isinstance(error, OSError) and error.errno in FULL:
             raise

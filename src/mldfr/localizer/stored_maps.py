@@ -11,12 +11,13 @@ from mldfr.artifacts import MAPS_FACTS, MapsFacts, MapsLine
 from mldfr.core.errors import DataError, SettingError
 from mldfr.core.text import escaped
 from mldfr.core.types import UInt8Array
+from mldfr.core.validation_errors import explain
 from mldfr.localizer.map_files import read_annotated_maps, read_map_folder, stored_map
 from mldfr.localizer.mscam import Activation
 from mldfr.localizer.sources import Activator, NamedActivator, Source
 from mldfr.localizer.wanted_classes import Chosen, GivenAndPredicted, indices
 from mldfr.maps import DEFAULT
-from mldfr.networks.card import Card, Localization, explain
+from mldfr.networks.card import Card, Localization
 from mldfr.networks.model_file import MODEL_FILE
 
 OBJECT = "object"

@@ -1,6 +1,5 @@
 """What a run is told, as small frozen models that refuse unknown keys; together they make a model's card."""
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypedDict, Unpack
 
@@ -15,12 +14,12 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from mldfr.boxes.drawing import MIN_REGION, BoxSettings
 from mldfr.core.errors import SettingError
 from mldfr.core.registry import Registry
 from mldfr.core.text import plain
+from mldfr.core.validation_errors import explain
 from mldfr.maps import DEFAULT as CAM_MAP
 from mldfr.maps import MAPS
 from mldfr.methods import DEFAULT as CAM
@@ -230,16 +229,3 @@ class Card(Strict):
         if len(self.class_names) != self.architecture.num_classes:
             raise ValueError(f"{len(self.class_names)} class names for {self.architecture.num_classes} classes")
         return self
-
-
-def explain(error: ValidationError, *, only: Sequence[ErrorDetails] | None = None) -> str:
-    """The errors of a validation, or some of them, in one line: `key: what is wrong with it, and what came`."""
-    lines = []
-    for item in error.errors(include_url=False) if only is None else only:
-        key = ".".join(str(part) for part in item["loc"])
-        message = re.sub(r"^Value error, ", "", item["msg"])
-        given = item["input"]
-        if message == item["msg"] and isinstance(given, str | int | float | bool | None):
-            message += f"; got {given!r}"
-        lines.append(f"{key}: {message}" if key else message)
-    return "; ".join(lines)

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mldfr.networks.card import Card, explain
+from mldfr.core.validation_errors import explain
+from mldfr.networks.card import Card
 from mldfr.networks.weights import WeightsError, read
 
 MODEL_FILE = "model.safetensors"

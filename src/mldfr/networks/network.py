@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from mldfr.core.errors import InputError, SettingError
+from mldfr.core.validation_errors import explain
 from mldfr.core.versions import installed_versions
 from mldfr.maps.base import LAST, PICTURE, ActivationMap, FittedMap, fitted_map, is_fitted, map_kind
 from mldfr.methods import DEFAULT as CAM
@@ -16,7 +17,7 @@ from mldfr.methods.base import Method, Place, make_method
 from mldfr.methods.heads import Head
 from mldfr.networks.backbones import BACKBONES
 from mldfr.networks.backbones.base import Backbone, LastDownsampling, StateDict, mismatch
-from mldfr.networks.card import Architecture, Card, FittedOn, Preprocessing, explain
+from mldfr.networks.card import Architecture, Card, FittedOn, Preprocessing
 from mldfr.networks.model_file import checked_card, model_file
 from mldfr.networks.places import by_place, check_architecture, check_places, within_stages
 from mldfr.networks.planning import planned_convolutions

@@ -15,11 +15,12 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from mldfr.core.errors import SettingError
+from mldfr.core.validation_errors import explain
 from mldfr.core.yaml_text import from_yaml, to_yaml
 from mldfr.methods import DEFAULT as CAM
 from mldfr.methods.base import Method, make_method
 from mldfr.networks.backbones import MIN_INPUT_SIZE
-from mldfr.networks.card import Localization, Strict, check_name, explain
+from mldfr.networks.card import Localization, Strict, check_name
 from mldfr.networks.weights import EMBEDDED
 from mldfr.training.linear_probe import LinearProbe
 from mldfr.training.loggers import LOGGERS
@@ -297,7 +298,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         yield f"unknown key {'.'.join((*parents, key))!r}{hint}; known: {', '.join(known)}"
     if rest:
-        yield explain(error, only=rest)
+        yield explain(rest)
 
 
 def _keys(parents: Sequence[str]) -> list[str]:

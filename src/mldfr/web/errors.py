@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException as AnyHTTPException
 
+from mldfr.core.validation_errors import MOST, explain
 from mldfr.web.schemas import ErrorAnswer, ErrorText
 
 LONGEST = 300
@@ -69,10 +70,9 @@ def _code(status: int) -> str:
 
 
 def _explain(error: RequestValidationError) -> str:
-    """The first errors in a line."""
-    lines = []
-    for item in error.errors()[:3]:
-        place = ".".join(str(part) for part in item["loc"] if part not in ("body", "query", "path"))
-        message = item["msg"].removeprefix("Value error, ")
-        lines.append(f"{place}: {message}" if place else message)
-    return "; ".join(lines)
+    """The first errors in a line, without what came."""
+    faults: list[Any] = [
+        {"loc": [part for part in fault["loc"] if part not in ("body", "query", "path")], "msg": fault["msg"]}
+        for fault in error.errors()[:MOST]
+    ]
+    return explain(faults)

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mldfr.core.errors import FileError, InputError, SettingError
 from mldfr.core.files import filling, replacing
 from mldfr.core.types import BoolArray, Float32Array, GroundTruth, Sample, UInt8Array
+from mldfr.core.validation_errors import MOST, explain
 from mldfr.data.base import DataError, DataSet, group_by_split, read_text
 from mldfr.data.synthetic.creature_backgrounds import BACKGROUNDS, draw_background
 from mldfr.data.synthetic.creature_drawing import PALETTES, PATTERNS, Sprite, draw_creature
@@ -320,9 +321,7 @@ def read(root: Path) -> DataSet:
     try:
         card = _Card.model_validate_json(read_text(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise DataError(f"{path}: {where}: {first['msg']}; got {first['input']!r:.80}") from error
+        raise DataError(f"{path}: {explain(error, most=MOST)}") from error
     for picture in card.pictures:
         if len(picture.boxes) != len(picture.masks):
             raise DataError(

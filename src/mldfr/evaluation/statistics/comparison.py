@@ -12,12 +12,10 @@ from pydantic import ValidationError
 from mldfr.artifacts import Metrics
 from mldfr.core.errors import DataError
 from mldfr.core.types import Float64Array
+from mldfr.core.validation_errors import MOST, explain
 from mldfr.evaluation.statistics.bootstrap import Difference, Verdict
 from mldfr.evaluation.statistics.intervals import gain
-from mldfr.networks.card import explain
 
-SHOWN = 3
-"""So many faults of a file are told."""
 MUST_AGREE = ("annotations", "class_agnostic")
 
 
@@ -70,9 +68,7 @@ def check_metrics(content: Mapping[str, Any], path: Path) -> None:
     try:
         Metrics.model_validate(content)
     except ValidationError as error:
-        faults = error.errors(include_url=False)
-        more = f"; {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise DataError(f"{path}: damaged, {explain(error, only=faults[:SHOWN])}{more}") from error
+        raise DataError(f"{path}: damaged, {explain(error, most=MOST)}") from error
 
 
 def compare(one: Mapping[str, Any], other: Mapping[str, Any], *, samples: int = 10_000) -> Iterator[Row]:

@@ -9,14 +9,11 @@ from pydantic import ValidationError, model_validator
 from mldfr.artifacts import METRICS as METRICS
 from mldfr.artifacts import Denominator, EvaluationSetting, Metrics
 from mldfr.core.errors import DataError
+from mldfr.core.validation_errors import MOST, explain
 from mldfr.evaluation.statistics.comparison import read_report
 from mldfr.evaluation.statistics.intervals import Spread, spread, unknown
 from mldfr.maps import DEFAULT
-from mldfr.networks.card import explain
 from mldfr.reports.content.display_names import counted
-
-SHOWN = 3
-"""So many faults of a file are told."""
 
 
 class Setting(EvaluationSetting):
@@ -95,6 +92,4 @@ def read_stored(folder: Path) -> Stored:
     try:
         return Stored.model_validate(content)
     except ValidationError as error:
-        faults = error.errors(include_url=False)
-        more = f"; {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise DataError(f"{file}: damaged, {explain(error, only=faults[:SHOWN])}{more}") from error
+        raise DataError(f"{file}: damaged, {explain(error, most=MOST)}") from error

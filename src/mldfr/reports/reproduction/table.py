@@ -16,9 +16,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.core.errors import SettingError
+from mldfr.core.validation_errors import explain
 from mldfr.core.yaml_text import from_yaml
 from mldfr.maps import MAPS
-from mldfr.networks.card import Scale, Strict, check_name, explain
+from mldfr.networks.card import Scale, Strict, check_name
 
 Cell = Literal["plain", "S", "B", "B+S"]
 """The letters of Table IX: self-attention behind downsamplings, BatchNorm behind convolutions."""
