@@ -29,6 +29,7 @@ from mldfr.artifacts.evaluations import (
     Metrics,
     Share,
     Unit,
+    read_metrics,
 )
 from mldfr.artifacts.predictions import (
     PREDICTIONS,
@@ -110,5 +111,6 @@ __all__ = [
     "as_artifact",
     "check_annotation_row",
     "read_artifact",
+    "read_metrics",
     "read_predictions",
 ]

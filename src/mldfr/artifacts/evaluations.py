@@ -1,10 +1,13 @@
 """What `evaluate` writes: `setting.json`, `images.jsonl`, and `metrics.json` in the end."""
 
-from typing import Any, Literal, Self
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import ConfigDict, Field, model_validator
 
-from mldfr.artifacts.base import Artifact
+from mldfr.artifacts.base import Artifact, as_artifact
+from mldfr.core.errors import DataError
+from mldfr.core.json_files import read_json
 
 SETTING, RECORDS, METRICS = "setting.json", "images.jsonl", "metrics.json"
 
@@ -159,3 +162,22 @@ class Metrics(Artifact):
             if missing := self.metrics.get(group, {}).keys() - known.keys():
                 raise ValueError(f"{group}.{min(missing)} has no denominator")
         return self
+
+
+M = TypeVar("M", bound=Metrics)
+
+
+def read_metrics(file: Path, model: type[M]) -> M:
+    """A `metrics.json` by its schema: `Metrics`, or what asks for more than that.
+
+    Raises:
+        DataError: It cannot be read, is something else, of another version or damaged; the message names the file, the
+            keys and what was expected.
+    """
+    content = read_json(file)
+    needed = sorted(name for name, field in Metrics.model_fields.items() if field.is_required())
+    if not content.keys() >= {*needed}:
+        raise DataError(f"{file}: not a metrics.json of `mldfr evaluate`; it needs {', '.join(needed)}")
+    if content.get("format_version") != 1:
+        raise DataError(f"{file}: of format {content.get('format_version')!r}; this version reads 1")
+    return as_artifact(model, content, file)

@@ -46,25 +46,24 @@ def compare(
     import json
     from dataclasses import asdict
 
-    from mldfr.artifacts import METRICS
+    from mldfr.artifacts import METRICS, Metrics, read_metrics
     from mldfr.core.json_files import differences
     from mldfr.evaluation.statistics.comparison import compare as compare_two
-    from mldfr.evaluation.statistics.comparison import read_report
     from mldfr.evaluation.statistics.comparison_tables import WRITERS, Compared, names_of
 
     if len(reports) < 2:
         raise SettingError("a comparison needs two files or more")
     reports = [path / METRICS if path.is_dir() else path for path in reports]
-    first, *others = [read_report(path) for path in reports]
+    first, *others = [read_metrics(path, Metrics) for path in reports]
     tables = [[row for row in compare_two(first, other) if _asked(row.metric, metrics)] for other in others]
     if not any(tables):
         raise SettingError(f"--metric {', '.join(metrics or ())}: the evaluations have no such metric in common")
     if as_json:
         compared = [
-            {"file": str(path), "setting": other["setting"], "metrics": [asdict(row) for row in rows]}
+            {"file": str(path), "setting": other.setting.to_json(), "metrics": [asdict(row) for row in rows]}
             for path, other, rows in zip(reports[1:], others, tables, strict=True)
         ]
-        content = {"file": str(reports[0]), "setting": first["setting"], "compared": compared}
+        content = {"file": str(reports[0]), "setting": first.setting.to_json(), "compared": compared}
         typer.echo(json.dumps(plain(content), indent=1))
         return
     shown = [[row for row in rows if every or row.difference is not None] for rows in tables]
@@ -73,7 +72,7 @@ def compare(
         typer.echo(WRITERS[table](Compared(names[0], dict(zip(names[1:], shown, strict=True)))).rstrip("\n"))
         return
     for path, other, rows in zip(reports[1:], others, shown, strict=True):
-        different = differences(other["setting"], first["setting"])
+        different = differences(other.setting.to_json(), first.setting.to_json())
         _print(reports[0], path, different, rows)
 
 

@@ -1,18 +1,14 @@
 """Which of two evaluations of the same pictures is better, and whether it is more than chance."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
-from pydantic import ValidationError
 
 from mldfr.artifacts import Metrics
 from mldfr.core.errors import DataError
 from mldfr.core.types import Float64Array
-from mldfr.core.validation_errors import MOST, explain
 from mldfr.evaluation.statistics.bootstrap import Difference, Verdict
 from mldfr.evaluation.statistics.intervals import gain
 
@@ -38,40 +34,7 @@ class Row:
     verdict: Verdict | None
 
 
-def read_report(path: Path) -> dict[str, Any]:
-    """Read what `mldfr evaluate` wrote.
-
-    Raises:
-        DataError: It is something else.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not JSON ({error})") from error
-    expected = {"setting", "metrics", "values", "images", "cases"}
-    if not isinstance(content, dict) or not expected <= content.keys():
-        raise DataError(f"{path}: not a metrics.json of `mldfr evaluate`; it needs {', '.join(sorted(expected))}")
-    if content.get("format_version") != 1:
-        raise DataError(f"{path}: of format {content.get('format_version')!r}; this version reads 1")
-    check_metrics(content, path)
-    return content
-
-
-def check_metrics(content: Mapping[str, Any], path: Path) -> None:
-    """See whether something is what `metrics.json` has to be.
-
-    Raises:
-        DataError: It is not; the message names the file, the keys and what was expected.
-    """
-    try:
-        Metrics.model_validate(content)
-    except ValidationError as error:
-        raise DataError(f"{path}: damaged, {explain(error, most=MOST)}") from error
-
-
-def compare(one: Mapping[str, Any], other: Mapping[str, Any], *, samples: int = 10_000) -> Iterator[Row]:
+def compare(one: Metrics, other: Metrics, *, samples: int = 10_000) -> Iterator[Row]:
     """Every metric that both have, with a paired bootstrap over the images where it is a mean over images or cases.
 
     Where images have several labels they are drawn with all of their cases. There is no interval for average precision
@@ -81,8 +44,8 @@ def compare(one: Mapping[str, Any], other: Mapping[str, Any], *, samples: int = 
     do not differ one is expected to look as if it did.
 
     Args:
-        one: What `read_report` gave.
-        other: The same, of another model or other rules.
+        one: Of an evaluation.
+        other: Of another model or other rules.
         samples: Of the bootstrap.
 
     Raises:
@@ -91,50 +54,48 @@ def compare(one: Mapping[str, Any], other: Mapping[str, Any], *, samples: int = 
     Examples:
         >>> def measured(*hits):
         ...     column = {"over": "cases", "mean_over_classes": False, "higher_is_better": True, "values": hits}
-        ...     return {
-        ...         "setting": {},
-        ...         "metrics": {"paper": {"corloc": 100 * sum(hits) / len(hits)}},
-        ...         "values": {"paper.corloc": column},
-        ...         "cases": [(f"{number}.jpg", 0) for number in range(len(hits))],
-        ...     }
+        ...     images = [f"{number}.jpg" for number in range(len(hits))]
+        ...     return Metrics(
+        ...         setting={},
+        ...         metrics={"paper": {"corloc": 100 * sum(hits) / len(hits)}},
+        ...         values={"paper.corloc": column},
+        ...         images=images,
+        ...         cases=[(image, 0) for image in images],
+        ...     )
         >>> (row,) = compare(measured(*[0, 0, 1, 1] * 10), measured(*[0, 1, 1, 1] * 10))
         >>> row.metric, row.one, row.other, row.verdict
         ('paper.corloc', 50.0, 75.0, 'better')
     """
     for key in MUST_AGREE:
-        if one["setting"].get(key) != other["setting"].get(key):
-            sets = " and ".join(
-                f"{each['setting'].get('data')} {each['setting'].get('split')}" for each in (one, other)
-            )
+        if getattr(one.setting, key) != getattr(other.setting, key):
+            sets = " and ".join(f"{each.setting.data} {each.setting.split}" for each in (one, other))
             raise DataError(f"only evaluations of the same pictures can be compared; {key} differ: {sets}")
-    for group, metrics in one["metrics"].items():
+    for group, metrics in one.metrics.items():
         for name, value in metrics.items():
-            if name in other["metrics"].get(group, {}):
+            if name in other.metrics.get(group, {}):
                 metric = f"{group}.{name}"
                 difference, verdict = _difference(one, other, metric, samples)
-                yield Row(metric, value, other["metrics"][group][name], difference, verdict)
+                yield Row(metric, value, other.metrics[group][name], difference, verdict)
 
 
-def _difference(
-    one: Mapping[str, Any], other: Mapping[str, Any], metric: str, samples: int
-) -> tuple[Difference | None, Verdict | None]:
-    if metric not in one["values"] or metric not in other["values"]:
+def _difference(one: Metrics, other: Metrics, metric: str, samples: int) -> tuple[Difference | None, Verdict | None]:
+    if metric not in one.values or metric not in other.values:
         return None, None
-    column = one["values"][metric]
-    first, second, images, groups = _aligned(one, other, metric, "cases" if column["over"] == "cases" else "images")
-    found = gain(first, second, images, classes=groups if column["mean_over_classes"] else None, samples=samples)
+    column = one.values[metric]
+    first, second, images, groups = _aligned(one, other, metric, column.over)
+    found = gain(first, second, images, classes=groups if column.mean_over_classes else None, samples=samples)
     if isinstance(found, str):
         return None, None
     percent = Difference(100 * found.value, 100 * found.low, 100 * found.high)
-    return percent, percent.verdict(higher_is_better=column["higher_is_better"])
+    return percent, percent.verdict(higher_is_better=column.higher_is_better)
 
 
 def _aligned(
-    one: Mapping[str, Any], other: Mapping[str, Any], metric: str, over: str
+    one: Metrics, other: Metrics, metric: str, over: Literal["images", "cases"]
 ) -> tuple[Float64Array, Float64Array, list[str], list[int]]:
     """The values of both for the images, or cases, that both have, with each one's image and class in the first."""
     columns = [
-        dict(zip((_key(item, each) for item in each[over]), each["values"][metric]["values"], strict=True))
+        dict(zip((_key(item, each) for item in getattr(each, over)), each.values[metric].values, strict=True))
         for each in (one, other)
     ]
     if apart := columns[0].keys() ^ columns[1].keys():
@@ -142,16 +103,16 @@ def _aligned(
         raise DataError(f"{len(apart)} {over} are in one of the evaluations only, such as {some}; nothing is compared")
     keys = list(columns[0])
     first, second = (np.array([_value(column[key]) for key in keys]) for column in columns)
-    labels = [0 if isinstance(item, str) else int(item[1]) for item in one[over]]
+    labels = [0 if isinstance(item, str) else item[1] for item in getattr(one, over)]
     return first, second, [key[0] for key in keys], labels
 
 
-def _key(item: str | Sequence[Any], report: Mapping[str, Any]) -> tuple[str, str]:
+def _key(item: str | tuple[str, int], report: Metrics) -> tuple[str, str]:
     """An image, or an image and a class under the data's own name: models may number their classes differently."""
     if isinstance(item, str):
         return item, ""
-    label = item[1]
-    return str(item[0]), str(report.get("names", {}).get(str(label), label))
+    image, label = item
+    return image, report.names.get(str(label), str(label))
 
 
 def _value(value: float | None) -> float:

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from mldfr.artifacts import METRICS
+from mldfr.artifacts import Metrics
 from mldfr.core.errors import SettingError
 from mldfr.core.json_files import differences
-from mldfr.evaluation.statistics.comparison import Row, compare, read_report
+from mldfr.evaluation.statistics.comparison import Row, compare
 from mldfr.evaluation.statistics.comparison_tables import Compared, names_of
 from mldfr.reports.content.evaluation_folder import Evaluation, read_evaluation
 from mldfr.reports.content.numbers import Numbers
@@ -50,8 +49,8 @@ class Comparison:
         self.runs = {each.name: each.run for each in entries if each.run is not None}
         self.without = [each for each in entries if each.evaluation is None]
         self.numbers = {name: Numbers(each.stored) for name, each in self.evaluations.items()}
-        reports = {name: read_report(each.folder / METRICS) for name, each in self.evaluations.items()}
-        self.rows, self.set_apart = _with_the_first(reports) if reports else ({}, {})
+        stored = {name: each.stored for name, each in self.evaluations.items()}
+        self.rows, self.set_apart = _with_the_first(stored) if stored else ({}, {})
 
     @cached_property
     def table(self) -> Compared | None:
@@ -62,11 +61,12 @@ class Comparison:
         return Compared(next(iter(self.evaluations)), sure)
 
 
-def _with_the_first(reports: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, list[Row]], dict[str, str]]:
+def _with_the_first(reports: Mapping[str, Metrics]) -> tuple[dict[str, list[Row]], dict[str, str]]:
     """What `mldfr compare` finds between the first and each other, and in which settings that one differs."""
     (_, first), *others = reports.items()
     rows = {name: list(compare(first, other)) for name, other in others}
-    return rows, {name: differences(other["setting"], first["setting"]) for name, other in others}
+    here = first.setting.to_json()
+    return rows, {name: differences(other.setting.to_json(), here) for name, other in others}
 
 
 def read_comparison(folders: Sequence[Path], options: ReportOptions) -> Comparison:

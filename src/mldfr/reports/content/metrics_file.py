@@ -4,13 +4,10 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
 from mldfr.artifacts import METRICS as METRICS
-from mldfr.artifacts import Denominator, EvaluationSetting, Metrics
-from mldfr.core.errors import DataError
-from mldfr.core.validation_errors import MOST, explain
-from mldfr.evaluation.statistics.comparison import read_report
+from mldfr.artifacts import Denominator, EvaluationSetting, Metrics, read_metrics
 from mldfr.evaluation.statistics.intervals import Spread, spread, unknown
 from mldfr.maps import DEFAULT
 from mldfr.reports.content.display_names import counted
@@ -87,9 +84,4 @@ def read_stored(folder: Path) -> Stored:
     Raises:
         DataError: There is none, or it is damaged; the message names the file and what is wrong.
     """
-    file = folder / METRICS
-    content = read_report(file)
-    try:
-        return Stored.model_validate(content)
-    except ValidationError as error:
-        raise DataError(f"{file}: damaged, {explain(error, most=MOST)}") from error
+    return read_metrics(folder / METRICS, Stored)
