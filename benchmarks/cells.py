@@ -18,7 +18,7 @@ import torch
 import mldfr
 from mldfr.core.types import Sample
 from mldfr.data import open_data
-from mldfr.evaluation.selection import corloc
+from mldfr.evaluation.selection import CORLOC
 from mldfr.evaluation.selection_rules import Rules
 from mldfr.evaluation.selection_trial import try_rules
 from mldfr.images import read_image
@@ -66,10 +66,10 @@ def results(
     """CorLoc on the test pictures with the threshold chosen on the others, and with the paper's 0.2."""
     tried = try_rules(network, held_out, Rules(pyramids=PYRAMIDS), views=False)
     rules = tried.rules
-    worth = corloc(tried)
+    worth = CORLOC.worth(tried)
     best = worth.argmax(axis=-1)
     thresholds = tuple(sorted({PAPER, *(rules.thresholds[t] for t in best.ravel())}))
-    measured = 100 * corloc(try_rules(network, test, replace(rules, thresholds=thresholds), views=False))
+    measured = 100 * CORLOC.worth(try_rules(network, test, replace(rules, thresholds=thresholds), views=False))
     for p, pyramid in enumerate(PYRAMIDS):
         for m, normalizer in enumerate(rules.normalizers):
             threshold = rules.thresholds[best[p, m]]

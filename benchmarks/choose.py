@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 import mldfr
 from mldfr.boxes.thresholds import threshold_text
 from mldfr.data import open_data
-from mldfr.evaluation.selection import agreement, corloc, draw_sample, repeated_contrast
+from mldfr.evaluation.selection import CORLOC, REPEATED_CONTRAST, agreement_parts, draw_sample
 from mldfr.evaluation.selection_rules import Rules
 from mldfr.evaluation.selection_trial import try_rules
 
@@ -32,14 +32,14 @@ def main() -> None:
     samples = open_data(arguments.data).split_for(arguments.split, localizer.card.class_names)
     trial = try_rules(localizer.network.fused(), draw_sample(samples, arguments.images), Rules(), views=True)
     rules = trial.rules
-    worth = corloc(trial)
+    worth = CORLOC.worth(trial)
     paper = worth[
         rules.pyramids.index((1.0, 1.5, 2.0)), rules.normalizers.index("min_max"), rules.thresholds.index(0.2)
     ]
     print(f"{arguments.model} on {trial.pictures} pictures: best rule {worth.max():.1%}, the paper's {paper:.1%}")
     criteria = {
-        "repeated_contrast": repeated_contrast(trial),
-        "agreement alone": agreement(trial),
+        "repeated_contrast": REPEATED_CONTRAST.worth(trial),
+        "agreement alone": agreement_parts(trial).mean(axis=-1),
         "contrast alone": trial.contrast.mean(axis=-1),
     }
     for name, values in criteria.items():

@@ -17,7 +17,7 @@ import mldfr
 from mldfr.core.files import replacing
 from mldfr.data import open_data
 from mldfr.data.synthetic import creatures
-from mldfr.evaluation.selection import corloc
+from mldfr.evaluation.selection import CORLOC
 from mldfr.evaluation.selection_rules import Rules
 from mldfr.evaluation.selection_trial import try_rules
 from mldfr.images import read_image
@@ -73,8 +73,8 @@ def table_viii(out: Path) -> None:
         for p, scales in enumerate((ONE, THREE)):
             cell = {("CAM", ONE): "plain CAM", ("CAM", THREE): "+ MsCAM"}.get((name, scales))
             cell = cell or ("+ recalibration" if scales == ONE else "both: mLDFR")
-            t = int(np.argmax(corloc(held_out)[p, 0]))
-            share, threshold = float(corloc(measured)[p, 0, t]), rules.thresholds[t]
+            t = int(np.argmax(CORLOC.worth(held_out)[p, 0]))
+            share, threshold = float(CORLOC.worth(measured)[p, 0, t]), rules.thresholds[t]
             table[cell] = {"corloc": share, "threshold": threshold}
             print(f"{cell}: CorLoc {share:.1%} at threshold {threshold:g}")
             for sample in shown:

@@ -24,10 +24,11 @@ from PIL import Image
 import mldfr
 from forked import Program
 from mldfr.annotation.collect import Collection
-from mldfr.annotation.journal import annotation_job, read_rows
+from mldfr.annotation.journal import annotation_job
 from mldfr.annotation.listing import Listing, list_pictures
 from mldfr.annotation.review import uncertainties
 from mldfr.core.errors import DataError
+from mldfr.core.json_files import read_whole_lines
 from mldfr.exports import FORMATS
 from mldfr.jobs.shard import Shard
 from mldfr.networks.network import LocalizationNetwork
@@ -412,7 +413,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(model, picture
         process.wait()
         kills += 1
     assert kills > 0
-    names = [row["name"] for row in read_rows(out / "parts" / "1-of-1.jsonl")]
+    names = [row["name"] for row in read_whole_lines(out / "parts" / "1-of-1.jsonl")]
     assert len(names) == len(set(names)) == 86
     for name in ("annotations.json", "review.csv", "failed.csv", "parts/1-of-1.jsonl"):
         assert (out / name).read_bytes() == (whole / name).read_bytes()

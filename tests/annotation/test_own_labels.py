@@ -16,8 +16,8 @@ from PIL import Image
 import mldfr
 from forked import Program
 from helpers import look_small, small_sides
-from mldfr.annotation.journal import read_rows
 from mldfr.annotation.listing import list_pictures
+from mldfr.core.json_files import read_whole_lines
 from mldfr.networks.network import LocalizationNetwork
 
 NAMES = ("wren/a.jpg", "wren/b.png", "robin/a.jpg", "robin/c.jpg", "dove/a.jpg", "dove/d.jpg")
@@ -65,7 +65,7 @@ def annotate(model, data, out, *options, code=0, formats="coco"):
 
 
 def rows(out, part="1-of-1"):
-    return list(read_rows(out / "parts" / f"{part}.jsonl"))
+    return read_whole_lines(out / "parts" / f"{part}.jsonl")
 
 
 def boxes(out):

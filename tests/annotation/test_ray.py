@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from forked import finished
-from mldfr.annotation.journal import read_rows
+from mldfr.core.json_files import read_whole_lines
 from mldfr.networks.network import LocalizationNetwork
 
 pytest.importorskip("ray.data", reason="Ray is not installed: pip install 'mldfr[ray]'")
@@ -57,7 +57,7 @@ def test_a_cluster_that_loses_a_worker_ends_with_the_same_annotations(tmp_path, 
 
 
 def _rows(out):
-    return list(read_rows(out / "parts" / "1-of-1.jsonl"))
+    return read_whole_lines(out / "parts" / "1-of-1.jsonl")
 
 
 def _is_actor(process):

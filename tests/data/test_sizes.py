@@ -16,7 +16,7 @@ from mldfr.data.survey import survey
 from mldfr.evaluation.plan import Request, plan_maps
 from mldfr.evaluation.run import evaluate as evaluate_all
 from mldfr.evaluation.run import evaluation_job
-from mldfr.evaluation.selection import corloc
+from mldfr.evaluation.selection import CORLOC
 from mldfr.evaluation.selection_rules import Rules
 from mldfr.evaluation.selection_trial import try_rules
 from mldfr.networks.network import LocalizationNetwork
@@ -158,7 +158,7 @@ def test_select_takes_the_boxes_of_the_others(tmp_path, model):
     assert [len(truth) for truth in trial.truth] == [1, 0]
     assert ["twice the size" in error.reason for error in told] == [True]
     first = try_rules(localizer, open_data(source).split("test")[:1], rules, views=False)
-    assert corloc(trial) == pytest.approx(corloc(first))
+    assert CORLOC.worth(trial) == pytest.approx(CORLOC.worth(first))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import numpy as np
 
 from mldfr.core.types import GroundTruth
+from mldfr.evaluation.metrics.coco import coco_average_precision
+from mldfr.evaluation.metrics.detection import DetectionRecords
 
 
 def random_images(seed, *, count=25, classes=4, levels=8, difficult=0.0, size=60.0, most=6):
@@ -34,6 +36,10 @@ def filled(metric, images):
     for image in images:
         metric.update(*image)
     return metric
+
+
+def coco_numbers(classes, images):
+    return coco_average_precision(filled(DetectionRecords(classes), images))
 
 
 EMPTY = (np.empty((0, 4)), np.empty(0), np.empty(0, dtype=int))

@@ -10,13 +10,14 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from random_detections import (
     EMPTY,
+    coco_numbers,
     filled,
     random_images,
 )
 from torchmetrics.detection import MeanAveragePrecision
 
 from mldfr.core.types import GroundTruth
-from mldfr.evaluation.metrics.coco import NAMES, CocoAP, coco_average_precision
+from mldfr.evaluation.metrics.coco import NAMES, coco_average_precision
 from mldfr.evaluation.metrics.detection import (
     DetectionAP,
 )
@@ -62,7 +63,7 @@ def by_pycocotools(images, classes):
 def test_coco_numbers_are_pycocotools(size, difficult, capfd):
     for seed in range(3):
         images = random_images(seed, count=15, size=size, difficult=difficult, most=14)
-        numbers = filled(CocoAP(5), images).compute()  # the last class never comes
+        numbers = coco_numbers(5, images)  # the last class never comes
         assert capfd.readouterr() == ("", "")
         assert tuple(numbers) == NAMES
         np.testing.assert_allclose(list(numbers.values()), by_pycocotools(images, 5), atol=1e-12)
@@ -83,7 +84,7 @@ def test_coco_numbers_are_torchmetrics():
         metric.update([found], [known])
     with contextlib.redirect_stdout(io.StringIO()):
         expected = metric.compute()
-    numbers = filled(CocoAP(4), images).compute()
+    numbers = coco_numbers(4, images)
     for name, value in numbers.items():
         kind, *rest = name.removeprefix("coco_").split("_")
         theirs = expected["_".join([f"m{kind}", *rest])].item()
@@ -102,15 +103,15 @@ def test_with_one_object_of_a_class_in_an_image_coco_at_half_is_nearly_vocs_area
 
 
 def test_coco_has_nan_where_there_is_nothing():
-    assert all(np.isnan(value) for value in CocoAP(2).compute().values())
+    assert all(np.isnan(value) for value in coco_numbers(2, []).values())
     box = (0.0, 0.0, 20.0, 20.0)
     image = (np.array([box]), np.ones(1), np.zeros(1, dtype=int))
     for truth in ([], [GroundTruth(0, box, difficult=True)]):
-        assert all(np.isnan(value) for value in filled(CocoAP(2), [(*image, truth)]).compute().values())
-    numbers = filled(CocoAP(2), [(*image, [GroundTruth(0, box)])]).compute()
+        assert all(np.isnan(value) for value in coco_numbers(2, [(*image, truth)]).values())
+    numbers = coco_numbers(2, [(*image, [GroundTruth(0, box)])])
     assert numbers["coco_ap"] == numbers["coco_ap_small"] == numbers["coco_ar_1"] == 1
     assert np.isnan([numbers["coco_ap_medium"], numbers["coco_ap_large"]]).all()
-    missed = filled(CocoAP(2), [(*EMPTY, [GroundTruth(0, box)])]).compute()
+    missed = coco_numbers(2, [(*EMPTY, [GroundTruth(0, box)])])
     assert missed["coco_ap"] == missed["coco_ar_100"] == 0
 
 
@@ -121,4 +122,4 @@ def test_coco_ignores_one_detection_of_a_difficult_object_and_no_part_of_it():
     for boxes, precision in [((sure,), 1), ((whole, sure), 1), ((whole, whole, sure), 1 / 2), ((part, sure), 1 / 2)]:
         scores = 1 - np.arange(len(boxes)) / 10
         image = (np.array(boxes, dtype=float), scores, np.zeros(len(boxes), dtype=int), truth)
-        assert filled(CocoAP(1), [image]).compute()["coco_ap_50"] == pytest.approx(precision)
+        assert coco_numbers(1, [image])["coco_ap_50"] == pytest.approx(precision)

@@ -16,10 +16,10 @@ from mldfr.boxes.thresholds import THRESHOLDS
 from mldfr.cli.main import app
 from mldfr.core.types import GroundTruth, Sample
 from mldfr.data import open_data
-from mldfr.evaluation.selection import agreement, choose, corloc, draw_sample, has_boxes, repeated_contrast
+from mldfr.evaluation.selection import CORLOC, REPEATED_CONTRAST, agreement_parts, choose, draw_sample, has_boxes
 from mldfr.evaluation.selection_rules import Rules
 from mldfr.evaluation.selection_trial import Trial, explained_variance, try_rules
-from mldfr.localizer.mscam import mscam, scale_maps
+from mldfr.localizer.mscam import mscam, scale_maps_by_name
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,8 @@ def test_iou_is_torchvisions():
 def test_the_maps_of_single_scales_sum_to_mscam(localizer, photos):
     image = tensor(photos["chelsea.png"])
     scales = (1.0, 1.5, 0.5)
-    alone = scale_maps(localizer.network, image, scales=scales, classes=[285, 3])
+    asked = {"scales": scales, "classes": [285, 3], "map_names": ["cam"], "size": image.shape[-2:]}
+    alone = scale_maps_by_name(localizer.network, image, **asked)["cam"]
     (together,) = mscam(localizer.network, [image], scales=scales, classes=[[285, 3]])
     torch.testing.assert_close(sum(alone[scale] for scale in scales), together.score_maps)
 
@@ -92,7 +93,7 @@ def test_views_lie_in_their_windows_and_see_the_same(trial):
 
 
 def test_corloc_counts_hits_with_any_box_of_the_class(trial, cats):
-    rules = corloc(trial)
+    rules = CORLOC.worth(trial)
     by_hand = np.zeros_like(rules)
     for n, sample in enumerate(cats):
         unit = np.tile(trial.shapes[n], 2)
@@ -105,7 +106,7 @@ def test_corloc_counts_hits_with_any_box_of_the_class(trial, cats):
 def test_pictures_without_boxes_do_not_count_in_corloc():
     box = [0.2, 0.2, 0.6, 0.6]
     known, unknown = np.array([box], np.float32), np.zeros((0, 4), np.float32)
-    assert corloc(made_trial([[box, box]], truth=[known, unknown]))[0, 0, 0] == 1
+    assert CORLOC.worth(made_trial([[box, box]], truth=[known, unknown]))[0, 0, 0] == 1
 
 
 def test_difficult_objects_do_not_count_as_in_evaluate(tmp_path, tagger):
@@ -114,7 +115,7 @@ def test_difficult_objects_do_not_count_as_in_evaluate(tmp_path, tagger):
     annotation(tmp_path / "VOC2007" / "Annotations" / "000001.xml", *dog, ("cat", 20, 10, 60, 48, 0))
     samples, localizer = draw_sample(open_data(source).split("test"), 10), mldfr.load(tagger, device="cpu")
     rules = Rules(((1.0,),), ("min_max",), (0.0, 0.1, 0.3))
-    found = corloc(try_rules(localizer.network, samples, rules, views=False))[0, 0]
+    found = CORLOC.worth(try_rules(localizer.network, samples, rules, views=False))[0, 0]
     for threshold, value in zip(rules.thresholds, found, strict=True):
         asked = {"scales": (1.0,), "normalizer": "min_max", "threshold": threshold}
         told = mldfr.evaluate(tagger, source, protocol="paper", device="cpu", **asked)
@@ -128,7 +129,8 @@ def test_agreement_is_one_for_the_same_and_none_for_anything():
     values = np.random.default_rng(0)
     corners = np.sort(values.uniform(0, 1, (3, 60, 2, 2)), axis=2).reshape(3, 60, 4)
     whole = np.tile([0.0, 0.0, 1.0, 1.0], (60, 1))
-    found = agreement(made_trial([corners[0], whole, corners[1]], views=[corners[0], whole, corners[2]]))[0, 0]
+    trial = made_trial([corners[0], whole, corners[1]], views=[corners[0], whole, corners[2]])
+    found = agreement_parts(trial).mean(axis=-1)[0, 0]
     assert found[0] == pytest.approx(1)
     assert found[1] == 0
     assert abs(found[2]) < 0.08
@@ -184,9 +186,11 @@ def test_scales_at_which_the_input_is_too_small_are_not_tried(localizer):
 
 
 def test_without_boxes_the_choice_is_contrast_times_agreement(trial):
-    np.testing.assert_allclose(repeated_contrast(trial), trial.contrast.mean(axis=-1) * agreement(trial))
+    np.testing.assert_allclose(
+        REPEATED_CONTRAST.worth(trial), trial.contrast.mean(axis=-1) * agreement_parts(trial).mean(axis=-1)
+    )
     choice = choose(trial, "repeated_contrast")
-    assert choice.value == repeated_contrast(trial).max()
+    assert choice.value == REPEATED_CONTRAST.worth(trial).max()
 
 
 def test_a_drawn_sample_is_always_the_same():

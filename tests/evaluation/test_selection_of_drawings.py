@@ -17,7 +17,7 @@ from mldfr.artifacts import Selection
 from mldfr.cli.main import app
 from mldfr.core.errors import SettingError
 from mldfr.core.types import GroundTruth, Sample
-from mldfr.evaluation.selection import choose, corloc
+from mldfr.evaluation.selection import CORLOC, choose
 from mldfr.evaluation.selection_rules import Look, Rule, Rules, Way
 from mldfr.evaluation.selection_run import select_rule
 from mldfr.evaluation.selection_trial import try_rules
@@ -56,7 +56,7 @@ def test_ways_begin_with_what_was_always_tried():
 
 
 def test_boxes_are_those_of_locate_and_corloc_is_counted_from_them(localizer, animals, trial):
-    values = corloc(trial)
+    values = CORLOC.worth(trial)
     assert values.shape == (1, 12, 2)
     for (m, way), (t, threshold) in itertools.product(enumerate(TRIED.ways), enumerate(TRIED.thresholds)):
         hits = []
@@ -72,7 +72,7 @@ def test_boxes_are_those_of_locate_and_corloc_is_counted_from_them(localizer, an
 
 def test_among_equals_boxes_as_they_are_drawn_are_preferred(trial):
     choice = choose(trial, "corloc")
-    values = corloc(trial)
+    values = CORLOC.worth(trial)
     assert choice.value == values.max()
     best = {TRIED.ways[m] for _, m, _ in np.argwhere(values == values.max()).tolist()}
     first = next(way for way in TRIED.ways if way in best)

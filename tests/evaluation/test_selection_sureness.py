@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mldfr.artifacts import SelectionComparison
-from mldfr.boxes.agreement import kappa
+from mldfr.boxes.agreement import kappa_parts
 from mldfr.core.types import GroundTruth, Sample
-from mldfr.evaluation.selection import CRITERIA, choose, corloc_parts, repeated_boxes_parts, repeated_contrast
+from mldfr.evaluation.selection import CRITERIA, agreement_parts, choose, corloc_parts, repeated_boxes_parts
 from mldfr.evaluation.selection import repeated_contrast_parts as contrast_parts
 from mldfr.evaluation.selection_rules import Look, Rule, Rules, Way
 from mldfr.evaluation.selection_trial import Trial, try_rules
@@ -102,7 +102,8 @@ def test_parts_are_what_the_criteria_are_means_of():
         worth = CRITERIA[name].worth(trial)
         assert worth.shape == shape()
         assert (worth <= 1).all()
-    np.testing.assert_allclose(contrast_parts(trial).mean(axis=-1), repeated_contrast(trial))
+    by_hand = trial.contrast.mean(axis=-1) * agreement_parts(trial).mean(axis=-1)
+    np.testing.assert_allclose(contrast_parts(trial).mean(axis=-1), by_hand, rtol=1e-5)
     expected = [(corloc_parts(trial)[rule] > 0).mean() for rule in np.ndindex(shape())]
     np.testing.assert_allclose(CRITERIA["corloc"].worth(trial).ravel(), expected)
 
@@ -132,7 +133,7 @@ def test_boxes_at_the_ends_of_a_pyramid_are_those_of_the_scales_alone(localizer,
         assert not np.array_equal(pyramid, lowest)
     np.testing.assert_array_equal(trial.boxes[:3, ..., 0, :], trial.boxes[:3, ..., 1, :])  # the norm knows no class
     worth = repeated_boxes_parts(trial).mean(axis=-1)
-    assert worth[0, 0, 1] == pytest.approx(kappa(trial.boxes[1, 0, 1], trial.boxes[2, 0, 1]), abs=1e-6)
+    assert worth[0, 0, 1] == pytest.approx(kappa_parts(trial.boxes[1, 0, 1], trial.boxes[2, 0, 1]).mean(), abs=1e-6)
 
 
 def test_the_sentence_says_which_rule_and_how_sure():

@@ -29,7 +29,8 @@ from mldfr.core.types import Boxes
 from mldfr.data import open_data
 from mldfr.data.voc2007 import CLASSES
 from mldfr.evaluation import maps_and_ranking
-from mldfr.evaluation.metrics.coco import CocoAP
+from mldfr.evaluation.metrics.coco import coco_average_precision
+from mldfr.evaluation.metrics.detection import DetectionRecords
 from mldfr.evaluation.record import Record
 from mldfr.localizer import sources
 
@@ -202,12 +203,12 @@ def test_pseudo_boxes_are_those_of_the_labels(tmp_path, wsol):
     samples = open_data(wsol).split("test")
     found = []
     for label in (0, 1, 5):
-        one = CocoAP(1)
+        one = DetectionRecords(1)
         for sample, record in zip(samples, records, strict=True):
             boxes = record.boxes["paper"].get(label, Boxes.make([], [], []))
             truth = [item._replace(label=0) for item in sample.objects if item.label == label]
             one.update(boxes.xyxy, boxes.scores, np.zeros(len(boxes), dtype=int), truth)
-        found.append(one.compute())
+        found.append(coco_average_precision(one))
     for name in ("coco_ap", "coco_ap_50", "coco_ar_100"):
         expected = 100 * np.mean([each[name] for each in found])
         assert report["metrics"]["paper"][f"pseudo_{name}"] == pytest.approx(expected)

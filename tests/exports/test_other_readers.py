@@ -25,7 +25,7 @@ from torchvision.datasets import VOCDetection
 
 from mldfr.core.types import Boxes, Label, Prediction
 from mldfr.data.coco import read as read_coco_data
-from mldfr.data.voc2007 import read_annotation
+from mldfr.data.voc2007 import read_annotated
 from mldfr.exports import FORMATS, AnnotatedImage, ObjectBox, to_supervision
 from mldfr.exports.label_studio import LabelStudio
 from mldfr.exports.yolo import text_file
@@ -147,7 +147,7 @@ def test_voc_read_by_torchvision_and_by_our_reader(photographs, tmp_path):
         annotation = VOCDetection.parse_voc_xml(ElementTree.parse(path).getroot())["annotation"]
         assert annotation["filename"] == image.name
         assert annotation["size"] == {"width": str(image.width), "height": str(image.height), "depth": "3"}
-        ours = read_annotation(path)
+        ours, _ = read_annotated(path)
         for box, item, other in zip(image.boxes, annotation["object"], ours, strict=True):
             corners = [int(item["bndbox"][key]) for key in ("xmin", "ymin", "xmax", "ymax")]
             assert np.subtract(corners, [1, 1, 0, 0]).tolist() == list(box.xyxy)

@@ -11,7 +11,7 @@ from helpers import random_picture, small_network
 from mldfr.core.errors import InputError, SettingError
 from mldfr.core.registry import UnknownNameError
 from mldfr.localizer.localizer import Localizer
-from mldfr.localizer.mscam import mscam, scale_maps, scale_maps_by_name, upsampled
+from mldfr.localizer.mscam import mscam, scale_maps_by_name, upsampled
 from mldfr.localizer.sources import NetworkSource
 from mldfr.maps import MAPS
 from mldfr.maps.base import FittedMap, NetworkMap
@@ -133,10 +133,11 @@ def test_the_pyramid_sums_what_the_map_says_at_each_scale(name):
     network = network_with(name)
     image = torch.from_numpy(random_picture(70, 100)).permute(2, 0, 1)
     (found,) = mscam(network, [image], scales=(1, 1.5), classes=[[4, 2]], map_name=name)
-    parts = scale_maps(network, image, scales=(1, 1.5), classes=[4, 2], map_name=name)
+    asked = {"scales": (1, 1.5), "classes": [4, 2], "map_names": [name], "size": (70, 100)}
+    parts = scale_maps_by_name(network, image, **asked)[name]
     assert found.score_maps.shape == (2, 70, 100)
     assert all(maps.shape[0] == 2 for maps in found.scale_maps.values())
-    torch.testing.assert_close(found.score_maps, sum(parts.values()))
+    torch.testing.assert_close(found.score_maps, sum(parts.values()).expand(2, -1, -1))
 
 
 def test_one_pass_gives_the_maps_of_every_name():

@@ -13,7 +13,7 @@ from helpers import make_creatures, random_picture, run, small_network
 from mldfr.core.errors import SettingError
 from mldfr.deployment.exporting import export
 from mldfr.localizer.localizer import Localizer
-from mldfr.localizer.mscam import mscam, scale_maps, scale_maps_by_name
+from mldfr.localizer.mscam import mscam, scale_maps_by_name
 from mldfr.localizer.sources import NetworkSource
 from mldfr.maps import AT_STAGES, MAPS
 from mldfr.maps.base import LAST, PICTURE
@@ -218,10 +218,11 @@ def test_the_pyramid_sums_it_like_any_other(network, name, monkeypatch):
     monkeypatch.setattr(ScoreCAM, "budget", 5)
     image = torch.from_numpy(random_picture(70, 100)).permute(2, 0, 1)
     (found,) = mscam(network, [image], scales=(1, 1.5), classes=[[4, 2]], map_name=name)
-    parts = scale_maps(network, image, scales=(1, 1.5), classes=[4, 2], map_name=name)
+    asked = {"scales": (1, 1.5), "classes": [4, 2], "map_names": [name], "size": (70, 100)}
+    parts = scale_maps_by_name(network, image, **asked)[name]
     assert found.score_maps.shape == (2, 70, 100)
     assert not found.score_maps.requires_grad
-    torch.testing.assert_close(found.score_maps, sum(parts.values()))
+    torch.testing.assert_close(found.score_maps, sum(parts.values()).expand(2, -1, -1))
 
 
 def test_a_map_is_not_made_at_a_scale_that_gives_logits_alone(network, monkeypatch):

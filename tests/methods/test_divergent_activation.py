@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from helpers import random_picture, small_network
 from mldfr.core.errors import SettingError
 from mldfr.deployment.onnx_file import OPSET
-from mldfr.localizer.mscam import mscam, normalize, scale_maps, stage_features
+from mldfr.localizer.mscam import mscam, normalize, scale_maps_by_name, stage_features
 from mldfr.methods.danet import DivergentActivation, above, families_of_names, mean_cosine
 
 CHANNELS = (3, 5, 6, 7)
@@ -171,7 +171,8 @@ def test_classes_of_one_family_differ_by_their_own_maps_alone():
     for level in own.head.above:
         torch.nn.init.zeros_(level.classifier.weight)
         torch.nn.init.zeros_(level.classifier.bias)
-    every, alone = (scale_maps(each, PICTURE, scales=(1,), classes=range(5))[1] for each in (network, own))
+    asked = {"scales": (1,), "classes": range(5), "map_names": ["cam"], "size": PICTURE.shape[-2:]}
+    every, alone = (scale_maps_by_name(each, PICTURE, **asked)["cam"][1] for each in (network, own))
     for one, other in itertools.combinations(range(5), 2):
         same = torch.allclose(every[one] - every[other], alone[one] - alone[other], atol=1e-4)
         assert same == (FAMILIES[one] == FAMILIES[other])

@@ -1,7 +1,7 @@
 """What was found so far: the job of annotating, whose rows lie in parts."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from mldfr.annotation.picture_files import IMAGES, placed
 from mldfr.jobs.items import Items
 from mldfr.jobs.items import Row as AnyRow
 from mldfr.jobs.job import Job
-from mldfr.jobs.lines import placed_lines
 from mldfr.jobs.shard import JobFiles, Shard
 
 
@@ -59,11 +58,6 @@ def annotation_job(
     )
     instead = "use a new --out"
     return Job(JobFiles.of_part(folder, shard), setting, items, shard=shard, instead=instead)
-
-
-def read_rows(file: Path) -> Iterator[Row]:
-    """The rows of a part; raises what `placed_lines` does."""
-    return (row for _, row in placed_lines(file, names=("name", "index"), what="the row of a picture"))
 
 
 def _replaced(item: Item, row: AnyRow) -> bool:

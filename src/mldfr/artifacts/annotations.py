@@ -7,9 +7,7 @@ from pydantic import (
     ConfigDict,
     Field,
     RootModel,
-    SerializerFunctionWrapHandler,
     ValidationError,
-    model_serializer,
     model_validator,
 )
 
@@ -37,14 +35,6 @@ class AnnotationLabel(Artifact):
     """Corners as in `predictions.jsonl`, and the score."""
     masks: tuple[list[list[float]] | dict[str, Any], ...] | None = None
     """Of each box, as COCO has it, where they were asked for."""
-
-    @model_serializer(mode="wrap")
-    def _without_masks(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Rows without masks are as they were before there were some."""
-        content: dict[str, Any] = dump(self)
-        if self.masks is None:
-            content.pop("masks", None)
-        return content
 
 
 class AnnotationRow(Artifact):

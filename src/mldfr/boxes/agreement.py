@@ -7,44 +7,29 @@ from mldfr.boxes.iou import iou
 from mldfr.core.types import Float64Array
 
 
-def kappa(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> float:
-    """Kappa of two boxes each in N pictures, such as those of two scales or of two views: `(s - o) / (1 - o)`.
-
-    s is the mean IoU of a picture's two boxes, o that of a box of one picture and the other box of another. A rule that
-    always finds the whole picture has 0, and so has one that finds anything at random; one that finds the same in both
-    and something else in each picture comes near 1.
-
-    Args:
-        one: (N, 4), `xyxy` as shares of the picture's sides, so that pictures of any size can be compared; NaN for no
-            box, which agrees with nothing.
-        other: (N, 4), likewise.
-
-    Returns:
-        At most 1; s where there is one picture.
-
-    Examples:
-        >>> left, right = [0, 0, 0.5, 1], [0.5, 0, 1, 1]
-        >>> kappa(np.array([left, right]), np.array([left, right])), kappa(np.ones((2, 4)), np.ones((2, 4)))
-        (1.0, 0.0)
-    """
-    return float(kappa_parts(one, other).mean())
-
-
 def kappa_parts(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> Float64Array:
-    """What each picture contributes to `kappa`, for any number of rules at once.
+    """What each of N pictures adds to the kappa of two boxes each, for any number of rules at once.
 
-    The mean of the contributions is kappa, and their spread says how far it would move with other pictures: each is
-    kappa plus its picture's influence on it (the linear part of a jackknife).
+    Kappa, the mean of the parts, is `(s - o) / (1 - o)` of boxes such as those of two scales or of two views: s is the
+    mean IoU of a picture's two boxes, o that of a box of one picture and the other box of another. A rule that always
+    finds the whole picture has 0, and so has one that finds anything at random; one that finds the same in both and
+    something else in each picture comes near 1. Of one picture it is s.
+
+    The spread of the parts says how far kappa would move with other pictures: each is kappa plus its picture's
+    influence on it (the linear part of a jackknife).
 
     Args:
-        one: (..., N, 4).
-        other: (..., N, 4).
+        one: (..., N, 4), `xyxy` as shares of the picture's sides, so that pictures of any size can be compared; NaN for
+            no box, which agrees with nothing.
+        other: (..., N, 4), likewise.
 
     Returns:
-        (..., N)
+        (..., N), with a mean of at most 1.
 
     Examples:
         >>> left, right = [0, 0, 0.5, 1], [0.5, 0, 1, 1]
+        >>> kappa_parts(np.ones((2, 4)), np.ones((2, 4))).mean()
+        np.float64(0.0)
         >>> kappa_parts(np.array([[left, right]] * 3), np.array([[left, right]] * 3)).tolist()
         [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
     """

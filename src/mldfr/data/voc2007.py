@@ -92,11 +92,6 @@ def _sample(path: Path, picture: str, file: Path) -> Sample:
     )
 
 
-def read_annotation(path: Path) -> list[Annotated]:
-    """The objects of an XML file (see `read_annotated`)."""
-    return read_annotated(path)[0]
-
-
 def read_annotated(path: Path) -> tuple[list[Annotated], Size | None]:
     """Read an XML file in VOC's format, which ILSVRC has too.
 

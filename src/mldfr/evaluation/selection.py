@@ -97,18 +97,13 @@ class Choice:
 
 
 def corloc_parts(trial: Trial) -> Float64Array:
-    """Hits (P, M, T, N) as CorLoc of the protocol `paper` counts them; NaN where there is no box of the class."""
+    """Hits (P, M, T, N), the mean of which is CorLoc of the protocol `paper`; NaN where the class has no box."""
     hits = np.full(trial.boxes.shape[:4], np.nan)
     for n, (truth, unit) in enumerate(zip(trial.truth, np.tile(trial.shapes, 2), strict=True)):
         if len(truth):
             ious = best_ious(trial.boxes[:, :, :, n] * unit, truth * unit, PAPER.convention)
             hits[..., n] = PAPER.convention.hits(ious)
     return hits
-
-
-def corloc(trial: Trial) -> Float64Array:
-    """CorLoc (P, M, T) as the protocol `paper` has it, of the pictures that have boxes of the class."""
-    return _means(corloc_parts(trial))
 
 
 def _means(parts: Float64Array) -> Float64Array:
@@ -125,25 +120,16 @@ def agreement_parts(trial: Trial) -> Float64Array:
     return kappa_parts(ours, (trial.views - origin) / unit)
 
 
-def agreement(trial: Trial) -> Float64Array:
-    """How much better (P, M, T) a picture's box and its view's agree than boxes of different pictures, see `kappa`."""
-    return _means(agreement_parts(trial))
-
-
 def repeated_contrast_parts(trial: Trial) -> Float64Array:
-    """What each case adds (P, M, T, N) to `repeated_contrast`, a product of two means, as far as it is linear."""
+    """What each case adds (P, M, T, N) to the mean contrast of a rule's boxes times their agreement between views.
+
+    Contrast alone would take parts that stand out by chance, agreement alone boxes so large that they must agree. Of
+    the product of the two means it is what is linear.
+    """
     contrast, agreeing = trial.contrast.astype(np.float64), agreement_parts(trial)
     mean, kappa = contrast.mean(axis=-1, keepdims=True), agreeing.mean(axis=-1, keepdims=True)
     parts: Float64Array = mean * agreeing + kappa * (contrast - mean)
     return parts
-
-
-def repeated_contrast(trial: Trial) -> Float64Array:
-    """The mean contrast of a rule's boxes times their agreement between views.
-
-    Contrast alone would take parts that stand out by chance, agreement alone boxes so large that they must agree.
-    """
-    return _means(repeated_contrast_parts(trial))
 
 
 def repeated_boxes_parts(trial: Trial) -> Float64Array:

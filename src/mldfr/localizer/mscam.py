@@ -101,29 +101,6 @@ def mscam(
     ]
 
 
-def scale_maps(
-    network: LocalizationNetwork,
-    image: Tensor,
-    *,
-    scales: Sequence[float],
-    classes: Sequence[int],
-    map_name: str = DEFAULT,
-) -> dict[float, Tensor]:
-    """What `mscam` would sum, one by one: for each scale the maps (k, H, W) of the classes at image resolution.
-
-    Takes and raises what `mscam` does; the image is one, uint8 (3, H, W).
-
-    Examples:
-        >>> network = LocalizationNetwork.create("mobilenet_v2", num_classes=3).eval()
-        >>> maps = scale_maps(network, torch.zeros(3, 64, 96, dtype=torch.uint8), scales=(1, 1.5), classes=[2])
-        >>> {scale: tuple(each.shape) for scale, each in maps.items()}
-        {1.0: (1, 64, 96), 1.5: (1, 64, 96)}
-    """
-    size = image.shape[-2:]
-    named = scale_maps_by_name(network, image, scales=scales, classes=classes, map_names=[map_name], size=size)
-    return {scale: _for_each(classes, maps) for scale, maps in named[map_name].items()}
-
-
 def scale_maps_by_name(
     network: LocalizationNetwork,
     image: Tensor,
@@ -133,9 +110,9 @@ def scale_maps_by_name(
     map_names: Sequence[str],
     size: Sequence[int],
 ) -> dict[str, dict[float, Tensor]]:
-    """`scale_maps` of several kinds of maps, for which the network is run once at each scale.
+    """What `mscam` would sum, one by one, of several kinds of maps; the network is run once at each scale.
 
-    Takes and raises what `scale_maps` does, or a number of most probable classes, and the size (H, W) of the maps.
+    Takes and raises what `mscam` does, of one image, uint8 (3, H, W); besides the size (H, W) of the maps.
 
     Returns:
         By name and scale (k, H, W), or (1, H, W) where one map stands for all classes.

@@ -5,13 +5,12 @@ detection takes the object that it overlaps most among those not yet taken; at m
 image.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mldfr.core.types import Float64Array, GroundTruth
+from mldfr.core.types import Float64Array
 from mldfr.evaluation.metrics.detection import DetectionRecords, Detections, Truths
 
 NAMES = (
@@ -45,44 +44,20 @@ def coco_average_precision(records: DetectionRecords) -> dict[str, float]:
     Returns:
         One number in [0, 1] for each of `NAMES`; NaN where there is no object of that size, and so for all of them
         without objects.
+
+    Examples:
+        >>> from mldfr.core.types import GroundTruth
+        >>> records = DetectionRecords(num_classes=1)
+        >>> boxes, truth = np.array([[0.0, 0, 50, 50]]), [GroundTruth(0, (0, 0, 50, 60))]
+        >>> records.update(boxes, np.array([0.9]), np.array([0]), truth)
+        >>> round(coco_average_precision(records)["coco_ap_50"], 2)
+        1.0
     """
     table = np.array([_of_class(found, known) for found, known in records.by_class()]).reshape(-1, len(NAMES))
     counted = ~np.isnan(table)
     sums, counts = np.where(counted, table, 0).sum(axis=0), counted.sum(axis=0)
     means = np.divide(sums, counts, out=np.full(len(NAMES), np.nan), where=counts > 0)
     return dict(zip(NAMES, means.tolist(), strict=True))
-
-
-class CocoAP:
-    """Gathers detections, and computes COCO's numbers.
-
-    Args:
-        num_classes: K.
-
-    Examples:
-        >>> metric = CocoAP(num_classes=1)
-        >>> boxes, truth = np.array([[0.0, 0, 50, 50]]), [GroundTruth(0, (0, 0, 50, 60))]
-        >>> metric.update(boxes, np.array([0.9]), np.array([0]), truth)
-        >>> round(metric.compute()["coco_ap_50"], 2)
-        1.0
-    """
-
-    def __init__(self, num_classes: int) -> None:
-        self.records = DetectionRecords(num_classes)
-
-    def update(
-        self,
-        boxes: npt.NDArray[np.floating],
-        scores: npt.NDArray[np.floating],
-        labels: npt.NDArray[np.integer],
-        truth: Sequence[GroundTruth],
-    ) -> None:
-        """Add an image; see `DetectionRecords.update`."""
-        self.records.update(boxes, scores, labels, truth)
-
-    def compute(self) -> dict[str, float]:
-        """COCO's numbers; see `coco_average_precision`."""
-        return coco_average_precision(self.records)
 
 
 def _of_class(detections: Detections, truths: Truths) -> Float64Array:

@@ -34,12 +34,6 @@ class Score:
     groups: Sequence[int] | None = None
     higher_is_better: bool = True
 
-    @property
-    def share(self) -> float:
-        """The mean of the values in [0, 1] over all cases, exactly; NaN where there are none."""
-        known = np.empty(0) if self.values is None else self.values[~np.isnan(self.values)]
-        return float(known.mean()) if len(known) else float("nan")
-
 
 def mean_score(values: Sequence[float] | Float64Array, unit: Unit, *, higher_is_better: bool = True) -> Score:
     """The share of the images, or cases.

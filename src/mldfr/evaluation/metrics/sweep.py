@@ -29,8 +29,8 @@ class Curves(NamedTuple):
 
     Examples:
         >>> score_map = np.tile(np.linspace(0, 1, 224), (224, 1))
-        >>> curves = sweep(score_map, np.array([[112, 0, 223, 223]]), thresholds=np.array([0.1, 0.5, 0.9]))
-        >>> curves.largest.round(2).tolist()
+        >>> curves = sweep(score_map, np.array([[112, 0, 223, 223]]))
+        >>> curves.largest[[100, 500, 900]].round(2).tolist()
         [0.56, 1.0, 0.2]
     """
 
@@ -38,16 +38,15 @@ class Curves(NamedTuple):
     every: Float64Array
 
 
-def sweep(score_map: npt.NDArray[Any], truth: npt.NDArray[Any], *, thresholds: Float64Array = THRESHOLDS) -> Curves:
-    """The best IoU at every threshold.
+def sweep(score_map: npt.NDArray[Any], truth: npt.NDArray[Any]) -> Curves:
+    """The best IoU at each of `THRESHOLDS`.
 
     Args:
         score_map: (H, W), in [0, 1].
         truth: (G, 4) `xyxy`, pixels of the map, the last pixel named: IoU adds 1 to widths and heights. G may be 0.
-        thresholds: (T,), in [0, 1], as shares of the map's maximum.
 
     Raises:
-        ValueError: A map, true boxes or thresholds that are not so.
+        ValueError: A map or true boxes that are not so.
 
     Examples:
         >>> score_map = np.zeros((224, 224))
@@ -57,7 +56,7 @@ def sweep(score_map: npt.NDArray[Any], truth: npt.NDArray[Any], *, thresholds: F
         ((1000,), 1.0)
     """
     levels = to_levels(score_map)
-    at = level_of(thresholds, levels)
+    at = level_of(THRESHOLDS, levels)
     return Curves(largest_ious(levels, truth)[at], every_iou(levels, truth)[at])
 
 
