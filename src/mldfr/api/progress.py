@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from mldfr.core.text import one_line
+from mldfr.core.text import duration, one_line
 
 T = TypeVar("T")
 
@@ -86,13 +86,8 @@ class ConsoleProgress(Progress):
             yield item
             if (now := time.monotonic()) - said >= EVERY:
                 said, speed = now, number / (now - start)
-                left = _duration((total - number) / speed)
+                left = duration((total - number) / speed)
                 self.say(f"{done} {number:,} of {total:,}, {speed:.1f} a second, {left} left")
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{max(1, minutes)} min"
 
 
 SILENT = Progress()

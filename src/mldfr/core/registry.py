@@ -7,7 +7,7 @@ Somebody else's package adds a name by an entry point, which its `pyproject.toml
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from importlib import import_module
@@ -114,10 +114,8 @@ class Registry(Generic[T]):
         if name in self:
             return name
         names = self.names()
-        near = get_close_matches(name, names, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
         known = ", ".join([*names, *(f"{prefix}NAME" for prefix in self._makers)])
-        raise UnknownNameError(f"unknown {self.kind} {name!r}{hint}; known: {known}")
+        raise UnknownNameError(f"unknown {self.kind} {name!r}{near(name, names)}; known: {known}")
 
     def usable(self) -> Iterator[tuple[str, T]]:
         """Every entry that can be imported, with its name; of another package's that cannot, a warning says why."""
@@ -140,6 +138,19 @@ class Registry(Generic[T]):
 
     def __len__(self) -> int:
         return len(self.names())
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """What may have been meant by a name that does not exist, for a message; "" where nothing is near.
+
+    Examples:
+        >>> "no recipe 'fintune'" + near("fintune", ["paper", "finetune"])
+        "no recipe 'fintune' (did you mean 'finetune'?)"
+        >>> near("x", ["paper", "finetune"])
+        ''
+    """
+    found = get_close_matches(name, list(names), n=1)
+    return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 def _imported(place: str) -> object:

@@ -70,6 +70,17 @@ def one_line(text: str) -> str:
     return _CONTROL.sub(_escape, escaped(text))
 
 
+def duration(seconds: float) -> str:
+    """How long something takes, to the minute.
+
+    Examples:
+        >>> duration(3), duration(150), duration(5000)
+        ('1 min', '2 min', '1 h 23 min')
+    """
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{max(1, minutes)} min"
+
+
 def plain(value: Any) -> Any:
     """A value of JSON with every text in it `escaped`, for other tools, which take no lone surrogates."""
     if isinstance(value, str):

@@ -5,7 +5,6 @@ over all of them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from mldfr.core.errors import SettingError
+from mldfr.core.registry import near
 from mldfr.core.validation_errors import explain
 from mldfr.core.yaml_text import from_yaml, to_yaml
 from mldfr.methods import DEFAULT as CAM
@@ -237,9 +237,7 @@ def _read(source: str, *, beside: Path = Path(), seen: tuple[Path, ...] = ()) ->
     if (place := file.resolve()) in seen:
         raise RecipeError(f"recipe {source} extends itself: {' > '.join(map(str, (*seen, place)))}")
     if not file.is_file():
-        near = get_close_matches(source, names(), n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise RecipeError(f"no recipe or recipe file {source!r}{hint}; known: {', '.join(names())}")
+        raise RecipeError(f"no recipe or recipe file {source!r}{near(source, names())}; known: {', '.join(names())}")
     try:
         values = from_yaml(file.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -294,9 +292,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
             continue
         *parents, key = (str(part) for part in item["loc"])
         known = _keys(parents)
-        near = get_close_matches(key, known, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        yield f"unknown key {'.'.join((*parents, key))!r}{hint}; known: {', '.join(known)}"
+        yield f"unknown key {'.'.join((*parents, key))!r}{near(key, known)}; known: {', '.join(known)}"
     if rest:
         yield explain(rest)
 

@@ -15,6 +15,7 @@ from mldfr.reports.content.display_names import KIND_NAMES, percent
 from mldfr.reports.content.evaluation_folder import Evaluation
 from mldfr.reports.content.picture_maps import View
 from mldfr.reports.page.blocks import Gallery, Picture, Xyxy
+from mldfr.reports.page.contact_sheet import spaced
 from mldfr.reports.page.heat import heat_layer, photo_layer
 
 SPREAD = "spread evenly from the highest to the lowest IoU"
@@ -102,11 +103,11 @@ def choose(cases: Sequence[Case], count: int) -> list[Choice]:
         Choice("Typical", f"Nearest to the median IoU of {middle:.2f}; {ONCE}.", one_of_each(typical, count)),
         Choice("Best", f"Highest IoU; {ONCE}.", one_of_each(best, count)),
         Choice("Worst", f"Lowest IoU, equal ones in the order of the set; {ONCE}.", one_of_each(worst, count)),
-        Choice("Several objects", f"Two or more annotated objects of the class; {SPREAD}.", _spread(several, count)),
+        Choice("Several objects", f"Two or more annotated objects of the class; {SPREAD}.", spaced(several, count)),
         Choice(
             "Only a part",
             f"Over half of the box lies inside an object that it does not fill; {SPREAD}.",
-            _spread(part, count),
+            spaced(part, count),
         ),
     ]
     return [choice for choice in choices if choice.cases]
@@ -133,13 +134,6 @@ def one_of_each(ordered: Sequence[Case], count: int) -> list[Case]:
     chosen += [case for case in ordered if case.index not in taken][: count - len(chosen)]
     place = {case.index: number for number, case in enumerate(ordered)}
     return sorted(chosen, key=lambda case: place[case.index])
-
-
-def _spread(ordered: Sequence[Case], count: int) -> list[Case]:
-    """At most so many of the cases, as far apart as they can be."""
-    if len(ordered) <= count:
-        return list(ordered)
-    return [ordered[(2 * index + 1) * len(ordered) // (2 * count)] for index in range(count)]
 
 
 def wanted(choices: Iterable[Choice]) -> set[str]:

@@ -78,17 +78,22 @@ def choose(samples: Sequence[Sample], count: int) -> list[Sample]:
     groups: dict[int, list[Sample]] = defaultdict(list)
     for sample in samples:
         groups[min(sample.labels, key=frequency.__getitem__, default=-1)].append(sample)
-    members = _spaced([groups[label] for label in sorted(groups)], count)
+    members = spaced([groups[label] for label in sorted(groups)], count)
     taken = [0] * len(members)
     while sum(taken) < min(count, sum(map(len, members))):
         for index, group in enumerate(members):
             if taken[index] < len(group) and sum(taken) < count:
                 taken[index] += 1
-    return [sample for group, wanted in zip(members, taken, strict=True) for sample in _spaced(group, wanted)]
+    return [sample for group, wanted in zip(members, taken, strict=True) for sample in spaced(group, wanted)]
 
 
-def _spaced(items: Sequence[T], count: int) -> list[T]:
-    """At most `count` of the items, as far apart as they can be."""
+def spaced(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` of the items, as far apart as they can be.
+
+    Examples:
+        >>> spaced("abcdefg", 3)
+        ['b', 'd', 'f']
+    """
     if len(items) <= count:
         return list(items)
     return [items[(2 * index + 1) * len(items) // (2 * count)] for index in range(count)]

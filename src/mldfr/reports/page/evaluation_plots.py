@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mldfr.evaluation.protocols import IOUS, at_iou
 from mldfr.evaluation.summary import Summary
 from mldfr.reports.page.bars import draw_bars, draw_histogram
 from mldfr.reports.page.curves import draw_curves
@@ -41,7 +42,7 @@ def _thresholds(file: Path, summary: Summary) -> None:
     if not curves:
         return
     panels = {
-        title: {f"IoU {limit / 100:g}": curves[f"{name}_iou_{limit}"] for limit in (30, 50, 70)}
+        title: {f"IoU {limit:g}": curves[at_iou(name, limit)] for limit in IOUS}
         for title, name in (("MaxBoxAcc", "max_box_acc"), ("MaxBoxAccV2", "max_box_acc_v2"))
     }
     draw_curves(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mldfr.artifacts import ReproducedLine
+from mldfr.core.text import duration
 from mldfr.networks.model_file import MODEL_FILE
 from mldfr.reports.reproduction.grid import Grid, TrainingRun
 from mldfr.reports.reproduction.job import folder_of
@@ -91,11 +92,11 @@ class GridPlan:
         ]
         for each in self.runs:
             speed = "" if each.images_per_second is None else f", {each.images_per_second:.1f} pictures/s"
-            left = "" if each.state == "done" else f", {_duration(sum(each.seconds))} left{speed}"
+            left = "" if each.state == "done" else f", {duration(sum(each.seconds))} left{speed}"
             lines.append(f"  {each.run.key}: {each.state}{left} ({'; '.join(each.rows)})")
         lines += [f"  {row.name}: not here, {row.cannot}" for row in self.grid.rows if row.cannot]
         lines.append(
-            f"time: about {_duration(self.seconds)}. Speeds are of a few training steps, measured now on random "
+            f"time: about {duration(self.seconds)}. Speeds are of a few training steps, measured now on random "
             "pictures; how long measuring takes is estimated from them: a look takes "
             f"1/{FORWARD} of a step, times the squares of its scales"
         )
@@ -139,8 +140,3 @@ def plan_grid(
         rows = tuple(row.name for row in grid.rows if run.key in grid.keys.get(row.name, ()))
         planned.append(PlannedRun(run, rows, epochs, trained, len(run.looks) - len(left), speed, seconds))
     return GridPlan(grid, tuple(planned), pictures)
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{max(1, minutes)} min"

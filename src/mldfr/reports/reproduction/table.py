@@ -4,7 +4,6 @@ The files hold the paper's numbers and nothing else does; what reports show besi
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatch
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -16,6 +15,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.core.errors import SettingError
+from mldfr.core.registry import near
 from mldfr.core.validation_errors import explain
 from mldfr.core.yaml_text import from_yaml
 from mldfr.maps import MAPS
@@ -309,9 +309,7 @@ def load_table(name_or_file: str | Path) -> Table:
     inside = package() / f"{source}.yaml"
     file = inside if "/" not in source and inside.is_file() else Path(source)
     if not file.is_file():
-        near = get_close_matches(source, names(), n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise SettingError(f"no table or table file {source!r}{hint}; known: {', '.join(names())}")
+        raise SettingError(f"no table or table file {source!r}{near(source, names())}; known: {', '.join(names())}")
     try:
         return Table.model_validate(from_yaml(file.read_text(encoding="utf-8")))
     except ValidationError as error:
