@@ -139,8 +139,7 @@ class LocalizationNetwork(nn.Module):
         Raises:
             UnknownNameError: No such map.
             PluginError: What another package has under the name is no class of maps.
-            SettingError: One that has to be fitted on pictures first, and has not been; or one of a stage that the
-                trunk does not have.
+            SettingError: One that has to be fitted on pictures first, and was not; or of a stage that the trunk lacks.
         """
         if not is_fitted(name):
             kind = map_kind(name)
