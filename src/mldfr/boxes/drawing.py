@@ -1,9 +1,9 @@
 """From a score map and its picture to boxes: the one way that every verb takes."""
 
-from typing import Any
+from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mldfr.boxes.instances import INSTANCES
 from mldfr.boxes.normalizers import NORMALIZERS
@@ -11,7 +11,6 @@ from mldfr.boxes.refinement import AS_DRAWN, REFINEMENTS, refined
 from mldfr.boxes.rules import BOX_RULES, JOINED, check_combination
 from mldfr.boxes.thresholds import checked, of_map
 from mldfr.core.errors import InputError
-from mldfr.core.registry import Registry
 from mldfr.core.types import Boxes, Float32Array, UInt8Array
 
 MIN_REGION = 0.1
@@ -31,11 +30,11 @@ class BoxSettings(BaseModel):
     threshold: float | str = 0.2
     """What an activation in [0, 1] must exceed to belong to an object, t of Eq. 9: a number in [0, 1), or a name of
     `THRESHOLDS` for the one that each map gives of itself."""
-    normalizer: str = "min_max"
-    box_rule: str = "regions"
-    instances: str = JOINED
+    normalizer: Annotated[str, AfterValidator(NORMALIZERS.check)] = "min_max"
+    box_rule: Annotated[str, AfterValidator(BOX_RULES.check)] = "regions"
+    instances: Annotated[str, AfterValidator(INSTANCES.check)] = JOINED
     """Whether regions of several peaks are split."""
-    refine: str = AS_DRAWN
+    refine: Annotated[str, AfterValidator(REFINEMENTS.check)] = AS_DRAWN
     """What fits boxes to the picture."""
     min_region: float = Field(default=MIN_REGION, ge=0, le=1)
     """The least share of the pixels of the largest region that another region needs for a box."""
@@ -49,17 +48,6 @@ class BoxSettings(BaseModel):
     @classmethod
     def _number_or_name(cls, threshold: object) -> float | str:
         return checked(threshold)
-
-    @field_validator("normalizer", "box_rule", "instances", "refine")
-    @classmethod
-    def _known(cls, name: str, info: ValidationInfo) -> str:
-        registries: dict[str, Registry[Any]] = {
-            "normalizer": NORMALIZERS,
-            "box_rule": BOX_RULES,
-            "instances": INSTANCES,
-            "refine": REFINEMENTS,
-        }
-        return registries[str(info.field_name)].check(name)
 
     @model_validator(mode="after")
     def _together(self) -> "BoxSettings":

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypedDict, Unpack
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
@@ -17,7 +17,6 @@ from pydantic import (
 
 from mldfr.boxes.drawing import MIN_REGION, BoxSettings
 from mldfr.core.errors import SettingError
-from mldfr.core.registry import Registry
 from mldfr.core.text import plain
 from mldfr.core.validation_errors import explain
 from mldfr.maps import DEFAULT as CAM_MAP
@@ -29,27 +28,17 @@ from mldfr.networks.recalibration import CONVOLUTION, POOLING
 
 Triple = tuple[float, float, float]
 Scale = Annotated[float, Field(gt=0, le=16, allow_inf_nan=False)]
+BackboneName = Annotated[str, AfterValidator(BACKBONES.check)]
+PoolingName = Annotated[str, AfterValidator(POOLING.check)]
+ConvolutionName = Annotated[str, AfterValidator(CONVOLUTION.check)]
+MethodName = Annotated[str, AfterValidator(METHODS.check)]
+MapName = Annotated[str, AfterValidator(MAPS.check)]
 
 
 class Strict(BaseModel):
     """Frozen, and a misspelt key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def check_name(name: str | None, info: ValidationInfo) -> str | None:
-    """A validator: the name, if the registry of its field has it or it is left open.
-
-    Raises:
-        UnknownNameError: It has not.
-    """
-    registries: dict[str, Registry[Any]] = {
-        "backbone": BACKBONES,
-        "method": METHODS,
-        "recalibration": POOLING,
-        "convolution": CONVOLUTION,
-    }
-    return name if name is None else registries[str(info.field_name)].check(name)
 
 
 class Architecture(Strict):
@@ -61,15 +50,13 @@ class Architecture(Strict):
         'none'
     """
 
-    backbone: str
+    backbone: BackboneName
     num_classes: int = Field(ge=1)
     last_downsampling: Literal["transition", "dilate", "wsolevaluation"]
-    recalibration: str
+    recalibration: PoolingName
     recalibration_options: dict[str, Any] = {}
-    convolution: str
+    convolution: ConvolutionName
     classifier_bias: bool
-
-    _known = field_validator("backbone", "recalibration", "convolution")(check_name)
 
 
 class Preprocessing(Strict):
@@ -93,15 +80,10 @@ class Pyramid(Strict):
 
     scales: tuple[Scale, ...] = Field(default=(1.0, 1.5, 2.0), min_length=1)
     """Factors of the image pyramid; the short side is `scale * input_size`."""
-    map: str = CAM_MAP
+    map: MapName = CAM_MAP
     """What is summed over them: a name of `mldfr list maps`."""
     closer: int = Field(default=0, ge=0, le=4)
     """How often the window around what was found is looked at again."""
-
-    @field_validator("map")
-    @classmethod
-    def _known_map(cls, name: str) -> str:
-        return MAPS.check(name)
 
 
 class Localization(BoxSettings, Pyramid):
@@ -180,7 +162,7 @@ class Card(Strict):
 
     format_version: Literal[1] = 1
     architecture: Architecture
-    method: str = CAM
+    method: MethodName = CAM
     """How it was trained, and what its head computes."""
     method_options: dict[str, Any] = {}
     class_names: tuple[str, ...]
@@ -196,8 +178,6 @@ class Card(Strict):
     """The recipe, free-form."""
     versions: dict[str, str] = {}
     """Versions of the software that wrote the file."""
-
-    _known = field_validator("method")(check_name)
 
     @model_serializer(mode="wrap")
     def _without_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from mldfr.core.yaml_text import from_yaml, to_yaml
 from mldfr.methods import DEFAULT as CAM
 from mldfr.methods.base import Method, make_method
 from mldfr.networks.backbones import MIN_INPUT_SIZE
-from mldfr.networks.card import Localization, Strict, check_name
+from mldfr.networks.card import BackboneName, ConvolutionName, Localization, MethodName, PoolingName, Strict
 from mldfr.networks.weights import EMBEDDED
 from mldfr.training.linear_probe import LinearProbe
 from mldfr.training.loggers import LOGGERS
@@ -43,17 +43,15 @@ class ModelChoice(Strict):
         'self_attention'
     """
 
-    backbone: str
+    backbone: BackboneName
     last_downsampling: Literal["transition", "dilate", "wsolevaluation"] | None = None
-    recalibration: str = "self_attention"
+    recalibration: PoolingName = "self_attention"
     recalibration_options: dict[str, Any] = Field(default_factory=dict)
-    convolution: str | None = None
+    convolution: ConvolutionName | None = None
     classifier_bias: bool = False
     weights: str | None = "torchvision"
     """What the network starts from: `torchvision` or `timm` (what the backbone's library has of it), `embedded`, a name
     of weights of either library, a file or a run folder; null starts at random."""
-
-    _known = field_validator("backbone", "recalibration", "convolution")(check_name)
 
 
 class DataChoice(Strict):
@@ -114,7 +112,7 @@ class Recipe(Strict):
     """
 
     model: ModelChoice
-    method: str = CAM
+    method: MethodName = CAM
     """What training does otherwise than plain class activation mapping: a name of `mldfr list methods`."""
     method_options: dict[str, Any] = Field(default_factory=dict)
     """The method's own settings."""
@@ -126,8 +124,6 @@ class Recipe(Strict):
     """Goes into the model's card; `select` replaces it by what it chooses."""
     logging: tuple[str, ...] = ("tensorboard",)
     """Where curves go besides `metrics.csv`: names of `mldfr list loggers`."""
-
-    _known = field_validator("method")(check_name)
 
     @field_validator("logging")
     @classmethod

@@ -120,6 +120,7 @@ def test_the_fault_of_table_iv_is_noted():
             {"columns": [{"name": "x", "metric": "paper.corloc", "look": {"normalizer": "minmax"}}]},
             "did you mean 'min_max'",
         ),
+        ({"look": {"map": ""}}, "unknown map ''"),
         ({"questions": [{"ask": "?", "row": "a", "over": "b"}]}, "'b', which is neither a row nor a column"),
         ({"surprise": 1}, "surprise"),
     ],

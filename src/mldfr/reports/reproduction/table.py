@@ -8,18 +8,17 @@ from fnmatch import fnmatch
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.core.errors import SettingError
 from mldfr.core.registry import near
 from mldfr.core.validation_errors import explain
 from mldfr.core.yaml_text import from_yaml
-from mldfr.maps import MAPS
-from mldfr.networks.card import Scale, Strict, check_name
+from mldfr.networks.card import BackboneName, MapName, MethodName, Scale, Strict
 
 Cell = Literal["plain", "S", "B", "B+S"]
 """The letters of Table IX: self-attention behind downsamplings, BatchNorm behind convolutions."""
@@ -35,19 +34,9 @@ class Look(Strict):
     """
 
     scales: tuple[Scale, ...] | None = None
-    normalizer: str | None = None
-    map: str | None = None
+    normalizer: Annotated[str, AfterValidator(NORMALIZERS.check)] | None = None
+    map: MapName | None = None
     threshold: float | None = None
-
-    @field_validator("normalizer")
-    @classmethod
-    def _known_normalizer(cls, name: str | None) -> str | None:
-        return name and NORMALIZERS.check(name)
-
-    @field_validator("map")
-    @classmethod
-    def _known_map(cls, name: str | None) -> str | None:
-        return name and MAPS.check(name)
 
     def over(self, below: "Look") -> "Look":
         """This, and what the other has where this says nothing."""
@@ -102,9 +91,9 @@ class Row(Strict):
     name: str
     paper: dict[str, tuple[float | None, ...]] = Field(default_factory=dict)
     """By data set: the numbers in the order of the columns; None where the paper has none."""
-    backbone: str | None = None
+    backbone: BackboneName | None = None
     cell: Cell = "B+S"
-    method: str | None = None
+    method: MethodName | None = None
     """A peer's; None for the paper's own networks, which are trained as plain CAM."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Of the method."""
@@ -118,8 +107,6 @@ class Row(Strict):
     """What ours does otherwise than the row's own paper."""
     footnote: str = ""
     """What is to be known of the paper's numbers."""
-
-    _known = field_validator("backbone", "method")(check_name)
 
     @model_validator(mode="after")
     def _had_or_not(self) -> Self:
