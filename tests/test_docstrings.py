@@ -61,6 +61,16 @@ def test_examples_are_a_section_that_the_reference_knows(name):
     assert not re.search(r"^ *Example:\n +>>>", source, re.MULTILINE), "call it Examples"
 
 
+@pytest.mark.parametrize("name", [name for name in SHOWN if name.startswith("mldfr.api.")])
+def test_verbs_say_all_that_they_take(name):
+    """But for one that takes what another does, and says so."""
+    module = import_module(name)
+    for function in filter(inspect.isfunction, (getattr(module, member) for member in SHOWN[name])):
+        _, said, arguments = inspect.getdoc(function).partition("Args:\n")
+        heads = ", ".join(re.findall(r"^    (\w[\w, ]*):", arguments, re.MULTILINE)).split(", ")
+        assert not said or set(inspect.signature(function).parameters) <= set(heads), function.__name__
+
+
 @pytest.mark.parametrize("name", [name for name in SHOWN if not name.startswith("mldfr.api.")])
 def test_what_the_reference_shows_has_an_example(name):
     """But for the verbs, which need data and minutes; the pages show those at work."""

@@ -11,6 +11,7 @@ from mldfr.evaluation.plan import Request, plan_model
 from mldfr.evaluation.record import Record
 from mldfr.evaluation.run import evaluate, evaluation_job
 from mldfr.evaluation.summary import Summary
+from mldfr.networks.card import Rules
 from mldfr.training.fit import begin
 
 PART = "cells"
@@ -95,7 +96,7 @@ def train(setting: Setting, folder: Path, backbone: str, *settings: str) -> dict
 
 def metrics(setting: Setting, folder: Path, scales: tuple[float, ...]) -> dict[str, float | None]:
     """The metrics of a trained network on the test pictures: min-max, threshold 0.2, the given class."""
-    request = Request(setting.source, scales=scales, normalizer="min_max", threshold=0.2)
+    request = Request(setting.source, rules=Rules(scales=scales, normalizer="min_max", threshold=0.2))
     plan = plan_model(request, str(folder), device=setting.device.type, batch_size=8)
     summary = Summary(plan.classes, plan.rules)
     job = evaluation_job(None, plan.setting, plan.ids)

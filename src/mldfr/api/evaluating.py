@@ -57,8 +57,8 @@ class Evaluated:
         setting = self.content["setting"]
         told = ("scales", "map", "closer", "normalizer", "threshold")
         rules = [f"{key} {setting[key]}" for key in told if setting.get(key) is not None]
-        used, drawn = setting.get("as_used") or {}, ("box_rule", "instances", "refine", "min_region")
-        rules += [f"{key.replace('_', ' ')} {used[key]}" for key in drawn if key in used]
+        used = setting.get("as_used") or {}
+        rules += [f"{key.replace('_', ' ')} {value}" for key, value in used.items() if key not in told]
         source = setting.get("model") or setting.get("score_maps") or setting["predictions"]
         return ", ".join([f"{source} on {setting['data']} {setting['split']}", *rules])
 
@@ -116,8 +116,9 @@ def evaluate(
         split: Which split of the data; test, or val, or the only one, when left out.
         images: Where the pictures of wsol data are, if not beside it.
         protocol: Names of `mldfr list protocols`, several in a list or with commas, or "all".
-        scales: Pyramid of a model; its own when left out, as are the next three.
+        scales: Pyramid of a model; its own when left out, as are the next four.
         map: What is summed over the pyramid, of `mldfr list maps`.
+        closer: How often the window around what was found is looked at again.
         threshold: Of the protocols with a fixed one; a number, or a name of `mldfr list thresholds`.
         normalizer: See `mldfr list normalizers`; the protocol authors has its own.
         box_rule, instances, refine, min_region: Of the protocol as_used; the model's own when left out.
@@ -149,14 +150,14 @@ def evaluate(
         )
     from mldfr.evaluation.protocols import PROTOCOLS
     from mldfr.jobs.shard import Shard
-    from mldfr.networks.card import Localization
+    from mldfr.networks.card import Localization, Rules
 
     mine = Shard.parse(shard)
     if mine.count > 1 and (out is None or save_maps is not None):
         raise SettingError("--shard needs a folder for the parts, --out, and keeps no maps: --save-maps does not fit")
     every = PROTOCOLS.names() if predictions is None else ("as_used",)
     protocols = every if protocol == "all" else tuple(PROTOCOLS.check(name) for name in names(protocol))
-    asked = Localization().changed(
+    rules = Rules(
         scales=scales,
         map=map,
         closer=closer,
@@ -167,6 +168,7 @@ def evaluate(
         refine=refine,
         min_region=min_region,
     )
+    Localization().changed(**rules)
     if (box_rule, instances, refine, min_region) != (None,) * 4 and "as_used" not in protocols:
         raise SettingError("--box-rule, --instances, --refine, --min-region are of the protocol as_used; name it too")
     from mldfr.evaluation.plan import Request, plan_maps, plan_model, plan_predictions
@@ -176,16 +178,8 @@ def evaluate(
         split=split,
         images=None if images is None else Path(images),
         protocols=protocols,
-        scales=None if scales is None else tuple(scales),
-        map=map,
-        closer=closer,
-        normalizer=normalizer,
-        threshold=None if threshold is None else asked.threshold,
+        rules=rules,
         class_agnostic=class_agnostic,
-        box_rule=box_rule,
-        instances=instances,
-        refine=refine,
-        min_region=min_region,
     )
     if score_maps is not None:
         plan = plan_maps(request, Path(score_maps))

@@ -11,15 +11,18 @@ from mldfr.cli.merge import say_part
 from mldfr.cli.model_and_data import DataOption, ModelOption, in_order
 from mldfr.cli.options import (
     OF_MODEL,
+    BatchSize,
     BoxRule,
     Closer,
+    Device,
     Instances,
     Map,
     MinRegion,
     Refine,
     Runtime,
+    Scales,
     Shard,
-    scale_factors,
+    rules_of,
 )
 from mldfr.core.errors import SettingError
 
@@ -48,9 +51,7 @@ def evaluate(
         Path | None, typer.Option(metavar="DIR", help="Where the pictures of wsol data are, if not beside it.")
     ] = None,
     protocol: Annotated[str, typer.Option(help="Names of `mldfr list protocols` with commas, or all.")] = "all",
-    scales: Annotated[
-        str | None, typer.Option(help="Pyramid of a model, such as 1,1.5,2.", show_default=OF_MODEL)
-    ] = None,
+    scales: Scales = None,
     map: Map = None,
     closer: Closer = None,
     threshold: Annotated[
@@ -87,9 +88,9 @@ def evaluate(
     ] = None,
     shard: Shard = "1/1",
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json and no table.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    device: Device = "auto",
     runtime: Runtime = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures to look at together; for GPUs.")] = 1,
+    batch_size: BatchSize = 1,
 ) -> None:
     """Measure a model, stored score maps, or predicted boxes, as the field measures: all protocols in one pass.
 
@@ -110,15 +111,7 @@ def evaluate(
             split=split,
             images=images,
             protocol=protocol,
-            scales=None if scales is None else scale_factors(scales),
-            map=map,
-            closer=closer,
-            threshold=threshold,
-            normalizer=normalizer,
-            box_rule=box_rule,
-            instances=instances,
-            refine=refine,
-            min_region=min_region,
+            **rules_of(scales, map, closer, threshold, normalizer, box_rule, instances, refine, min_region),
             class_agnostic=class_agnostic,
             score_maps=score_maps,
             predictions=predictions,

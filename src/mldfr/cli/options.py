@@ -35,7 +35,8 @@ Threshold = Annotated[
 Normalizer = Annotated[str | None, typer.Option(help="See `mldfr list normalizers`.", show_default=OF_MODEL)]
 BoxRule = Annotated[str | None, typer.Option(help="See `mldfr list box-rules`.", show_default=OF_MODEL)]
 Instances = Annotated[
-    str | None, typer.Option(help="joined, or separate or cut to split what touches.", show_default=OF_MODEL)
+    str | None,
+    typer.Option(help="joined, or a way to split what touches; see `mldfr list instances`.", show_default=OF_MODEL),
 ]
 Refine = Annotated[
     str | None,

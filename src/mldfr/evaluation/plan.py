@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,50 +26,41 @@ from mldfr.images.junk import without_junk
 from mldfr.localizer.closer_looks import looking_closer
 from mldfr.localizer.stored_maps import StoredMaps, is_map_folder
 from mldfr.maps import DEFAULT
-from mldfr.networks.card import Localization
-from mldfr.networks.card import Rules as Chosen
+from mldfr.networks import card
 
 VERSIONED = ("mldfr", "torch", "torchvision", "timm", "numpy", "numba", "opencv-python-headless", "faster-coco-eval")
 USUAL = ("test", "val")
 """The split that is evaluated where none is named."""
 THRESHOLD = 0.2
-"""The paper's, for maps that come without one."""
+"""The paper's, for boxes that come without one."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asks for; None leaves a rule to the model's card, or to what is stored beside the maps.
+    """What a user asks for.
 
     Attributes:
         data: `KIND:PATH`.
         split: Which of its splits; None is `test`, or the only one.
         images: Where the pictures of wsol data are, if not beside it.
         protocols: Names.
-        scales, map, closer, normalizer, threshold: Of the localization.
+        rules: From pictures to boxes; what is left out is the model's own, or as it is stored beside the maps.
+            Only the protocol `as_used` takes more of how boxes are drawn than normalizer and threshold.
         class_agnostic: Whether the most probable class stands for every object.
-        box_rule, instances, refine, min_region: Of the protocol `as_used`.
     """
 
     data: str
     split: str | None = None
     images: Path | None = None
     protocols: tuple[str, ...] = PROTOCOLS.names()
-    scales: tuple[float, ...] | None = None
-    map: str | None = None
-    closer: int | None = None
-    normalizer: str | None = None
-    threshold: float | str | None = None
+    rules: card.Rules = field(default_factory=card.Rules)
     class_agnostic: bool = False
-    box_rule: str | None = None
-    instances: str | None = None
-    refine: str | None = None
-    min_region: float | None = None
 
     @property
     def box_settings(self) -> dict[str, Any]:
         """What is asked for of `BoxSettings`."""
-        told = {name: getattr(self, name) for name in BoxSettings.model_fields}
-        return {name: value for name, value in told.items() if value is not None}
+        told = self.rules.items()
+        return {name: value for name, value in told if name in BoxSettings.model_fields and value is not None}
 
 
 @dataclass(frozen=True)
@@ -131,8 +122,7 @@ def plan_model(
     data = open_data(request.data, images=request.images)
     data.choose_split(request.split, *USUAL)
     localizer = load(model, device=device, runtime=runtime)
-    pyramid: Chosen = {"scales": request.scales, "map": request.map, "closer": request.closer}
-    localization = localizer.card.localization.changed(**pyramid, **request.box_settings)
+    localization = localizer.card.localization.changed(**request.rules)
     source = localizer.source
     if isinstance(source, StoredMaps):
         raise DataError(f"{model}: holds the score maps of annotations; evaluate the model that made them")
@@ -186,14 +176,10 @@ def plan_maps(request: Request, folder: Path) -> Plan:
     about = store.facts or MapsFacts()
     if about.class_agnostic not in (None, request.class_agnostic):
         raise DataError(f"{folder}: its maps are class-agnostic, or --class-agnostic is, and the other is not")
-    judged = {"normalizer": None, "threshold": THRESHOLD, **(about.rules or {})}
-    rules = Rules(
-        request.protocols,
-        request.normalizer or judged["normalizer"],
-        judged["threshold"] if request.threshold is None else request.threshold,
-        data.multi_label and not request.class_agnostic,
-        Localization().changed(**{**judged, **request.box_settings}).boxes,
-    )
+    told = {**(about.rules or {}), **request.box_settings}
+    used = card.Localization().changed(**told).boxes
+    multi_label = data.multi_label and not request.class_agnostic
+    rules = Rules(request.protocols, told.get("normalizer"), used.threshold, multi_label, used)
     known = about.to_json()
     facts = {key: known.get(key) for key in ("model", "sha256", "architecture", "preprocessing", "scales")}
     facts |= {key: known[key] for key in ("map", "closer", "computed") if known.get(key)}
@@ -215,7 +201,7 @@ def plan_predictions(request: Request, file: Path) -> Plan:
     Raises:
         MldfrError: Data or boxes that are not so, or do not belong together.
     """
-    if request.class_agnostic or request.scales is not None or request.box_settings:
+    if request.class_agnostic or any(value is not None for value in request.rules.values()):
         raise SettingError("predicted boxes are taken as they are: no option changes how they are drawn")
     if request.protocols != (AS_USED.name,):
         got = ", ".join(request.protocols)

@@ -17,6 +17,7 @@ from mldfr.evaluation.protocols import PROTOCOLS, Protocol
 from mldfr.evaluation.record import Record
 from mldfr.evaluation.summary import Summary
 from mldfr.jobs.lines import placed_lines
+from mldfr.networks.card import Rules
 from mldfr.reports.content.metrics_file import Stored, read_stored
 
 SAME = ("annotations", "sha256", "maps")
@@ -138,18 +139,24 @@ def _plan(stored: Stored, places: Places, device: str) -> Plan:
     """
     setting = stored.setting
     images = setting.images if places.data is None and places.images is None else places.images
+    used = setting.as_used or {}
     request = Request(
         places.data or _again(setting.data),
         setting.split,
         None if images is None else Path(_again(str(images))),
         setting.protocols,
-        setting.scales,
-        setting.map if setting.model is not None else None,
-        setting.closer if setting.model is not None else None,
-        setting.normalizer,
-        setting.threshold,
+        Rules(
+            scales=setting.scales,
+            map=setting.map,
+            closer=setting.closer,
+            threshold=setting.threshold,
+            normalizer=setting.normalizer,
+            box_rule=used.get("box_rule"),
+            instances=used.get("instances"),
+            refine=used.get("refine"),
+            min_region=used.get("min_region"),
+        ),
         setting.class_agnostic,
-        **{name: (setting.as_used or {}).get(name) for name in ("box_rule", "instances", "refine", "min_region")},
     )
     if setting.score_maps is not None:
         plan = plan_maps(request, Path(_again(setting.score_maps)))
