@@ -13,6 +13,8 @@ from mldfr.boxes.thresholds import checked, of_map
 from mldfr.core.errors import InputError
 from mldfr.core.types import Boxes, Float32Array, UInt8Array
 
+THRESHOLD = 0.2
+"""The paper's (Section IV-B, Threshold), where nothing else is said."""
 MIN_REGION = 0.1
 """Regions with less than this share of the pixels of the largest get no box where nothing else is said."""
 
@@ -27,7 +29,7 @@ class BoxSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    threshold: float | str = 0.2
+    threshold: float | str = THRESHOLD
     """What an activation in [0, 1] must exceed to belong to an object, t of Eq. 9: a number in [0, 1), or a name of
     `THRESHOLDS` for the one that each map gives of itself."""
     normalizer: Annotated[str, AfterValidator(NORMALIZERS.check)] = "min_max"

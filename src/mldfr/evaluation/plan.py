@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mldfr.artifacts import MapsFacts
-from mldfr.boxes.drawing import BoxSettings
+from mldfr.boxes.drawing import THRESHOLD, BoxSettings
 from mldfr.core.errors import SettingError
 from mldfr.core.types import Sample
 from mldfr.core.versions import installed_versions
@@ -31,8 +31,6 @@ from mldfr.networks import card
 VERSIONED = ("mldfr", "torch", "torchvision", "timm", "numpy", "numba", "opencv-python-headless", "faster-coco-eval")
 USUAL = ("test", "val")
 """The split that is evaluated where none is named."""
-THRESHOLD = 0.2
-"""The paper's, for boxes that come without one."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy as np
 
 from mldfr.artifacts import SelectionComparison
 from mldfr.boxes.agreement import kappa_parts
+from mldfr.boxes.drawing import THRESHOLD
 from mldfr.core.registry import Registry
 from mldfr.core.types import Float64Array, Sample
 from mldfr.evaluation.metrics.corloc import best_ious
@@ -25,9 +26,6 @@ from mldfr.evaluation.record import annotated
 from mldfr.evaluation.selection_rules import Rule
 from mldfr.evaluation.selection_trial import Trial
 from mldfr.evaluation.statistics.simultaneous import simultaneous_differences
-
-PREFERRED_THRESHOLD = 0.2
-
 
 CRITERIA: Registry["Criterion"] = Registry(
     "criterion",
@@ -228,4 +226,4 @@ def _best(trial: Trial, values: Float64Array) -> tuple[int, int, int]:
 
 def _distance(threshold: float | str) -> float:
     """How far a threshold is from the paper's."""
-    return inf if isinstance(threshold, str) else abs(threshold - PREFERRED_THRESHOLD)
+    return inf if isinstance(threshold, str) else abs(threshold - THRESHOLD)

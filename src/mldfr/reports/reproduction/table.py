@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from mldfr.boxes.drawing import THRESHOLD
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.core.errors import SettingError
 from mldfr.core.registry import near
@@ -56,7 +57,7 @@ class Look(Strict):
         return " ".join(filter(None, parts))
 
 
-PLAIN = Look(scales=(1.0, 1.5, 2.0), normalizer="min_max", map="cam", threshold=0.2)
+PLAIN = Look(scales=(1.0, 1.5, 2.0), normalizer="min_max", map="cam", threshold=THRESHOLD)
 """As the paper has it (Section IV-B, Threshold)."""
 
 
