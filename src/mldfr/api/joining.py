@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mldfr.artifacts import PREDICTIONS, RECORDS, ImageRecord, PredictionLine, as_artifact
 from mldfr.core.errors import SettingError
@@ -58,7 +57,7 @@ def _join_predictions(folders: Sequence[Path], out: Path) -> Joined:
     from mldfr.jobs.parts import Kind, Parts
     from mldfr.jobs.shard import WHOLE
 
-    parts = Parts(folders, Kind("locate", "image", ("image",), ("pictures",), _check_prediction))
+    parts = Parts(folders, Kind("locate", "image", ("image",), ("pictures",), partial(as_artifact, PredictionLine)))
     states = parts.states()
     files = prediction_files(str(out / PREDICTIONS), out, WHOLE)
     with prediction_job(files, parts.setting, states, out, shard=WHOLE) as job:
@@ -74,19 +73,11 @@ def _join_records(folders: Sequence[Path], out: Path) -> Joined:
     from mldfr.evaluation.run import evaluation_job
     from mldfr.jobs.parts import Kind, Parts
 
-    parts = Parts(folders, Kind("evaluate", "id", ("id",), ("pictures",), _check_record))
+    parts = Parts(folders, Kind("evaluate", "id", ("id",), ("pictures",), partial(as_artifact, ImageRecord)))
     with evaluation_job(out, parts.setting, list(parts.states())) as job:
         for name in filter(parts.__contains__, job.pending()):
             job.add(parts.row(name))
     return Joined("evaluate", out / RECORDS, len(parts), parts.without())
-
-
-def _check_record(row: Mapping[str, Any], place: str) -> None:
-    as_artifact(ImageRecord, row, place)
-
-
-def _check_prediction(row: Mapping[str, Any], place: str) -> None:
-    as_artifact(PredictionLine, row, place)
 
 
 def _copy(overlay: Path, place: Path) -> None:

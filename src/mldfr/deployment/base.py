@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from mldfr.core.errors import SettingError
@@ -16,6 +15,7 @@ from mldfr.deployment.graph import mapped_scales
 from mldfr.localizer.mscam import Activation
 from mldfr.localizer.wanted_classes import Chosen
 from mldfr.networks.card import Card
+from mldfr.networks.model_file import checked_card
 from mldfr.networks.network import LocalizationNetwork
 from mldfr.networks.weights import WeightsError, fingerprint
 
@@ -106,10 +106,7 @@ def read_card(texts: Mapping[str, str], path: Path) -> Card:
     """
     if CARD_KEY not in texts:
         raise WeightsError(f"{path}: has no model card; such models are written by `mldfr export`")
-    try:
-        return Card.model_validate_json(texts[CARD_KEY])
-    except ValidationError as error:
-        raise WeightsError(f"{path}: its card cannot be read: {explain(error)}") from error
+    return checked_card(path, texts[CARD_KEY], validate=Card.model_validate_json)
 
 
 def asked(chosen: Chosen) -> list[int]:

@@ -32,7 +32,7 @@ class Kind(NamedTuple):
     key: str
     names: tuple[str, ...]
     needs: tuple[str, ...]
-    check: Callable[[Mapping[str, Any], str], None]
+    check: Callable[[Mapping[str, Any], str], object]
 
 
 class _Place(NamedTuple):

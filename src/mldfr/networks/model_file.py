@@ -1,5 +1,6 @@
 """Where the model is that a path names, and what its card says."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,18 @@ def read_card(path: str | Path) -> Card:
     return checked_card(file, read(file)[1])
 
 
-def checked_card(file: Path, content: dict[str, Any]) -> Card:
+def checked_card(file: Path, content: Any, *, validate: Callable[[Any], Card] = Card.model_validate) -> Card:
     """The card that stands in a file.
+
+    Args:
+        file: For the message.
+        content: What stands there, as plain values or as what `validate` takes.
+        validate: `Card.model_validate_json` for JSON that was not read yet.
 
     Raises:
         WeightsError: It cannot be read.
     """
     try:
-        return Card.model_validate(content)
+        return validate(content)
     except ValidationError as error:
         raise WeightsError(f"{file}: its card cannot be read: {explain(error)}") from error

@@ -157,12 +157,8 @@ def create_network(recipe: Recipe, material: Material, *, pretrained: bool = Tru
     model = recipe.model
     network = LocalizationNetwork.create(
         model.backbone,
+        **model.model_dump(exclude={"backbone", "weights"}),
         class_names=material.classes,
-        last_downsampling=model.last_downsampling,
-        recalibration=model.recalibration,
-        recalibration_options=model.recalibration_options,
-        convolution=model.convolution,
-        classifier_bias=model.classifier_bias,
         weights=model.weights if pretrained else None,
         multi_label=material.multi_label,
         method=recipe.method,
