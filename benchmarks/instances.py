@@ -132,7 +132,7 @@ def every_combination(case, settings, thresholds) -> Iterator[tuple[tuple[float,
     known: dict[tuple[float, ...], tuple[np.ndarray, float]] = {}
     for threshold, instances in itertools.product(thresholds, INSTANCES):
         start = time.process_time()
-        drawn = rule.draw(
+        drawn = rule(
             case.score_map, normalize, of_map(threshold, activation), pixels=case.pixels, instances=INSTANCES[instances]
         )
         drawing = time.process_time() - start

@@ -64,7 +64,7 @@ def test_every_combination_is_its_parts_one_after_the_other(rule, instances, ref
     settings = BoxSettings(threshold=threshold, box_rule=rule, instances=instances, refine=refine, min_region=0)
     found = draw_boxes(score_map, pixels, settings)
     normalize = NORMALIZERS["min_max"]
-    drawn = BOX_RULES[rule].draw(score_map, normalize, threshold, pixels=pixels, instances=INSTANCES[instances])
+    drawn = BOX_RULES[rule](score_map, normalize, threshold, pixels=pixels, instances=INSTANCES[instances])
     fitted = [REFINEMENTS[refine](box, normalize(score_map), pixels) for box in drawn.xyxy]
     np.testing.assert_array_equal(found.xyxy, fitted)
     np.testing.assert_array_equal(found.scores, drawn.scores)

@@ -191,8 +191,8 @@ def test_boxes_are_drawn_around_instances():
     for rule in (regions, union_regions):
         assert len(rule(two, min_max, 0.1)) == 1
         options = {"pixels": GREY, "instances": INSTANCES["joined"]}
-        np.testing.assert_array_equal(rule.draw(two, min_max, 0.1, **options).xyxy, rule(two, min_max, 0.1).xyxy)
-        boxes = rule.draw(two, min_max, 0.1, pixels=GREY, instances=INSTANCES["separate"])
+        np.testing.assert_array_equal(rule(two, min_max, 0.1, **options).xyxy, rule(two, min_max, 0.1).xyxy)
+        boxes = rule(two, min_max, 0.1, pixels=GREY, instances=INSTANCES["separate"])
         assert len(boxes) == 2
         left, right = sorted(boxes.xyxy.tolist())
         assert left[2] in (28, 29)

@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mldfr.boxes.instances import INSTANCES
@@ -75,16 +74,17 @@ def draw_boxes(score_map: Float32Array, pixels: UInt8Array | None, settings: Box
         ValueError: The map is none; see `mldfr.boxes.normalizers.check`.
 
     Examples:
+        >>> import numpy as np
         >>> score_map = np.zeros((4, 6), np.float32)
         >>> score_map[1:3, 2:5] = 1
         >>> draw_boxes(score_map, None, BoxSettings()).xyxy.tolist()
         [[2.0, 1.0, 5.0, 3.0]]
     """
-    boxes = BOX_RULES[settings.box_rule].draw(
+    boxes = BOX_RULES[settings.box_rule](
         score_map,
         NORMALIZERS[settings.normalizer],
         threshold_of(score_map, settings),
-        pixels=_picture(pixels, score_map, needed=settings.instances != JOINED),
+        pixels=None if settings.instances == JOINED else _picture(pixels, score_map),
         instances=INSTANCES[settings.instances],
     )
     return fit_boxes(_without_specks(boxes, settings.min_region), score_map, pixels, settings)
@@ -101,6 +101,7 @@ def threshold_of(score_map: Float32Array, settings: BoxSettings) -> float:
         ValueError: The map is none; see `mldfr.boxes.normalizers.check`.
 
     Examples:
+        >>> import numpy as np
         >>> threshold_of(np.array([[0, 1, 1, 4]], np.float32), BoxSettings(threshold="mean"))
         0.375
     """
@@ -126,6 +127,7 @@ def fit_boxes(boxes: Boxes, score_map: Float32Array, pixels: UInt8Array | None, 
         InputError: No picture where one is needed, or one of another size.
 
     Examples:
+        >>> import numpy as np
         >>> pixels = np.zeros((40, 40, 3), np.uint8)
         >>> pixels[5:15, 5:15] = 255  # a white square, smaller than its box
         >>> boxes, score_map = Boxes.make([[0, 0, 20, 20]], [0.9], [300]), pixels[..., 0].astype(np.float32)
@@ -135,13 +137,11 @@ def fit_boxes(boxes: Boxes, score_map: Float32Array, pixels: UInt8Array | None, 
     if settings.refine == AS_DRAWN or not len(boxes):
         return boxes
     activation = NORMALIZERS[settings.normalizer](score_map)
-    return refined(boxes, activation, _picture(pixels, score_map, needed=True), refine=REFINEMENTS[settings.refine])
+    return refined(boxes, activation, _picture(pixels, score_map), refine=REFINEMENTS[settings.refine])
 
 
-def _picture(pixels: UInt8Array | None, score_map: Float32Array, *, needed: bool) -> UInt8Array:
-    """The picture of a map, or where it is not needed a black one that takes no memory."""
-    if not needed:
-        return np.broadcast_to(np.uint8(0), (*score_map.shape, 3))
+def _picture(pixels: UInt8Array | None, score_map: Float32Array) -> UInt8Array:
+    """The picture of a map, checked."""
     if pixels is None:
         raise InputError("these box settings look at the picture (instances or refine); none was given")
     if pixels.shape != (*score_map.shape, 3):

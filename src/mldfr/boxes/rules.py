@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mldfr.boxes.instances import INSTANCES, Connectivity, Instances, Labels
+from mldfr.boxes.instances import INSTANCES, Connectivity, Instances, Labels, joined
 from mldfr.boxes.normalizers import Normalizer, check
 from mldfr.core.errors import SettingError
 from mldfr.core.registry import Registry
@@ -42,42 +42,34 @@ class BoxRule:
     keep: Keep
     connectivity: Connectivity | None
 
-    def __call__(self, score_map: Float32Array, normalize: Normalizer, threshold: float) -> Boxes:
-        """Boxes of a map, one for each connected region, or one around everything.
-
-        Args:
-            score_map: (H, W), any range.
-            normalize: Brings the map into [0, 1].
-            threshold: What activations are compared with.
-
-        Returns:
-            The boxes, each scored with the mean activation of what it was drawn around, the best first. None for a
-            constant map.
-        """
-        nothing = np.broadcast_to(np.uint8(0), (*score_map.shape, 3))  # no picture is looked at for what is joined
-        return self.draw(score_map, normalize, threshold, pixels=nothing, instances=INSTANCES[JOINED])
-
-    def draw(
+    def __call__(
         self,
         score_map: Float32Array,
         normalize: Normalizer,
         threshold: float,
         *,
-        pixels: UInt8Array,
-        instances: Instances,
+        pixels: UInt8Array | None = None,
+        instances: Instances = joined,
     ) -> Boxes:
-        """Boxes of a map as a call gives them, but one for each instance.
+        """Boxes of a map, one for each instance, or one around everything.
 
         Args:
             score_map: (H, W), any range.
             normalize: Brings the map into [0, 1].
             threshold: What activations are compared with.
-            pixels: (H, W, 3), the picture.
-            instances: Says what is one instance; see `mldfr.boxes.instances`. Ignored where everything has one box.
+            pixels: (H, W, 3), the picture; None where `instances` does not look at it.
+            instances: Says what is one instance; see `mldfr.boxes.instances`. Each connected region when left out, and
+                ignored where everything has one box.
+
+        Returns:
+            The boxes, each scored with the mean activation of what it was drawn around, the best first. None for a
+            constant map.
         """
         activation, kept = self.keep(score_map, normalize, threshold)
         if self.connectivity is None:
             return _around_everything(activation, kept)
+        if pixels is None:
+            pixels = np.broadcast_to(np.uint8(0), (*score_map.shape, 3))  # a black one, which takes no memory
         return _around_each(activation, instances(activation, kept, pixels, connectivity=self.connectivity))
 
 
