@@ -9,7 +9,6 @@ from torch import Tensor
 
 from mldfr.core.errors import SettingError
 from mldfr.core.types import UInt8Array
-from mldfr.core.validation_errors import explain
 from mldfr.deployment.description import PRECISIONS, describe
 from mldfr.deployment.graph import mapped_scales
 from mldfr.localizer.mscam import Activation
