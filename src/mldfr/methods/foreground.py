@@ -55,4 +55,5 @@ class ForegroundConvCls(PoolingConvCls):
         norms = torch.linalg.vector_norm(cells, dim=1)  # (B, n)
         low, high = norms.amin(dim=1, keepdim=True), norms.amax(dim=1, keepdim=True)
         kept = (norms - low >= self.threshold * (high - low)).float()[:, None]
-        return (cells * kept).sum(dim=2) / kept.sum(dim=2)  # autocast would multiply matrices in half precision
+        pooled: Tensor = (cells * kept).sum(dim=2) / kept.sum(dim=2)  # autocast multiplies matrices in half precision
+        return pooled

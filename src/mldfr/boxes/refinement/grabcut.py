@@ -23,6 +23,7 @@ def grabcut(
     Takes and returns what `Refinement` does.
 
     Examples:
+        >>> import numpy as np
         >>> pixels = np.zeros((40, 40, 3), np.uint8)
         >>> pixels[5:15, 5:15] = 255
         >>> box = np.array([0, 0, 20, 20], np.float32)
