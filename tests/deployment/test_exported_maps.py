@@ -17,6 +17,7 @@ from mldfr.maps.base import FittedMap, NetworkMap
 from mldfr.methods.heads import ConvCls
 
 CHANNELS = (4, 5, 8, 12)
+SCALES = (1.0, 1.5)
 
 
 class Alone(torch.nn.Module):
@@ -82,12 +83,14 @@ def test_runtimes_look_closer_at_boxes_as_pytorch_does(tmp_path):
 
 
 def test_an_onnx_file_gives_the_foreground_and_boxes_of_its_network(tmp_path, monkeypatch):
+    """Of one that classifies at all scales, as the recipe `frozen` leaves it."""
     monkeypatch.setattr("mldfr.maps.base.FittedMap.sides", (64, 96))
     torch.manual_seed(1)
     network = small_network("timm:test_resnet", recalibration="none", classifier_bias=True)
     pictures = [write_picture(tmp_path / f"{number}.png", size=(90, 70)) for number in range(3)]
     fit_map(network, "foreground", [(path, ()) for path in pictures])
-    agreement = export(network, tmp_path / "model.onnx", scales=(1.0,), map_name="foreground")
+    network.card = network.card.model_copy(update={"classified_at": "all_scales"})
+    agreement = export(network, tmp_path / "model.onnx", scales=SCALES, map_name="foreground")
     assert agreement.difference <= 1e-4 * max(1.0, agreement.largest)
     expected = Localizer(NetworkSource(network))
     for runtime in ("onnxruntime", "openvino"):
@@ -95,7 +98,7 @@ def test_an_onnx_file_gives_the_foreground_and_boxes_of_its_network(tmp_path, mo
         assert found.card.localization.map == "foreground"
         for shape in ((70, 100), (90, 64)):
             one = found.locate(random_picture(*shape), classes=[3, 1])
-            other = expected.locate(random_picture(*shape), classes=[3, 1], map="foreground", scales=(1.0,))
+            other = expected.locate(random_picture(*shape), classes=[3, 1], map="foreground", scales=SCALES)
             np.testing.assert_allclose(one.score_maps, other.score_maps, atol=2e-3 * np.abs(other.score_maps).max())
             for ours, theirs in zip(one.labels, other.labels, strict=True):
                 assert len(ours.boxes) == len(theirs.boxes)

@@ -19,6 +19,8 @@ from mldfr.networks.card import Card
 from mldfr.networks.network import LocalizationNetwork
 
 INPUTS = ("image", "classes")
+CHANNEL_MEAN = "channel_mean"
+"""What exported graphs call what is taken from pictures; no operation's results have such a name."""
 
 
 class PyramidGraph(nn.Module):
@@ -35,8 +37,8 @@ class PyramidGraph(nn.Module):
             which it has to be asked again.
     """
 
-    mean: Tensor
-    std: Tensor
+    channel_mean: Tensor
+    channel_std: Tensor
 
     def __init__(
         self, network: LocalizationNetwork, scales: Sequence[float], map_name: str = DEFAULT, *, in_place: bool = True
@@ -58,8 +60,8 @@ class PyramidGraph(nn.Module):
         self.sides = {scale: short_side(card.preprocessing, scale) for scale in card.passes(scales)}
         self.telling = card.classifying(scales)
         mean, std = channel_statistics(network.card.preprocessing)
-        self.register_buffer("mean", mean)
-        self.register_buffer("std", std)
+        self.register_buffer(CHANNEL_MEAN, mean)
+        self.register_buffer("channel_std", std)
 
     def forward(self, image: Tensor, classes: Tensor) -> tuple[Tensor, ...]:
         """A picture (H, W, 3) uint8 and classes (k,) int64 to what `output_names` lists.
@@ -86,7 +88,8 @@ class PyramidGraph(nn.Module):
         size = torch.sym_max(side, side * height // width), torch.sym_max(side, side * width // height)
         size = self.sizes.number(size[0], least=side), self.sizes.number(size[1], least=side)
         pixels = resize(image, *size, self.sizes).permute(2, 0, 1)
-        return self.network.features_of_stages(standardize(pixels[None], self.mean, self.std), self.map.earlier)
+        normalized = standardize(pixels[None], self.channel_mean, self.channel_std)
+        return self.network.features_of_stages(normalized, self.map.earlier)
 
     def _fuse(self, maps: dict[float, Tensor], image: Tensor) -> Tensor:
         """Resize maps (k, h, w) to (k, H, W) and add them: a sum of products is the product of what is put together."""

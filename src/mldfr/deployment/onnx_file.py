@@ -13,7 +13,7 @@ import torch
 from mldfr.deployment import quantization
 from mldfr.deployment.base import CARD_KEY, DESCRIPTION_KEY, DeploymentError, DeploymentFormat
 from mldfr.deployment.exported_source import load_onnx
-from mldfr.deployment.graph import INPUTS, mapped_scales, output_names, pixels_name, written
+from mldfr.deployment.graph import CHANNEL_MEAN, INPUTS, mapped_scales, output_names, pixels_name, written
 from mldfr.localizer.sources import Activator
 from mldfr.networks.card import Card
 from mldfr.networks.network import LocalizationNetwork
@@ -103,7 +103,7 @@ def _tidy(model: Any, sizes: list[tuple[str | int | None, ...]]) -> None:
 
 def _name_pictures(model: Any, names: Sequence[str]) -> None:
     """Name the pictures as the network's passes get them: each is cast, and then the mean is taken from it."""
-    normalized = [node for node in model.graph if node.op_type == "Sub" and node.inputs[1].name == "mean"]
+    normalized = [node for node in model.graph if node.op_type == "Sub" and node.inputs[1].name == CHANNEL_MEAN]
     for node, name in zip(normalized, names, strict=True):
         cast = node.inputs[0].producer()
         cast.inputs[0].name = name
