@@ -68,6 +68,8 @@ def test_a_killed_table_goes_on_to_the_same_rows_and_to_its_page(data, tmp_path)
     assert (out / "table.md").read_text(encoding="utf-8") in done.output
     assert f"| GoogLeNet+F+M | 26.66 | 23.68 | **{row['Cls err top-1 here']}" in done.output
     assert "(2 of 2 done)" not in done.output
+    refused = run(*command("table-viii", data, out, *only, "--dry-run", "--shard", "1/4"))
+    assert (refused.exit_code, "leave --shard out" in refused.output) == (2, True)
     again = run(*command("table-viii", data, out, *only, "--dry-run"))
     assert "2 networks, 2 done" in again.output
 

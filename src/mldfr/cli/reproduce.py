@@ -8,6 +8,7 @@ import typer
 
 from mldfr.cli.entry import says_how_far
 from mldfr.cli.options import Device
+from mldfr.core.errors import SettingError
 
 
 def reproduce(
@@ -61,6 +62,8 @@ def reproduce(
         "device": device,
         "progress": progress,
     }
+    if dry_run and shard != "1/1":
+        raise SettingError("--dry-run tells of all parts together; leave --shard out")
     if dry_run:
         typer.echo(api.plan_reproduction(table, data, **asked).to_text())
         return
