@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 import mldfr
 from forked import Program
 from helpers import lively, look_small, small_sides, tensor
+from mldfr.api.progress import Progress
 from mldfr.artifacts import HeldOutBoxes
 from mldfr.cli.main import app
 from mldfr.core.errors import SettingError
@@ -174,6 +175,21 @@ def test_a_run_folder_is_as_others_are(finished, pictures):
     held_out = mldfr.load(finished, device="cpu").card.training["held_out"]
     assert held_out["pictures"] == held_out["held_out"] == 3
     assert load_recipe(finished / "recipe.yaml").probe.when == "only"
+
+
+def test_what_a_linear_head_does_not_look_at_is_told_and_keeps_no_run_from_going_on(finished, pictures, trunk):
+    class Told(Progress):
+        def __init__(self):
+            self.warnings = []
+
+        def warn(self, text):
+            self.warnings.append(text)
+
+    told, asked = Told(), {"recipe": finished / "recipe.yaml", "settings": {"training.epochs": 9, "probe.flip": True}}
+    mldfr.train(f"folder:{pictures}", finished, **asked, resume=True, device="cpu", compare=False, progress=told)
+    assert [text for text in told.warnings if "changes nothing" in text] == [
+        "training.epochs changes nothing: the recipe trains a linear head alone (probe.when only)"
+    ]
 
 
 def test_only_the_head_is_learned(finished, trunk):

@@ -171,7 +171,7 @@ def _asked(
     progress: Progress,
 ) -> "tuple[Recipe, Material, str]":
     """Recipe, material and source of a run; of the one in the folder where nothing else is said."""
-    from mldfr.training.recipe import DEFAULT, load_recipe
+    from mldfr.training.recipe import DEFAULT, load_recipe, unheeded_keys
     from mldfr.training.run_folder import RECIPE, RunError, read_run
 
     going_on = resume and (out / RUN).exists()
@@ -189,4 +189,6 @@ def _asked(
     material = prepare(open_data(source), chosen)
     if material.note:
         progress.warn(material.note)
+    for key in unheeded_keys(chosen, [setting.partition("=")[0].strip() for setting in as_told(settings)]):
+        progress.warn(f"{key} changes nothing: the recipe trains a linear head alone (probe.when only)")
     return chosen, material, source

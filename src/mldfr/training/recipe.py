@@ -4,7 +4,7 @@ A file may name others that it `extends`, of the package or beside it, later one
 over all of them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -29,6 +29,10 @@ from mldfr.training.optimization import Training
 DEFAULT = "finetune"
 WITHOUT_EFFECT = ("data.workers", "data.cache", "training.checkpoint_minutes", "training.checkpoint_epochs")
 """Keys that do not change what comes out."""
+OF_TRUNK = ("training.", "augmentation.")
+"""How keys begin that a trunk learns by, and a linear head does not."""
+OF_HEAD = ("training.seed", "augmentation.input_size")
+"""Those among them that it looks at too."""
 
 
 class RecipeError(SettingError):
@@ -210,7 +214,22 @@ def differences(one: Recipe, other: Recipe) -> list[str]:
     """The keys in which two recipes differ so that their results do, each as `key (this, that)`."""
     these, those = _flat(one), _flat(other)
     changed = [key for key in these if these[key] != those[key] and key not in WITHOUT_EFFECT]
-    return [f"{key} ({these[key]}, {those[key]})" for key in changed]
+    unheeded = unheeded_keys(one, changed) if one.probe.when == other.probe.when else []
+    return [f"{key} ({these[key]}, {those[key]})" for key in changed if key not in unheeded]
+
+
+def unheeded_keys(recipe: Recipe, keys: Iterable[str]) -> list[str]:
+    """Of some keys those that nothing looks at, as the recipe trains a linear head alone.
+
+    Examples:
+        >>> unheeded_keys(load_recipe("frozen"), ["training.epochs", "training.seed", "probe.flip"])
+        ['training.epochs']
+        >>> unheeded_keys(load_recipe("finetune"), ["training.epochs"])
+        []
+    """
+    if recipe.probe.when != "only":
+        return []
+    return [key for key in keys if key.startswith(OF_TRUNK) and key not in OF_HEAD]
 
 
 def _flat(recipe: Recipe) -> dict[str, Any]:
