@@ -1,6 +1,8 @@
 """Maps that an evaluation kept, in the place of the network that made them."""
 
 import json
+from io import BytesIO
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -104,6 +106,28 @@ def test_maps_of_annotations_give_the_boxes_of_the_network(kept, root, tmp_path,
     part.write_text(json.dumps(json.loads(part.read_text()) | {"model": str(tmp_path / "other.safetensors")}))
     with pytest.raises(DataError, match=r"boxes: its maps are not of what is .*other\.safetensors now"):
         mldfr.load(tmp_path / "boxes")
+
+
+def test_another_picture_under_a_name_and_size_that_were_annotated_is_refused(kept, tmp_path):
+    model, images, _ = kept
+    name, other = list(PICTURES)[:2]
+    result = run("annotate", model, images, "--format", "npy", "--out", tmp_path / "boxes", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    stored = mldfr.load(tmp_path / "boxes", device="cpu")
+    copy = tmp_path / "again" / name
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes((images / name).read_bytes())
+    (one,), (known,) = stored.locate(copy).labels, stored.locate(images / name).labels
+    np.testing.assert_array_equal(one.boxes.xyxy, known.boxes.xyxy)
+    with Image.open(images / other) as content, Image.open(copy) as picture:
+        content.convert("RGB").resize(picture.size).save(copy)
+    then, now = (crc32(file.read_bytes()) for file in (images / name, copy))
+    with pytest.raises(DataError, match=rf"again/{name}: is another file .*\(CRC-32 {now:08x}, then {then:08x}\)"):
+        stored.locate(copy)
+    with (images / name).open("rb") as file:
+        in_memory = BytesIO(file.read())
+    in_memory.name = name  # of no file that is there
+    np.testing.assert_array_equal(stored.locate(in_memory).labels[0].boxes.xyxy, known.boxes.xyxy)
 
 
 def test_the_command_line_takes_them_for_a_model(kept, tmp_path):

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from mldfr.annotation.collect import Row
-from mldfr.annotation.listing import Item, checksum
+from mldfr.annotation.listing import Item
 from mldfr.annotation.picture_files import placed
 from mldfr.annotation.uncertainty import doubt
 from mldfr.artifacts import SCORE_MAPS
@@ -17,6 +17,7 @@ from mldfr.boxes.drawing import fit_boxes
 from mldfr.boxes.masks import box_masks
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.boxes.refinement import AS_DRAWN
+from mldfr.core.files import checksum
 from mldfr.core.types import Boxes
 from mldfr.exports import MAP_FORMATS
 from mldfr.exports.segmentation import MASKS

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from mldfr.annotation.collect import Row
-from mldfr.annotation.listing import Item, Listing, checksum
+from mldfr.annotation.listing import Item, Listing
 from mldfr.annotation.picture_files import IMAGES, placed
+from mldfr.core.files import checksum
 from mldfr.jobs.items import Items
 from mldfr.jobs.items import Row as AnyRow
 from mldfr.jobs.job import Job

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
-from zlib import crc32
 
 from mldfr.artifacts import SCORE_MAPS
 from mldfr.core.files import way_by_names
@@ -241,18 +240,6 @@ def _size_and_time(path: Path) -> tuple[int, int]:
     except OSError:
         return -1, -1  # reading it will say why
     return about.st_size, about.st_mtime_ns
-
-
-def checksum(path: Path) -> int:
-    """CRC-32 of a file; -1 where it cannot be read."""
-    value = 0
-    try:
-        with path.open("rb") as file:
-            while block := file.read(2**20):
-                value = crc32(block, value)
-    except OSError:
-        return -1
-    return value
 
 
 def _listing(found: Iterable[_Found | ImageError], root: Path) -> Listing:

@@ -54,3 +54,5 @@ class MapsLine(Artifact):
     predicted: tuple[int, ...]
     maps: dict[int, MapFile]
     """By class."""
+    checksum: int | None = None
+    """Of the picture's file when its maps were made, where that is known."""

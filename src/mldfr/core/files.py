@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from io import RawIOBase
 from pathlib import Path
 from secrets import token_hex
+from zlib import crc32
 
 from mldfr.core.errors import MldfrError
 
@@ -62,6 +63,24 @@ def way_to(path: str | Path, folder: Path) -> Path:
     way, whole = way_by_names(path, folder), Path(os.path.abspath(path))  # noqa: PTH100 - as above
     there = folder / way
     return way if not whole.exists() or (there.exists() and there.samefile(whole)) else whole
+
+
+def checksum(path: Path) -> int:
+    """CRC-32 of a file; -1 where it cannot be read.
+
+    Examples:
+        >>> _ = Path("digits.txt").write_bytes(b"123456789")
+        >>> hex(checksum(Path("digits.txt"))), checksum(Path("nowhere.txt"))
+        ('0xcbf43926', -1)
+    """
+    value = 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                value = crc32(block, value)
+    except OSError:
+        return -1
+    return value
 
 
 @contextmanager

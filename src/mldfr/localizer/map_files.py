@@ -119,6 +119,7 @@ def _line_of(row: AnnotationRow) -> MapsLine:
         probabilities={label.class_index: label.probability for label in labels},
         predicted=classes,
         maps={k: MapFile(file=f"{SCORE_MAPS}/{row.name}.{k}.npy", range=(0.0, 1.0)) for k in classes},
+        checksum=row.checksum,
     )
 
 

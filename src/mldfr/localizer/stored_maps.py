@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mldfr.artifacts import MAPS_FACTS, MapsFacts, MapsLine
 from mldfr.core.errors import DataError, SettingError
+from mldfr.core.files import checksum
 from mldfr.core.text import escaped
 from mldfr.core.types import UInt8Array
 from mldfr.core.validation_errors import explain
@@ -31,9 +32,10 @@ class StoredMaps(Source):
     Or those of `mldfr annotate --format npy`, of the classes annotated. They have been normalised, so that another
     normaliser than theirs does not give the boxes of the model.
 
-    A picture is known by its file, of whose path the id of a stored one is the end. Its boxes are those of the model,
-    under whatever rules but for the pyramid, which is summed up: as the map of a scale there is the sum alone. Of the
-    k most probable classes those are found that have a map.
+    A picture is known by its file, of whose path the id of a stored one is the end; where annotating noted the file's
+    checksum, another picture under that name is refused. Its boxes are those of the model, under whatever rules but
+    for the pyramid, which is summed up: as the map of a scale there is the sum alone. Of the k most probable classes
+    those are found that have a map.
 
     Args:
         folder: The folder.
@@ -102,6 +104,7 @@ class StoredMaps(Source):
         size = pixels.shape[:2]
         if size != (line.height, line.width):
             raise DataError(f"{name}: is {size[0]}x{size[1]}; the map of {line.id} is {line.height}x{line.width}")
+        _check_same_file(name, line)
         logits = _logits(line, len(self.card.class_names), multi_label=self.card.multi_label)
         classes = tuple(_most_probable(line, chosen) if isinstance(chosen, int) else indices(chosen, logits))
         if missing := [index for index in classes if index not in line.maps]:
@@ -119,6 +122,13 @@ class StoredMaps(Source):
             if (line := self._lines.get("/".join(parts[start:]))) is not None:
                 return line
         raise DataError(f"{self.folder}: has no map of {name or 'a picture without a file'}")
+
+
+def _check_same_file(name: str, line: MapsLine) -> None:
+    """Refuse another picture of the same name and size; what cannot be read was given in memory."""
+    if line.checksum is not None and (now := checksum(Path(name))) not in (line.checksum, -1):
+        differs = f"CRC-32 {now:08x}, then {line.checksum:08x}"
+        raise DataError(f"{name}: is another file than {line.id}, of which the map is ({differs}); annotate it anew")
 
 
 def is_map_folder(folder: Path) -> bool:
