@@ -298,6 +298,12 @@ def test_kept_score_maps_stand_in_for_the_model_with_the_labels_classes(model, b
     names = ("image", "class_name", "x0", "y0", "x1", "y1")
     one, other = ([[row[key] for key in names] for row in table(each / "annotations.csv")] for each in (out, again))
     assert one == other
+    shutil.copytree(birds, tmp_path / "others")
+    (tmp_path / "others/robin/a.jpg").rename(tmp_path / "others/robin/new.jpg")
+    result = run("locate", tmp_path / "others", "--model", out, "--out", tmp_path / "located", code=2)
+    measured = run("evaluate", out, "--data", f"folder:{birds}", "--device", "cpu", code=2)
+    for output in (result.output, measured.output):
+        assert (str(out / "model.safetensors") in output) == (not told), output
     sure = {(row["name"], label["class"]): label["boxes"] for row in rows(out) for label in row["labels"]}
     assert len(one) == sum(map(len, sure.values())) > 0
 

@@ -59,4 +59,4 @@ def _annotated_maps(folder: Path, device: str) -> StoredMaps:
     names = facts.classes or told_apart(model.card.class_names)
     own = tuple(names) != told_apart(model.card.class_names)
     source = LabelledSource(model.source, names) if own else model.source
-    return StoredMaps(folder, card=source.card)
+    return StoredMaps(folder, card=source.card, fitted=beside if fitted else None)

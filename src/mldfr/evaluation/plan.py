@@ -123,7 +123,8 @@ def plan_model(
     localization = localizer.card.localization.changed(**request.rules)
     source = localizer.source
     if isinstance(source, StoredMaps):
-        raise DataError(f"{model}: holds the score maps of annotations; evaluate the model that made them")
+        made = f", {source.fitted}" if source.fitted else ""
+        raise DataError(f"{model}: holds the score maps of annotations; evaluate the model that made them{made}")
     source = looking_closer(source, localization)
     source.activator(localization.scales, localization.map)  # says what is wrong with them
     facts = {

@@ -40,6 +40,7 @@ class StoredMaps(Source):
     Args:
         folder: The folder.
         card: That of the model, which a folder of annotations does not say.
+        fitted: The model's file, where it lies beside the maps that it was fitted for.
 
     Raises:
         DataError: It holds no such maps, or says something else of them than what it has to.
@@ -55,8 +56,8 @@ class StoredMaps(Source):
         ('Egyptian cat', True)
     """
 
-    def __init__(self, folder: str | Path, *, card: Card | None = None) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, *, card: Card | None = None, fitted: Path | None = None) -> None:
+        self.folder, self.fitted = Path(folder), fitted
         if card is None:
             self._facts, self._lines = read_map_folder(self.folder)
             self.card = _card(self.folder, self._facts, self._lines.values())
@@ -121,7 +122,8 @@ class StoredMaps(Source):
         for start in range(len(parts)):
             if (line := self._lines.get("/".join(parts[start:]))) is not None:
                 return line
-        raise DataError(f"{self.folder}: has no map of {name or 'a picture without a file'}")
+        instead = f"; {self.fitted} is the model, which looks at any picture" if self.fitted else ""
+        raise DataError(f"{self.folder}: has no map of {name or 'a picture without a file'}{instead}")
 
 
 def _check_same_file(name: str, line: MapsLine) -> None:
