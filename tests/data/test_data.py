@@ -25,6 +25,7 @@ from mldfr.data import READERS, DataError, DataSet, open_data, parse_source
 from mldfr.data import wsol as wsol_reader
 from mldfr.data.base import is_multi_label
 from mldfr.data.survey import survey
+from mldfr.exports import FORMATS, AnnotatedImage, ObjectBox
 
 
 def made(kind, folder):
@@ -157,6 +158,39 @@ def test_coco_refuses(tmp_path):
     assert "image 77" in READERS["coco"](tmp_path).problems[0]
     write_text(tmp_path / "annotations" / "instances_val.json", json.dumps(good))
     refused("coco", tmp_path, "second file of split val")
+
+
+def write_found(root, *checked):
+    """Two pictures with boxes that a model found, some of them checked by a person, as annotating writes them."""
+    pictures = []
+    for name in ("a.png", "b.png"):
+        write_picture(root / name)
+        box = ObjectBox(0, (1, 2, 5, 8), score=0.5)
+        pictures.append(AnnotatedImage(name, 30, 40, (box,), checked=name in checked))
+    return FORMATS["coco"].write(root, ["cat"], pictures)
+
+
+@pytest.mark.parametrize("checked", [(), ("b.png",), ("a.png", "b.png")])
+def test_boxes_of_coco_that_nobody_checked_are_no_truth(tmp_path, checked):
+    path = write_found(tmp_path, *checked)
+    data = open_data(f"coco:{path}")
+    (samples,) = data.splits.values()
+    assert [sample.labels for sample in samples] == [(0,), (0,)]  # to learn from
+    assert [sample.id for sample in samples if sample.objects] == list(checked)
+    assert [sample.id for sample in samples if sample.measurable] == list(checked)
+    assert all(sample.objects == (GroundTruth(0, (1, 2, 5, 8)),) for sample in samples if sample.measurable)
+    told = f"{path}: {2 - len(checked)} of 2 pictures are not checked: their boxes, which a model found, are left out"
+    assert data.problems == ((told,) if len(checked) < 2 else ())
+
+
+def test_boxes_of_coco_without_scores_are_the_truth(tmp_path):
+    path = write_found(tmp_path)
+    content = json.loads(path.read_text())
+    for row in content["annotations"]:
+        row["score"] = None
+    path.write_text(json.dumps(content))
+    (samples,) = open_data(f"coco:{path}").splits.values()
+    assert all(sample.objects and sample.measurable for sample in samples)
 
 
 def test_cub(tmp_path):

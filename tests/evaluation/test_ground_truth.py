@@ -21,6 +21,7 @@ from helpers import (
 from mldfr.core.types import GroundTruth, Sample
 from mldfr.data import DataError
 from mldfr.evaluation.run import check_truth
+from mldfr.exports import FORMATS, AnnotatedImage, ObjectBox
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,34 @@ def test_sizes_that_are_not_the_pictures_are_reasons(tmp_path, model):
     assert "is 49x50; its boxes belong to 50x50" in report["failed"]["c,d.png"]
     assert report["counts"]["images"] == 4
     same(report, evaluate("--score-maps", tmp_path / "maps", "--data", data, code=1))
+
+
+def test_nothing_is_measured_by_a_models_boxes_that_nobody_checked(tmp_path, model):
+    boxes = {"a.png": (0, 0, 60, 48), "b.png": (1, 2, 30, 40), "c.png": (9, 9, 20, 20)}
+    for name in boxes:
+        blobs(tmp_path / name, (60, 48))
+
+    def written(folder, *checked, names=tuple(boxes), score=0.5):
+        pictures = [
+            AnnotatedImage(name, 48, 60, (ObjectBox(0, boxes[name], score=score),), checked=name in checked)
+            for name in names
+        ]
+        path = FORMATS["coco"].write(tmp_path, ["thing"], pictures)
+        return path.rename(tmp_path / f"{folder}.json")
+
+    def measured(file):
+        return evaluate(model, "--data", f"coco:{file}", "--class-agnostic", "--protocol", "as_used")
+
+    found = written("found", "b.png")
+    report, drawn = measured(found), measured(written("drawn", names=("b.png",), score=None))
+    assert report["images"] == ["b.png"]
+    assert report["metrics"] == drawn["metrics"]
+    assert drawn["problems"] == []
+    assert report["problems"] == [
+        f"{found}: 2 of 3 pictures are not checked: their boxes, which a model found, are left out"
+    ]
+    says = ["boxes have scores, so a model found them, and no picture of split 'none' is checked", "mldfr serve"]
+    refused(model, "--data", f"coco:{written('none')}", "--class-agnostic", says=says)
 
 
 def test_masks_without_any_object(tmp_path, model):

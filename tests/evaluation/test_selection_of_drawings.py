@@ -117,6 +117,9 @@ def test_select_writes_them_into_the_card(localizer, animals, halves, tmp_path):
     select()
     assert mldfr.load(model, device="cpu").card.localization.refine == "grabcut"  # the card's own
     assert "unknown refinement 'cut'" in select("--refine", "none,cut", code=2)
+    images[0]["checked"] = True
+    (tmp_path / "val.json").write_text(json.dumps(content))
+    assert "1 of 2 pictures are not checked: their boxes are left out" in select("--refine", "none,cut", code=2)
 
 
 def test_maps_that_are_named_are_chosen_from(localizer, halves, tmp_path):

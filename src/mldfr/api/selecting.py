@@ -263,7 +263,11 @@ def _pictures(folder: Path, file: Path, data: str | None, split: str | None, pro
         chosen, note = found.choose_split(split, *USUAL)
         for each in filter(None, (note, match_classes(found.classes, names).note)):
             progress.warn(each)
-        return list(found.split_for(chosen, names))
+        samples = list(found.split_for(chosen, names))
+        kept = [sample for sample in samples if sample.measurable]
+        if unchecked := len(samples) - len(kept):
+            progress.warn(f"{unchecked:,} of {len(samples):,} pictures are not checked: their boxes are left out")
+        return kept or samples  # of which nothing is known but labels
     if split is not None:
         raise SettingError("--split is of --data; without it the pictures are those that the run held out")
     if not (folder / RUN).exists():

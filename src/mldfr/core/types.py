@@ -254,6 +254,7 @@ class Sample:
         masks: Files of binary masks (anything but 0 is the object), one for each annotated object or group.
         ignore: A mask file of pixels that metrics leave out.
         size: Height and width of the picture that the boxes were drawn in, where the set says so.
+        measurable: Whether it can be evaluated: not where all boxes that there are were found by a model.
 
     Examples:
         >>> Sample("cat/1.jpg", Path("sorted/cat/1.jpg"), labels=(0,)).objects
@@ -267,6 +268,7 @@ class Sample:
     masks: tuple[Path, ...] = ()
     ignore: Path | None = None
     size: tuple[int, int] | None = None
+    measurable: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", escaped(self.id))

@@ -30,6 +30,9 @@ def read(path: Path) -> DataSet:
     annotations, crowds included; its boxes become half-open corners, and those of crowds are difficult. Width and
     height of an image are the size in which its boxes were drawn, where they are known.
 
+    Where boxes have scores, or images say whether they are `checked`, as in files of `mldfr annotate` and its review,
+    a model has found the boxes: those of images that nobody has checked are left out, and nothing is measured by them.
+
     Raises:
         DataError: What `coco_tables.load` refuses, two files of one split, categories that contradict each other, two
             images of one file, or no folder with the images.
@@ -72,7 +75,7 @@ def read_ids(path: Path) -> CocoIds:
     for file, found in tables.items():
         ids = PictureIds(_image_folder(file, found.images))
         pictures[_split(file)] = {
-            key: ids.add(name, file=file, place=f"image {key}")[0] for key, name, _ in found.images
+            image.id: ids.add(image.name, file=file, place=f"image {image.id}")[0] for image in found.images
         }
     return CocoIds(_categories(tables), pictures)
 
@@ -110,6 +113,11 @@ def _samples(file: Path, tables: Tables, index: Mapping[Key, int], problems: lis
     labels: dict[Key, set[int]] = defaultdict(set)
     objects: dict[Key, list[GroundTruth]] = defaultdict(list)
     listed = {image.id for image in tables.images}
+    found = tables.found
+    trusted = {image.id for image in tables.images if image.checked or not found}
+    if unchecked := len(listed) - len(trusted):
+        unsure = f"{unchecked:,} of {len(listed):,} pictures are not checked"
+        problems.append(f"{file}: {unsure}: their boxes, which a model found, are left out")
     for mark in tables.marks:
         if mark.image not in listed:
             problems.append(f"{file}: {called(mark)} is of image {mark.image}, which is not listed")
@@ -118,12 +126,14 @@ def _samples(file: Path, tables: Tables, index: Mapping[Key, int], problems: lis
             raise DataError(f"{file}: {called(mark)}: expected a listed category; got {mark.category!r}")
         label = index[mark.category]
         labels[mark.image].add(label)
-        if mark.xyxy is not None:
+        if mark.xyxy is not None and mark.image in trusted:
             objects[mark.image].append(GroundTruth(label, mark.xyxy, mark.crowd))
     ids = PictureIds(_image_folder(file, tables.images))
-    for key, name, size in tables.images:
-        picture, path = ids.add(name, file=file, place=f"image {key}")
-        yield Sample(picture, path, tuple(sorted(labels[key])), tuple(objects[key]), size=size)
+    for image in tables.images:
+        key, place = image.id, f"image {image.id}"
+        picture, path = ids.add(image.name, file=file, place=place)
+        about = tuple(sorted(labels[key])), tuple(objects[key])
+        yield Sample(picture, path, *about, size=image.size, measurable=key in trusted)
 
 
 def _split(file: Path) -> str:

@@ -15,11 +15,12 @@ Row = Mapping[str, Any]
 
 
 class Image(NamedTuple):
-    """A picture; `size` is None where the file does not know it."""
+    """A picture; `size` is None where the file does not know it, `checked` where nobody says that a person did."""
 
     id: Key
     name: str
     size: Size | None
+    checked: bool | None = None
 
 
 class Mark(NamedTuple):
@@ -30,6 +31,8 @@ class Mark(NamedTuple):
     category: Key
     xyxy: tuple[float, float, float, float] | None
     crowd: bool
+    scored: bool = False
+    """Whether it has a score, as a model gives one."""
 
 
 class Tables(NamedTuple):
@@ -39,6 +42,11 @@ class Tables(NamedTuple):
     marks: tuple[Mark, ...]
     categories: Mapping[Key, str]
     problems: tuple[str, ...]
+
+    @property
+    def found(self) -> bool:
+        """Whether a model found the boxes: they have scores, or people have checked pictures, as `annotate` writes."""
+        return any(image.checked is not None for image in self.images) or any(mark.scored for mark in self.marks)
 
 
 def load(path: Path) -> Tables:
@@ -113,7 +121,9 @@ def _instead(content: Any) -> str:
 
 def _image(row: Row, path: Path) -> Image:
     size = known_size(row.get("height"), row.get("width"))
-    return Image(_key(row, "id", path, "images"), _text(row, "file_name", path), size)
+    told = row.get("checked")
+    checked = None if told is None else told is True
+    return Image(_key(row, "id", path, "images"), _text(row, "file_name", path), size, checked)
 
 
 def _key(row: Row, column: str, path: Path, table: str) -> Key:
@@ -194,7 +204,7 @@ def _marks(rows: Iterable[Row], path: Path, problems: list[str]) -> Iterator[Mar
     for row in rows:
         image, category = (_key(row, column, path, "annotations") for column in ("image_id", "category_id"))
         number = row.get("id")
-        mark = Mark(number, image, category, None, crowd=bool(row.get("iscrowd")))
+        mark = Mark(number, image, category, None, bool(row.get("iscrowd")), row.get("score") is not None)
         if row.get("bbox"):
             mark = mark._replace(xyxy=_corners(row["bbox"], path, called(mark)))
         if isinstance(number, int | str):

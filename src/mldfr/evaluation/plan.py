@@ -117,8 +117,7 @@ def plan_model(
     maps = without_junk(folder.glob("*.npy"), folder) if folder.is_dir() else iter(())
     if is_map_folder(folder) or next(maps, None) is not None:
         raise DataError(f"{model}: holds score maps and no model; they are evaluated with --score-maps {model}")
-    data = open_data(request.data, images=request.images)
-    data.choose_split(request.split, *USUAL)
+    data = _measurable(request, open_data(request.data, images=request.images))
     localizer = load(model, device=device, runtime=runtime)
     localization = localizer.card.localization.changed(**request.rules)
     source = localizer.source
@@ -171,7 +170,7 @@ def plan_maps(request: Request, folder: Path) -> Plan:
         ValueError: Data, maps or rules that are not so, or do not belong together.
     """
     store = MapStore(folder)
-    data = _open_without_pictures(request)
+    data = _measurable(request, _open_without_pictures(request))
     about = store.facts or MapsFacts()
     if about.class_agnostic not in (None, request.class_agnostic):
         raise DataError(f"{folder}: its maps are class-agnostic, or --class-agnostic is, and the other is not")
@@ -205,7 +204,7 @@ def plan_predictions(request: Request, file: Path) -> Plan:
     if request.protocols != (AS_USED.name,):
         got = ", ".join(request.protocols)
         raise SettingError(f"predicted boxes are measured by the protocol {AS_USED.name} alone; got {got}")
-    data = _open_without_pictures(request)
+    data = _measurable(request, _open_without_pictures(request))
     kind, _, path = request.data.partition(":")
     split = data.choose_split(request.split, *USUAL)[0]
     ids = read_ids(Path(path)) if kind == "coco" else CocoIds(dict(enumerate(data.classes)), {})
@@ -229,6 +228,25 @@ def _open_without_pictures(request: Request) -> DataSet:
         if request.images is not None or not request.data.startswith("wsol:"):
             raise
         return open_data(request.data, images=Path(request.data.partition(":")[2]))
+
+
+def _measurable(request: Request, data: DataSet) -> DataSet:
+    """The data, its split without pictures whose boxes a model found and nobody has checked.
+
+    Raises:
+        DataError: No such split, or it has no other pictures.
+    """
+    split, _ = data.choose_split(request.split, *USUAL)
+    members = data.split(split)
+    kept = tuple(sample for sample in members if sample.measurable)
+    if len(kept) == len(members):
+        return data
+    if not kept:
+        raise DataError(
+            f"{request.data}: boxes have scores, so a model found them, and no picture of split {split!r} is checked: "
+            "check some in mldfr serve, or take the scores out of boxes that people drew"
+        )
+    return replace(data, splits={**data.splits, split: kept})
 
 
 def _plan(
