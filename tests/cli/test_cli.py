@@ -114,6 +114,7 @@ def test_a_folder_with_a_broken_picture(album, tmp_path):
     assert "2 failed" in done.stderr
     assert "\x1b" not in done.stderr  # no progress bar in a pipe
     assert everything(tmp_path / "located") == [
+        ".overlays.json",
         ".overlays.lock",
         ".predictions.jsonl.lock",
         "overlays/cat.jpg",
@@ -146,7 +147,7 @@ def test_classes_out_and_jsonl(album, tmp_path):
     (line,) = map(json.loads, (tmp_path / "c" / "d.jsonl").read_text().splitlines())
     assert [label["class_name"] for label in line["labels"]] == ["tabby", "tiger cat"]
     assert all(len(label["boxes"]) == 1 for label in line["labels"])
-    assert everything(tmp_path / "a") == ["b/.overlays.lock", "b/overlays/cat.jpg"]
+    assert everything(tmp_path / "a") == ["b/.overlays.json", "b/.overlays.lock", "b/overlays/cat.jpg"]
 
 
 def test_a_second_run_does_not_find_the_first_ones_overlays(album):

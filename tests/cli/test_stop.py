@@ -192,6 +192,37 @@ def test_older_predictions_are_not_replaced_unasked(photos, model, arguments, sa
     assert Path("located/predictions.jsonl").read_bytes() != before
 
 
+def test_overlays_of_another_setting_are_not_replaced_wherever_predictions_go(photos, model):
+    """What "located before" says of the overlays is so."""
+    one, other = (
+        ["--threshold", threshold, "--jsonl", f"{name}.jsonl"] for threshold, name in (("0", "a"), ("0.9", "b"))
+    )
+    locate(model, photos, *one)
+    overlay = Path("located/overlays/0.jpg")
+    overlay.write_bytes(drawn := b"of the first setting")
+    for there in ("b.jsonl", "-"):
+        output = locate(model, photos, "--threshold", "0.9", "--jsonl", there, code=2)
+        assert output.count("\n") == 1
+        assert "overlays in located/overlays: made in another setting (localization: {'threshold': 0.0}" in output
+        assert output.endswith("; name another place, or replace it with --overwrite\n")
+        assert overlay.read_bytes() == drawn
+    assert not Path("b.jsonl").exists()
+    assert "located 8 of 8 pictures before" in locate(model, photos, *one)
+    locate(model, photos, *other, "--overwrite")
+    assert overlay.read_bytes() != drawn
+    assert "overlays in located/overlays: made in another setting" in locate(model, photos, *one, code=2)
+    for left in Path("located/overlays").iterdir():
+        left.unlink()
+    assert "located 8 of 8 pictures in" in locate(model, photos, *one)
+
+
+def test_overlays_of_an_earlier_version_have_the_setting_of_their_predictions(photos, model):
+    locate(model, photos)
+    Path("located/.overlays.json").unlink()
+    locate(model, photos, "--threshold", "0.5", code=2)
+    assert "located 8 of 8 pictures before" in locate(model, photos)
+
+
 def test_another_model_and_files_of_others_are_refused(photos, model, tmp_path):
     torch.manual_seed(1)
     other = tmp_path / "other.safetensors"

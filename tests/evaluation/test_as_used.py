@@ -250,7 +250,7 @@ def test_detection_and_cls_loc_are_those_of_the_model(animals, model, tmp_path):
     for k in (1, 5):
         assert told["as_used"][f"cls_loc_top{k}_error"] == pytest.approx(expected["as_used"][f"cls_loc_top{k}_error"])
     only_first = tmp_path / "top1.jsonl"
-    run("locate", images, "--model", model, *SCALES, "--out", tmp_path, "--jsonl", only_first)
+    run("locate", images, "--model", model, *SCALES, "--out", tmp_path / "first", "--jsonl", only_first)
     told = report_of(animals, "--predictions", only_first)["metrics"]
     detection = {name for name in expected["as_used"] if name.startswith(("voc_map", "coco"))}
     assert len(detection) == 15

@@ -100,14 +100,14 @@ def locate(
     Args:
         paths: Pictures, folders (searched recursively) and globs.
         out: Where overlays and predictions go.
-        model: A name of `mldfr list models`, or a model file.
+        model: A name of `mldfr list models`, a model file or a run folder.
         scales, map, closer, threshold, normalizer, box_rule, instances, refine, min_region: To boxes; the model's own
             when left out.
         classes: The k most probable classes, "all", or names or indices of classes.
         device: auto, cpu, cuda, ...
         runtime: What runs an ONNX model, a name of `mldfr list runtimes`.
         jsonl: Where the predictions go instead; "-" is standard output.
-        overwrite: Replace predictions of another model, setting or other pictures.
+        overwrite: Replace predictions and overlays of another model, setting or other pictures.
         shard: "I/N", only the I-th of N parts; `join` puts them together.
         batch_size: Pictures to look at together; for GPUs.
         every: Seconds, such as 1 or "0.5s": films among the paths give a frame each, in `out/frames`.

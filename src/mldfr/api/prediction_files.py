@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mldfr.core.files import remove_leftovers, write_all, writing
+from mldfr.core.errors import DataError
+from mldfr.core.files import remove_leftovers, remove_leftovers_of, write_all, writing
+from mldfr.core.json_files import read_json, write_json
 from mldfr.core.made_once import state_of
 from mldfr.core.text import escaped, original
 from mldfr.core.versions import OF_BOXES, installed_versions
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from mldfr.networks.card import Rules
 
 OVERLAYS = "overlays"
+OVERLAYS_ABOUT = ".overlays.json"
+"""What the overlays were made with, beside their folder: predictions may lie elsewhere."""
+INSTEAD = "name another place, or replace it with --overwrite"
 PROBE = 5
 """Seconds that another part may take to see whether anybody is at the whole."""
 
@@ -88,9 +93,14 @@ def open_results(
     """Standard output for "-"; a pipe or a device as it is; else a file from which the same command goes on.
 
     Raises:
-        DataError: The file has other predictions, or another process is writing it or the overlays.
+        DataError: The file has other predictions, the overlays are of another setting, or another process is writing
+            it or them.
     """
     mine = [name for name in wanted if name in shard]
+    if predictions == "-" or (Path(predictions).exists() and not Path(predictions).is_file()):
+        _check_overlays(predictions, setting, out, overwrite=overwrite)
+        if (out / OVERLAYS_ABOUT).is_file():
+            write_json(out / OVERLAYS_ABOUT, setting)
     if predictions == "-":
         yield _stream(partial(print, end="", flush=True), "standard output", mine)
         return
@@ -132,8 +142,6 @@ def prediction_job(
 
     folder, part = out / OVERLAYS, shard.count > 1
     items = Items.table(states, key="image", done=lambda row: _is_written(overlay_of(states, row, folder)))
-    setting = {**setting, WORK: "locate"} if part else setting
-    instead = "name another place, or replace it with --overwrite"
     with ExitStack() as held:
         overlays = partial(locked, out / ".overlays.lock", busy=f"{folder}: another process is writing there")
         if not part:
@@ -142,8 +150,15 @@ def prediction_job(
                 with locked(about.with_suffix(".lock"), busy=f"{about}: another process is writing this part"):
                     pass  # nobody is at it
             remove_leftovers(folder, deep=True)
-        job = Job(files, setting, items, shard=shard, instead=instead, overwrite=overwrite)
+            remove_leftovers_of(out / OVERLAYS_ABOUT)
+        check = partial(_check_overlays, str(files.rows), setting, out, overwrite=overwrite)
+        if not _is_written(files.rows):
+            check()  # before anything is written; of predictions that are there their own setting is asked first
+        whole = {**setting, WORK: "locate"} if part else setting
+        job = Job(files, whole, items, shard=shard, instead=INSTEAD, overwrite=overwrite)
         held.enter_context(job)
+        check()
+        write_json(out / OVERLAYS_ABOUT, setting)
         if part:
             with overlays(wait=PROBE):
                 pass  # nobody is at the whole; another part that looks at the same moment lets go at once
@@ -153,6 +168,23 @@ def prediction_job(
 def overlay_of(states: Mapping[str, Mapping[str, Any]], row: "Row", folder: Path) -> Path:
     """The overlay of a line, in the folder of overlays."""
     return folder / original(states[row["image"]]["overlay"])
+
+
+def _check_overlays(predictions: str, setting: Mapping[str, Any], out: Path, *, overwrite: bool) -> None:
+    """See that no overlays of another setting would be replaced, wherever the predictions go.
+
+    Raises:
+        DataError: Those that are there were made in another setting.
+    """
+    from mldfr.jobs.items import as_read
+    from mldfr.jobs.job import what_differs
+
+    folder, about = out / OVERLAYS, out / OVERLAYS_ABOUT
+    if overwrite or not (about.is_file() and folder.is_dir() and any(folder.iterdir())):
+        return
+    if different := what_differs(read_json(about), as_read(setting)):
+        where = "standard output" if predictions == "-" else predictions
+        raise DataError(f"{where}: overlays in {folder}: made in another setting ({different}); {INSTEAD}")
 
 
 def _stream(write: Callable[[str], None], where: str, names: Sequence[str]) -> "Results":
@@ -174,9 +206,9 @@ def _state(picture: Path) -> dict[str, int]:
         return {"size": -1, "modified": -1}
 
 
-def _is_written(overlay: Path) -> bool:
+def _is_written(file: Path) -> bool:
     try:
-        return overlay.stat().st_size > 0
+        return file.stat().st_size > 0
     except OSError:
         return False
 

@@ -42,7 +42,7 @@ Paths = Annotated[
 def locate(
     paths: Paths,
     model: Annotated[
-        str | None, typer.Option(help="A name of `mldfr list models`, or a model file.", show_default="imagenet")
+        str | None, typer.Option(help="A name of `mldfr list models`, a model file or a run.", show_default="imagenet")
     ] = None,
     scales: Scales = None,
     map: Map = None,
@@ -66,7 +66,10 @@ def locate(
         typer.Option(metavar="FILE|-", help="Where the predictions go instead; - is standard output."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace predictions of another model, setting or other pictures.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace predictions and overlays of another model, setting or other pictures."
+        ),
     ] = False,
     shard: Shard = "1/1",
     batch_size: BatchSize = 1,

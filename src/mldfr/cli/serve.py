@@ -24,7 +24,7 @@ def serve(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="A name of `mldfr list models`, or a model file, also ONNX.", show_default="imagenet"),
+        typer.Option(help="A name of `mldfr list models`, a model file, also ONNX, or a run.", show_default="imagenet"),
     ] = None,
     host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,

@@ -165,7 +165,7 @@ class Job:
             raise DataError(f"{rows}: is there, and no {about.name} says what made it; {self._instead}")
         there = read_json(about)
         lasting = {name: value for name, value in there.items() if name not in self._facts and name != FAILED}
-        if different := _what_differs(lasting, self._setting):
+        if different := what_differs(lasting, self._setting):
             raise DataError(f"{rows}: was made in another setting ({different}); {self._instead}")
         return there
 
@@ -245,8 +245,13 @@ class Job:
         self._failed[key] = reason
 
 
-def _what_differs(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """`differences`, but of another model its name alone: classes, rules and digests follow from it."""
+def what_differs(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """`differences`, but of another model its name alone: classes, rules and digests follow from it.
+
+    Examples:
+        >>> what_differs({"model": "mine", "sha256": "a"}, {"model": "other", "sha256": "b", "classes": 2})
+        "model: 'mine', not 'other'"
+    """
     if "model" not in now or there.get("sha256") == now.get("sha256"):
         return differences(there, now)
     if there.get("model") != now["model"]:
