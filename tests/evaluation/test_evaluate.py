@@ -222,7 +222,19 @@ def test_table(whole, wsol):
     assert "images 5" in result.stdout
     assert "failed 0" in result.stdout
     assert "missed" in result.stdout
+    assert "only classification" not in result.stdout
     assert "\x1b" not in result.output
+
+
+def test_pictures_without_boxes_have_no_diagnosis(tmp_path):
+    for label, colour in (("dark", 40), ("light", 200)):
+        (tmp_path / "sorted" / label).mkdir(parents=True)
+        Image.new("RGB", (64, 64), (colour,) * 3).save(tmp_path / "sorted" / label / "one.png")
+    small = save_small(tmp_path / "small.safetensors", class_names=("dark", "light"))
+    result = run("evaluate", small, tmp_path / "sorted", "--scales", "1")
+    assert result.exit_code == 0, result.output
+    assert "no boxes or masks of these pictures are known: only classification is measured" in result.stdout
+    assert "missed" not in result.stdout
 
 
 def test_files(whole, model, wsol):

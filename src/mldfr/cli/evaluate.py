@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mldfr.api import Evaluated
 
 USUAL_SPLIT = "test, or val, or the only one"
+OF_BOXES_AND_MASKS = ("objects", "difficult_objects", "images_with_masked_object", "images_with_masks_not_used")
 
 
 def evaluate(
@@ -150,7 +151,10 @@ def _print_table(evaluated: "Evaluated") -> None:
     console = Console(width=None if Console().is_terminal else 120)
     console.print(evaluated.heading(), markup=False, highlight=False)
     console.print(table)
-    for name, shares in content["diagnosis"].items():
+    counts = content["counts"]
+    for name, shares in content["diagnosis"].items() if counts.get("cases") else ():
         parts = ", ".join(f"{kind.replace('_', ' ')} {share:.1f}" for kind, share in shares.items())
         console.print(f"{name}: {parts} %", highlight=False)
-    console.print(", ".join(f"{name.replace('_', ' ')} {n}" for name, n in content["counts"].items()), highlight=False)
+    if not any(counts.get(name) for name in OF_BOXES_AND_MASKS):
+        console.print("no boxes or masks of these pictures are known: only classification is measured", highlight=False)
+    console.print(", ".join(f"{name.replace('_', ' ')} {n}" for name, n in counts.items()), highlight=False)
