@@ -262,6 +262,7 @@ def test_select_evaluate_and_report_follow_on(trained, tmp_path):
         (lambda: mldfr.annotate("imagenet", "x", format="koko", out="y"), SettingError, "unknown annotation format"),
         (lambda: api.merge(["x"], "y", format="npy"), SettingError, "score maps"),
         (lambda: mldfr.train(None, "x"), FileError, "what to learn from"),
+        (lambda: mldfr.train(None, "x", resume=True), FileError, "x: holds no run that --resume could go on with"),
         (lambda: mldfr.select("nothing.safetensors"), FileError, "no such model"),
         (lambda: mldfr.report("x", "page.txt"), SettingError, "whose name ends in"),
     ],

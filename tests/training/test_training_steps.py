@@ -2,8 +2,10 @@
 
 import json
 import math
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ import mldfr
 from forked import METHOD
 from helpers import run
 from mldfr.core.types import Sample
-from mldfr.data import open_data
+from mldfr.data import DataError, open_data
 from mldfr.images import read_image
 from mldfr.methods.base import classification_loss
 from mldfr.training import memory
@@ -35,6 +37,7 @@ from mldfr.training.objective import right_ones
 from mldfr.training.prepare import create_network, prepare
 from mldfr.training.recipe import Augmentation, RecipeError, Training, load_recipe
 from mldfr.training.run_folder import RunError
+from mldfr.training.run_steps import enter
 from mldfr.training.schedule import Schedule
 from mldfr.training.synchronized import SynchronizedBatchNorm
 
@@ -152,6 +155,30 @@ def test_a_batch_is_cut_into_as_few_parts_as_memory_allows(pictures, tmp_path, m
     other = small("training.batch_size=8", "training.epochs=1")
     with pytest.raises(RunError, match=r"training\.batch_size \(16, 8\)"):
         fit(other, material(pictures, other), tmp_path / "run", device="cpu", resume=True)
+
+
+def test_classes_that_are_new_or_gone_are_named(pictures, tmp_path):
+    recipe = small("data.held_out=0")
+    then = material(pictures, recipe)
+    facts = {"source": "folder:x", "device": torch.device("cpu"), "processes": 1}
+    enter(tmp_path / "run", recipe, then, **facts, resume=False)
+    for name, gone in (("blue", "blue"), ("amber", "")):
+        shutil.copytree(pictures, tmp_path / name)
+        (tmp_path / name / "green").rename(tmp_path / name / "amber")
+        if gone:
+            shutil.rmtree(tmp_path / name / gone)
+    for name, says in (("blue", "new: amber; gone: blue, green"), ("amber", "new: amber; gone: green")):
+        with pytest.raises(RunError, match=rf"run: was begun with other classes: {says}$"):
+            enter(tmp_path / "run", recipe, material(tmp_path / name, recipe), **facts, resume=True)
+    turned = replace(then, classes=then.classes[::-1])
+    with pytest.raises(RunError, match=r"the same in another order: blue, green, red$"):
+        enter(tmp_path / "run", recipe, turned, **facts, resume=True)
+
+
+def test_a_run_inside_of_class_folders_is_refused(pictures):
+    with pytest.raises(DataError, match=r"run: lies inside the data .*, and would be taken for a part of it"):
+        mldfr.train(f"folder:{pictures}", pictures / "run")
+    assert not (pictures / "run").exists()
 
 
 def test_what_a_step_needs_is_counted_as_on_a_real_device():

@@ -12,6 +12,7 @@ from mldfr.annotation.output_files import check_unclaimed
 from mldfr.core.errors import SettingError
 from mldfr.core.versions import OF_BOXES, installed_versions
 from mldfr.data import READERS, DataError
+from mldfr.data.base import check_outside
 from mldfr.data.class_names import told_apart
 from mldfr.deployment.loading import load
 from mldfr.exports import FORMATS, MAP_FORMATS, ExportError
@@ -199,12 +200,10 @@ def _check_stems(items: Sequence[Item], name: str) -> None:
 
 
 def _check_outside(request: Request) -> None:
-    """Refuse to write where a reader would take folders for classes, and maps for pictures, when the work goes on."""
+    """Refuse to write inside of data that a reader will read again when the work goes on."""
     kind, colon, path = source_of(request.data, request.labels).partition(":")
-    if colon and kind in READERS and request.out.resolve().is_relative_to(Path(path).resolve()):
-        raise DataError(
-            f"{request.out}: lies inside the data {path}, and would be taken for a part of it; name another"
-        )
+    if colon and kind in READERS:
+        check_outside(request.out, Path(path))
 
 
 def _check_lengths(items: Sequence[Item]) -> None:

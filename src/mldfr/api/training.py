@@ -175,14 +175,19 @@ def _asked(
     from mldfr.training.run_folder import RECIPE, RunError, read_run
 
     going_on = resume and (out / RUN).exists()
+    if data is None and resume and not going_on:
+        raise RunError(f"{out}: holds no run that --resume could go on with; --data KIND:PATH begins one")
     if data is None and not going_on:
         raise RunError("--data KIND:PATH says what to learn from, such as --data folder:photos")
     usual = out / RECIPE if going_on else DEFAULT
     chosen = load_recipe(usual if recipe is None else recipe, as_told(settings), weights=weights)
     source = data or read_run(out)[1].data
     from mldfr.data import open_data, parse_source
+    from mldfr.data.base import check_outside
 
     kind, path = parse_source(source)  # before PyTorch is loaded
+    if kind == "folder" and not going_on:
+        check_outside(out, path)
     source = f"{kind}:{path.resolve()}"
     from mldfr.training.prepare import prepare
 

@@ -138,6 +138,21 @@ def is_multi_label(classes: Sequence[str], samples: Iterable[Sample]) -> bool:
     return max(counts, default=0) > 1 or (len(classes) == 1 and 0 in counts)
 
 
+def check_outside(folder: Path, data: Path) -> None:
+    """Refuse to write where a reader would take folders for classes, and what is written for pictures, the next time.
+
+    Raises:
+        DataError: The folder lies inside the data.
+
+    Examples:
+        >>> check_outside(Path("photos/run"), Path("photos"))
+        Traceback (most recent call last):
+        mldfr.core.errors.DataError: photos/run: lies inside the data photos, and would be taken for a part of it; ...
+    """
+    if folder.resolve().is_relative_to(data.resolve()):
+        raise DataError(f"{folder}: lies inside the data {data}, and would be taken for a part of it; name another")
+
+
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a text file that are not empty, stripped, with their numbers from 1.
 

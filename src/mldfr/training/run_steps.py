@@ -51,9 +51,16 @@ def enter(
     if differing := differences(known_recipe, recipe):
         raise RunError(f"{folder}: was begun with another recipe; then and now differ in {', '.join(differing)}")
     if known.classes is not None and known.classes != facts.classes:
-        raise RunError(f"{folder}: was begun with other classes, or in another order: {some(known.classes, 5)}")
+        raise RunError(f"{folder}: was begun with other classes: {_what_differs(known.classes, material.classes)}")
     if known_split != split:
         raise RunError(f"{folder}: was begun with other pictures or another split of them")
+
+
+def _what_differs(then: Sequence[str], now: Sequence[str]) -> str:
+    """Which classes are new and which are gone; of the same ones the order that they had."""
+    new, gone = ([name for name in one if name not in other] for one, other in ((now, then), (then, now)))
+    told = [f"{what}: {some(names, 5)}" for what, names in (("new", new), ("gone", gone)) if names]
+    return "; ".join(told) or f"the same in another order: {some(then, 5)}"
 
 
 def warnings_of_classes(material: Material) -> Iterator[str]:
