@@ -21,6 +21,18 @@ def test_the_same_folder_is_not_for_another_setting(model, pictures, tmp_path):
     assert "use a new --out" in result.output
 
 
+def test_a_folder_without_a_model_says_what_made_its_boxes(model, pictures, tmp_path):
+    annotate(model, pictures, tmp_path / "out", "--map", "feature_norm", formats="csv")
+    located = run("locate", pictures, "--model", tmp_path / "out", "--out", tmp_path / "located", code=2)
+    assert f"out: holds boxes and no model; what made them is --model {model} --map feature_norm\n" in located.output
+
+
+def test_a_folder_of_another_split_is_not_said_to_lack_corrections(model, pictures, tmp_path):
+    annotate(model, pictures, tmp_path / "out", formats="voc")
+    result = annotate(model, pictures, tmp_path / "out", "--split", "0.5", formats="voc", code=1)
+    assert "voc holds other boxes, corrections or splits (--split) than there are now; move it away" in result.output
+
+
 def test_corrections_in_a_folder_are_not_written_over(model, pictures, tmp_path):
     out = tmp_path / "out"
     annotate(model, pictures, out, formats="voc")
@@ -29,7 +41,7 @@ def test_corrections_in_a_folder_are_not_written_over(model, pictures, tmp_path)
     assert "stays as it is" in annotate(model, pictures, out, formats="voc,csv").output
     assert (out / "annotations.csv").exists()
     shutil.copy(pictures / "cat/a.jpg", pictures / "cat/b.jpg")
-    assert "lacks what was found or corrected since" in annotate(model, pictures, out, formats="voc", code=1).output
+    assert "other boxes, corrections or splits" in annotate(model, pictures, out, formats="voc", code=1).output
     assert file.read_text() == "corrected"
 
 
@@ -101,7 +113,7 @@ def test_a_merge_knows_the_folders_of_another_work(model, pictures, tmp_path):
         annotate(model, pictures, tmp_path / name, "--threshold", threshold, formats="csv")
     merge = ("--format", "voc,csv", "--out", tmp_path / "out")
     run("merge", tmp_path / "one", *merge)
-    assert "lacks what was found" in run("merge", tmp_path / "two", *merge, code=1).output
+    assert "other boxes, corrections or splits" in run("merge", tmp_path / "two", *merge, code=1).output
     (tmp_path / "one" / "parts" / "1-of-1.jsonl").touch()
     shutil.rmtree(tmp_path / "out")
     run("merge", tmp_path / "one", *merge)

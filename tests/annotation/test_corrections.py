@@ -131,7 +131,7 @@ def test_files_are_written_anew_after_a_correction_but_never_over_somebodys_chan
         review.save(0, [BOX], checked=True)
     result = api.merge([out], out, format="coco,voc")
     assert written(out)[NAMES[0]].checked
-    assert "voc lacks what was found or corrected since it was made" in result.problems[0]
+    assert "voc holds other boxes, corrections or splits (--split) than there are now" in result.problems[0]
     (out / "annotations.json").write_text("somebody's")
     with Review(out) as review:
         review.save(0, [], checked=True)

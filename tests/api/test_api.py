@@ -264,6 +264,7 @@ def test_select_evaluate_and_report_follow_on(trained, tmp_path):
         (lambda: mldfr.train(None, "x"), FileError, "what to learn from"),
         (lambda: mldfr.train(None, "x", resume=True), FileError, "x: holds no run that --resume could go on with"),
         (lambda: mldfr.select("nothing.safetensors"), FileError, "no such model"),
+        (lambda: mldfr.select("imagenet"), SettingError, "imagenet: has no file .*; name a model file or a run"),
         (lambda: mldfr.report("x", "page.txt"), SettingError, "whose name ends in"),
     ],
 )

@@ -113,6 +113,12 @@ def test_csv_refuses(tmp_path, lines, place, said):
     refused("csv", path, f"{path}{place}", said)
 
 
+def test_a_table_of_another_encoding_says_what_to_do(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes("path,label\na.png,Häher\n".encode("cp1252"))
+    refused("csv", path, "not UTF-8 text", 'save it as UTF-8 ("CSV UTF-8" in spreadsheets)')
+
+
 def test_coco(tmp_path):
     data = made("coco", tmp_path)
     assert data.classes == ("person", "dog")

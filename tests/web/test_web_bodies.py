@@ -255,6 +255,13 @@ def serve(*arguments):
     return CliRunner().invoke(program, ["serve", *arguments])
 
 
+@pytest.mark.parametrize("named", [(), ("--model",)])
+def test_a_folder_of_pictures_is_not_served(tmp_path, named):
+    result = serve(*named, str(tmp_path), "--port", "0")
+    assert result.exit_code == 2
+    assert result.output.startswith(f"mldfr: {tmp_path}: neither a folder of `mldfr annotate` nor one with the model")
+
+
 def test_help_imports_nothing_heavy():
     command = (
         "import sys; from mldfr.cli.main import app\n"

@@ -65,15 +65,15 @@ class Written:
         return [self._out / file for file in FORMATS[name].beside]
 
     def _refuse_corrected(self, name: str, note: WrittenFile | None) -> None:
-        place = self.place(name)
+        place, others = self.place(name), "other boxes, corrections or splits (--split) than there are now"
         made = {} if note is None else {**note.beside, place.name: note.sha256}
         for there in filter(Path.exists, (place, *self._beside(name))):
             if note is None:
                 why = "was not made here"
             elif FORMATS[name].folder:
-                why = "lacks what was found or corrected since it was made"
+                why = f"holds {others}"
             elif made.get(there.name) not in (None, _sha256(there)):
-                why = "was changed, and lacks what was found or corrected since it was made"
+                why = f"was changed, and holds {others}"
             else:
                 continue
             raise DataError(f"{there} {why}; move it away and run this again")

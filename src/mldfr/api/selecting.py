@@ -204,12 +204,19 @@ def _place(model: str | Path) -> tuple[Path, Path]:
 
     Raises:
         FileError: There is none.
+        SettingError: The name of a model that has no file.
     """
     from mldfr.networks.model_file import MODEL_FILE
 
     folder = Path(model) if Path(model).is_dir() else Path(model).parent
     file = folder / MODEL_FILE if Path(model).is_dir() else Path(model)
     if not file.is_file():
+        from mldfr.networks.zoo import MODELS
+
+        if str(model) in MODELS:
+            raise SettingError(
+                f"{model}: has no file that the choice could be written into; name a model file or a run"
+            )
         raise FileError(f"{file}: no such model; training writes it when it is done")
     return folder, file
 

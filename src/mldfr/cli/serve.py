@@ -56,6 +56,8 @@ def serve(
     folder = Path(chosen) if what is not None and is_annotated(Path(chosen)) else None
     if folder is None and images is not None:
         raise SettingError(f"--images is for a folder of `mldfr annotate`; {chosen} is none")
+    if folder is None and Path(chosen).is_dir():
+        _check_model(Path(chosen))
     listening = listen(host, port)
     from mldfr.web.settings import Settings, host_names, is_loopback
 
@@ -70,6 +72,24 @@ def serve(
         _serve_model(chosen, device, runtime, settings, listening, address)
     else:
         _serve_folder(folder, images, settings, listening, address)
+
+
+def _check_model(folder: Path) -> None:
+    """Refuse a folder in which nothing is that can be served, such as one of pictures.
+
+    Raises:
+        SettingError: It is such a one.
+    """
+    from mldfr.jobs.shard import part_files
+    from mldfr.localizer.stored_maps import is_map_folder
+    from mldfr.networks.model_file import MODEL_FILE
+    from mldfr.networks.zoo import MODELS
+
+    known = str(folder) in MODELS or (folder / MODEL_FILE).is_file() or is_map_folder(folder) or part_files(folder)
+    if not known:
+        raise SettingError(
+            f"{folder}: neither a folder of `mldfr annotate` nor one with the model of a training that is done"
+        )
 
 
 def _serve_model(

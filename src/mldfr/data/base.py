@@ -175,7 +175,8 @@ def read_text(path: Path) -> str:
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
+        why = f"{error.reason} at byte {error.start}"
+        raise DataError(f'{path}: not UTF-8 text ({why}); save it as UTF-8 ("CSV UTF-8" in spreadsheets)') from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 

@@ -1,12 +1,17 @@
 """Opening whatever can locate: one function for every kind of model file."""
 
 from pathlib import Path
+from shlex import quote
 
+from mldfr.artifacts import AnnotationSetting, read_artifact
 from mldfr.core.devices import choose_device
 from mldfr.core.errors import DataError, SettingError
+from mldfr.core.json_files import read_json
 from mldfr.data.class_names import told_apart
 from mldfr.deployment.exported_source import load_exported_program, load_onnx
 from mldfr.deployment.runtimes import DEFAULT, RUNTIMES
+from mldfr.jobs.parts import ANNOTATE, WORK
+from mldfr.jobs.shard import part_files
 from mldfr.localizer.fitting import FITTED_FOR
 from mldfr.localizer.labelled_source import LabelledSource
 from mldfr.localizer.localizer import Localizer
@@ -14,6 +19,7 @@ from mldfr.localizer.map_files import annotated_parts, read_annotated_maps
 from mldfr.localizer.sources import NetworkSource
 from mldfr.localizer.stored_maps import StoredMaps, is_map_folder
 from mldfr.networks.model_file import MODEL_FILE, read_card
+from mldfr.networks.weights import WeightsError
 from mldfr.networks.zoo import MODELS, load_network
 
 
@@ -41,7 +47,23 @@ def load(name_or_path: str | Path, *, device: str = "auto", runtime: str | None 
         return Localizer(StoredMaps(folder))
     if str(name_or_path) not in MODELS and annotated_parts(folder):
         return Localizer(_annotated_maps(folder, device))
+    if str(name_or_path) not in MODELS and not (folder / MODEL_FILE).is_file():
+        _refuse_boxes(folder)
     return Localizer(NetworkSource(load_network(name_or_path).to(choose_device(device))))
+
+
+def _refuse_boxes(folder: Path) -> None:
+    """Say which model made the boxes of a folder of annotations, which holds none.
+
+    Raises:
+        WeightsError: It is such a folder.
+    """
+    for part in part_files(folder)[:1]:
+        if read_json(part).get(WORK, ANNOTATE) == ANNOTATE:
+            setting = read_artifact(part, AnnotationSetting)
+            asked = [f"--model {quote(setting.model)}"]
+            asked += [f"--map {quote(name)}"] if (name := setting.localization.get("map")) else []
+            raise WeightsError(f"{folder}: holds boxes and no model; what made them is {' '.join(asked)}")
 
 
 def _annotated_maps(folder: Path, device: str) -> StoredMaps:

@@ -9,10 +9,10 @@ from mldfr.core.errors import DataError
 from mldfr.core.json_files import differences, read_json
 from mldfr.jobs.job import FAILED
 from mldfr.jobs.lines import line_at, placed_lines
-from mldfr.jobs.shard import PARTS, Shard, part_files
+from mldfr.jobs.shard import Shard, part_files
 
-WORK = "work"
-"""Under this name the setting of a part says which verb made it; where it says nothing it was `annotate`."""
+WORK, ANNOTATE = "work", "annotate"
+"""Under the first name the setting of a part says which verb made it; where it says nothing it was the second."""
 FACTS = ("listing", "pictures", "unlisted", FAILED)
 """What stands beside the setting of a part and may change: a table of pictures, or their digest and number."""
 
@@ -134,16 +134,14 @@ class Parts:
 
 def work_of(folders: Sequence[Path]) -> str:
     """The verb whose parts are in folders; raises what `Parts` does where there are none."""
-    return str(read_json(_files(folders)[0]).get(WORK, "annotate"))
+    return str(read_json(_files(folders)[0]).get(WORK, ANNOTATE))
 
 
 def _files(folders: Sequence[Path]) -> list[Path]:
     found = [(folder, part_files(folder)) for folder in folders]
     for folder, files in found:
         if not files:
-            raise DataError(
-                f"{folder}: no {PARTS}/*-of-*.json, so nothing was annotated, located or evaluated in parts here"
-            )
+            raise DataError(f"{folder}: nothing was annotated here, or located or evaluated in parts (--shard)")
     return [file for _, files in found for file in files]
 
 
@@ -154,7 +152,7 @@ def _is_table(pictures: Any) -> bool:
 def _common_setting(abouts: Mapping[Path, Mapping[str, Any]], kind: Kind) -> Mapping[str, Any]:
     """The setting of all parts: what lasts is the same in all, and so are the pictures when each is up to date."""
     for file, about in abouts.items():
-        if (work := about.get(WORK, "annotate")) != kind.work and about:
+        if (work := about.get(WORK, ANNOTATE)) != kind.work and about:
             raise DataError(f"{file}: a part of `mldfr {work}`; expected parts of `mldfr {kind.work}`")
         if missing := [name for name in kind.needs if name not in about]:
             raise DataError(f"{file}: not the setting of a part; it has no {missing[0]!r}")
