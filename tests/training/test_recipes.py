@@ -1,6 +1,7 @@
 import pytest
 import yaml
 
+from mldfr.core.errors import SettingError
 from mldfr.core.yaml_text import as_told
 from mldfr.networks.backbones import BACKBONES
 from mldfr.training.recipe import RecipeError, differences, load_recipe, names, parse
@@ -76,20 +77,40 @@ def test_settings_and_weights_go_over_the_recipe():
 
 @pytest.mark.parametrize("value", ["1e-05", "1e-3", "+1E3", ".5e1", "-2.e-1", "1.5e+2"])
 def test_numbers_are_those_of_json_and_python(value, tmp_path):
-    assert load_recipe("finetune", [f"method_options.a={value}"]).method_options == {"a": float(value)}
+    settings = ["model.recalibration=none", f"model.recalibration_options.a={value}"]
+    assert load_recipe("finetune", settings).model.recalibration_options == {"a": float(value)}
     file = tmp_path / "mine.yaml"
-    file.write_text(f"extends: finetune\nmethod_options: {{a: {value}, b: '{value}'}}\n")
+    file.write_text(
+        f"extends: finetune\nmodel: {{recalibration: none, recalibration_options: {{a: {value}, b: '{value}'}}}}\n"
+    )
     recipe = load_recipe(file)
-    assert recipe.method_options == {"a": float(value), "b": value}
+    assert recipe.model.recalibration_options == {"a": float(value), "b": value}
     file.write_text(recipe.to_yaml())
     assert load_recipe(file) == recipe
 
 
 def test_settings_from_python_come_as_they_are():
     options = {"share": 1e-05, "name": "\U0001f426 é", "text": "1e5", "none": None, "list": [1e22, True, 3]}
-    recipe = load_recipe("finetune", as_told({"method_options": options, "data.classes": ["1e5", "2020-01-01"]}))
-    assert recipe.method_options == options
+    recipe = load_recipe(
+        "finetune",
+        as_told(
+            {
+                "model.recalibration": "none",
+                "model.recalibration_options": options,
+                "data.classes": ["1e5", "2020-01-01"],
+            }
+        ),
+    )
+    assert recipe.model.recalibration_options == options
     assert recipe.data.classes == ("1e5", "2020-01-01")
+
+
+@pytest.mark.parametrize("probe", ["never", "only"])
+def test_options_that_a_method_does_not_have_are_refused(probe):
+    more = ["model.classifier_bias=true", f"probe.when={probe}"]
+    with pytest.raises(SettingError, match="method_options of cam: unknown rate; it has none"):
+        load_recipe("finetune", ["method_options.rate=0.2", *more])
+    assert load_recipe("finetune", ["method=has", "method_options.rate=0.2"]).method_options == {"rate": 0.2}
 
 
 def test_another_recalibration_has_its_own_options():
