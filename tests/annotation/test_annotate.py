@@ -354,7 +354,7 @@ def test_pictures_added_between_two_parts_are_said(model, pictures, tmp_path):
 def test_a_folder_without_parts_is_named(model, pictures, tmp_path):
     annotate(model, pictures, tmp_path / "out")
     merge = ("merge", tmp_path / "out", tmp_path / "typo", "--format", "csv", "--out", tmp_path)
-    assert f"{tmp_path / 'typo'}: no parts" in run(*merge, code=2).output
+    assert f"{tmp_path / 'typo'}: nothing was annotated here" in run(*merge, code=2).output
 
 
 def _without(file, key):
