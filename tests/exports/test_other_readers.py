@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
@@ -74,6 +75,7 @@ def test_pycocotools_reads_what_was_meant(name, photographs, tmp_path):
 
 def test_our_reader_of_coco_data_agrees(photographs, tmp_path):
     folder, images = photographs
+    images = [replace(image, checked=True) for image in images]  # boxes of others would not be trusted
     FORMATS["coco"].write(tmp_path, CLASSES, images)
     (tmp_path / "images").symlink_to(folder)
     data = read_coco_data(tmp_path / "annotations.json")
