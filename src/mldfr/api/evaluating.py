@@ -168,7 +168,7 @@ def evaluate(
         refine=refine,
         min_region=min_region,
     )
-    Localization().changed(**rules)
+    Localization().changed(**rules)  # says what is wrong with them before anything is opened
     if (box_rule, instances, refine, min_region) != (None,) * 4 and "as_used" not in protocols:
         raise SettingError("--box-rule, --instances, --refine, --min-region are of the protocol as_used; name it too")
     from mldfr.evaluation.plan import Request, plan_maps, plan_model, plan_predictions

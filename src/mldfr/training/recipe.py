@@ -155,10 +155,9 @@ class Recipe(Strict):
     def _linear(self) -> Self:
         if self.probe.when != "never" and not self.model.classifier_bias:
             raise ValueError(f"probe.when {self.probe.when}: a fitted head has a bias; set model.classifier_bias=true")
-        kind = type(self.made_method)  # whose options are checked by this, whatever the probe is
-        if self.probe.when != "only":
-            return self
-        if kind.augment is not Method.augment or kind.loss is not Method.loss:
+        kind = type(self.made_method)  # says what is wrong with the method's options
+        teaches = kind.augment is not Method.augment or kind.loss is not Method.loss
+        if self.probe.when == "only" and teaches:
             raise ValueError(f"probe.when only: a trunk that is not trained has no use for the method {self.method!r}")
         return self
 
