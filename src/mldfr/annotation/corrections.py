@@ -44,6 +44,9 @@ class Corrections:
     def __len__(self) -> int:
         return len(self._places)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
 
 class CorrectionJournal(Corrections):
     """The same, and more can be written down: what `add` returns from is on the disk.
@@ -77,13 +80,16 @@ class CorrectionJournal(Corrections):
         Raises:
             WriteError: It cannot be written; what was there still is.
         """
-        line = CorrectionLine(
-            image=row["name"],
-            checksum=row["checksum"],
-            checked=checked,
-            boxes=None if boxes is None else tuple(_line(box, classes) for box in boxes),
-            time=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
+        line = line_of(row, classes, boxes, checked=checked)
+        self.write(line)
+        return line
+
+    def write(self, line: CorrectionLine) -> None:
+        """Write a correction down that was made before.
+
+        Raises:
+            WriteError: It cannot be written; what was there still is.
+        """
         with self._lock:
             new = not self._file.exists()
             place = 0 if new else self._file.stat().st_size
@@ -91,7 +97,19 @@ class CorrectionJournal(Corrections):
             if new:
                 _keep_name(self._file.parent)
             self._places[line.image] = self._file, place
-        return line
+
+
+def line_of(
+    row: Mapping[str, Any], classes: Sequence[str], boxes: Iterable[ObjectBox] | None, *, checked: bool
+) -> CorrectionLine:
+    """The correction of an annotated picture, made now; the arguments are those of `CorrectionJournal.add`."""
+    return CorrectionLine(
+        image=row["name"],
+        checksum=row["checksum"],
+        checked=checked,
+        boxes=None if boxes is None else tuple(_line(box, classes) for box in boxes),
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
 
 
 def corrected_boxes(line: CorrectionLine, classes: Sequence[str]) -> tuple[ObjectBox, ...] | None:

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from mldfr.annotation.collect import Row
 from mldfr.annotation.listing import Item, Listing
 from mldfr.annotation.picture_files import IMAGES, placed
+from mldfr.artifacts import CORRECTIONS
 from mldfr.core.files import checksum
 from mldfr.jobs.items import Items
 from mldfr.jobs.items import Row as AnyRow
@@ -58,6 +60,8 @@ def annotation_job(
         may_go=True,
     )
     instead = "use a new --out"
+    if (folder / CORRECTIONS).exists():
+        instead += f", and --corrections {quote(str(folder))} to take along what was corrected"
     return Job(JobFiles.of_part(folder, shard), setting, items, shard=shard, instead=instead)
 
 

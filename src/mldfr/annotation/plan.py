@@ -6,9 +6,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from mldfr.annotation.annotate_image import Work
+from mldfr.annotation.earlier_corrections import earlier_corrections
 from mldfr.annotation.fitted_model import fitted_localizer, needs_fit, wanted_localization
 from mldfr.annotation.listing import Item, Labels, Listing, list_pictures, source_of
 from mldfr.annotation.output_files import check_unclaimed
+from mldfr.artifacts import CorrectionLine
 from mldfr.core.errors import SettingError
 from mldfr.core.versions import OF_BOXES, installed_versions
 from mldfr.data import READERS, DataError
@@ -48,6 +50,7 @@ class Request:
         runtime: What runs an ONNX model; None where there is none, or for the usual one.
         batch_size: Pictures to look at together.
         masks: A name of `MASKS`; None for boxes alone.
+        corrections: Other annotations of the same pictures, whose corrections count here too.
     """
 
     model: str
@@ -64,6 +67,7 @@ class Request:
     runtime: str | None
     batch_size: int
     masks: str | None = None
+    corrections: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +81,7 @@ class Plan:
         setting: All that the annotations depend on, as plain values.
         formats: Of annotation files.
         model: What `mldfr.load` takes, for other processes.
+        corrections: Made in other annotations, of pictures that are listed, and of others that may come.
     """
 
     localizer: Localizer
@@ -85,6 +90,7 @@ class Plan:
     setting: dict[str, Any]
     formats: tuple[str, ...]
     model: str
+    corrections: tuple[CorrectionLine, ...] = ()
 
 
 def make_plan(
@@ -118,6 +124,7 @@ def make_plan(
     _check_outside(request)
     check_unclaimed(request.out)
     _check_names(request, listing, formats, maps)
+    corrections = _corrections(request, listing, classes)
     localization = wanted_localization(localizer, request.rules, listing, request.out)
     model, to_fit = request.model, needs_fit(localizer, localization.map)
     _check_pyramid(localizer, localization, to_fit=to_fit)
@@ -128,7 +135,21 @@ def make_plan(
     own, root = listing.own_classes, listing.root
     work = Work(localization, request.boxes, maps, request.out, request.batch_size, own, root, masks)
     setting = _setting(request, localizer, listing, localization, classes)
-    return Plan(work.localizer(localizer), listing, work, setting, formats, model)
+    return Plan(work.localizer(localizer), listing, work, setting, formats, model, corrections)
+
+
+def _corrections(request: Request, listing: Listing, classes: Sequence[str]) -> tuple[CorrectionLine, ...]:
+    """Those of other annotations, some of them of pictures that are listed."""
+    if (folder := request.corrections) is None:
+        return ()
+    if folder.resolve() == request.out.resolve():
+        raise SettingError(f"--corrections {folder}: what is corrected in --out counts already; name another folder")
+    lines, listed = earlier_corrections(folder, classes), {item.name for item in listing.items}
+    if listed.isdisjoint(line.image for line in lines):
+        raise DataError(
+            f"{folder}: has corrections of {lines[0].image} and the like; none of them is in {request.data}"
+        )
+    return lines
 
 
 def _check_pyramid(localizer: Localizer, localization: Localization, *, to_fit: bool) -> None:

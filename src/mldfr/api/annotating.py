@@ -78,6 +78,7 @@ def annotate(
     min_region: float | None = None,
     boxes: Literal["all", "largest"] = "all",
     masks: Literal["polygons", "rle"] | None = None,
+    corrections: str | Path | None = None,
     shard: str = "1/1",
     engine: Engine = "local",
     workers: int | None = None,
@@ -109,6 +110,8 @@ def annotate(
             when left out.
         boxes: All boxes of a class, or the one around the most pixels.
         masks: Of each box what is over the threshold in it, for coco and cvat: as polygons, or as run lengths.
+        corrections: The folder of other annotations of these pictures: what people have corrected there counts here
+            too, with the boxes that it had there.
         shard: "I/N", only the I-th of N parts; `merge` joins them.
         engine: This process, or Ray on one or many machines.
         workers: Ray: how many hold the model.
@@ -163,6 +166,7 @@ def annotate(
         runtime=runtime,
         batch_size=batch_size,
         masks=masks,
+        corrections=None if corrections is None else Path(corrections),
     )
     plan = make_plan(
         request,
@@ -174,6 +178,7 @@ def annotate(
 
     whole = partial(has_maps, work=plan.work)
     with annotation_job(request.out, request.shard, plan.setting, plan.listing, whole=whole) as job:
+        _take_along(plan, request, progress)
         rows = _rows(engine, plan, job, request, workers, address)
         failed = _work_through(rows, job, progress)
     if request.shard.count > 1:
@@ -234,6 +239,18 @@ def _tell_of(listing: "Listing", map_name: str, progress: Progress) -> None:
         progress.say(f"{known}; the model says what is in them")
     if listing.renamed:
         progress.say(f"{listing.renamed:,} pictures have names that are no UTF-8; annotations write them with escapes")
+
+
+def _take_along(plan: "Plan", request: "Request", progress: Progress) -> None:
+    """Write down what was corrected in other annotations, before the first picture is looked at."""
+    if not plan.corrections:
+        return
+    from mldfr.annotation.earlier_corrections import take_along
+
+    taken, listed = take_along(plan.corrections, request.out), {item.name for item in plan.listing.items}
+    here = sum(line.image in listed for line in plan.corrections)
+    of_all = f"{here:,} of {len(plan.corrections):,} pictures that were corrected in {request.corrections} are here"
+    progress.say(f"{of_all}; {taken:,} corrections are taken along")
 
 
 def _rows(

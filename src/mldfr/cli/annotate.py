@@ -104,6 +104,14 @@ def annotate(
         Masks | None,
         typer.Option(help="coco, cvat: of each box what is over the threshold in it.", show_default="none"),
     ] = None,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Other annotations of these pictures: what was corrected there counts here too.",
+            show_default=False,
+        ),
+    ] = None,
     shard: Shard = "1/1",
     engine: Annotated[Engine, typer.Option(help="This process, or Ray on one or many machines.")] = Engine.local,
     workers: Annotated[
@@ -140,6 +148,7 @@ def annotate(
             **rules_of(scales, map, closer, threshold, normalizer, box_rule, instances, refine, min_region),
             boxes=boxes.value,
             masks=None if masks is None else masks.value,
+            corrections=corrections,
             shard=shard,
             engine=engine.value,
             workers=workers,
