@@ -16,16 +16,9 @@ from mldfr.web.frame import COMMON, UPLOAD, Responses, asked, body_of, errors, f
 from mldfr.web.locating import locate, model_answer, wanted_classes, wanted_map
 from mldfr.web.model_threads import Workers
 from mldfr.web.redrawing import redraw
+from mldfr.web.redrawing_schemas import DrawAnswer, DrawRequest
 from mldfr.web.samples import samples
-from mldfr.web.schemas import (
-    MAX_CLASSES,
-    DrawAnswer,
-    DrawRequest,
-    ExportRequest,
-    LocateAnswer,
-    ModelAnswer,
-    SampleAnswer,
-)
+from mldfr.web.schemas import MAX_CLASSES, ExportRequest, LocateAnswer, ModelAnswer, SampleAnswer
 from mldfr.web.settings import Settings
 
 

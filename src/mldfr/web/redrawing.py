@@ -10,7 +10,7 @@ from mldfr.boxes.drawing import BoxSettings, draw_boxes
 from mldfr.boxes.normalizers import NORMALIZERS
 from mldfr.core.types import Boxes, Float32Array
 from mldfr.localizer.mscam import upsampled
-from mldfr.web.schemas import DrawAnswer, DrawnBox, DrawRequest, HeatMap, MappedLabel
+from mldfr.web.redrawing_schemas import DrawAnswer, DrawnBox, DrawRequest, HeatMap, MappedLabel
 
 
 def redraw(asked: DrawRequest) -> DrawAnswer:
