@@ -146,20 +146,30 @@ def test_a_map_for_all_pictures_is_that_of_those_to_come_too(page, photos, model
     assert corners(page) == expected_of(model.locate(photos["chelsea.png"], map="nwc").labels)
 
 
-def test_boxes_at_the_models_settings_are_fitted_to_the_picture_as_those_of_locate(page, photos, model, monkeypatch):
-    localization = model.card.localization.changed(refine="grabcut")
+@pytest.mark.parametrize(
+    ("own", "without", "said"),
+    [({"refine": "grabcut"}, {"refine": "none"}, "(grabcut)"), ({"closer": 1}, {"closer": 0}, "(a closer look)")],
+)
+def test_what_the_models_settings_see_in_the_picture_is_in_its_boxes_alone(
+    page, address, photos, model, monkeypatch, own, without, said
+):
+    localization = model.card.localization.changed(**own)
     monkeypatch.setattr(model, "card", model.card.model_copy(update={"localization": localization}))
+    told = page.request.get(f"{address}/api/model").json()  # of before; the server asks the card once
+    told["localization"].update(own)
+    page.route("**/api/model", lambda route: route.fulfill(json=told))
     page.reload()
     page.wait_for_selector(".samples img")  # before which nothing listens to uploads
     upload(page, photos["coffee.png"])
-    fitted = model.locate(photos["coffee.png"]).labels
-    assert fitted != model.locate(photos["coffee.png"], refine="none").labels
-    assert corners(page) == expected_of(fitted)
+    seen = model.locate(photos["coffee.png"]).labels
+    assert seen != model.locate(photos["coffee.png"], **without).labels
+    assert corners(page) == expected_of(seen)
+    assert said in page.locator("#rule-note").inner_text()
     slide(page, 0.4)
-    assert corners(page) == expected_of(model.locate(photos["coffee.png"], threshold=0.4, refine="none").labels)
+    assert corners(page) == expected_of(model.locate(photos["coffee.png"], threshold=0.4, **without).labels)
     page.click("#defaults")
     redrawn(page)
-    assert corners(page) == expected_of(fitted)
+    assert corners(page) == expected_of(seen)
 
 
 def test_large_pictures_have_the_boxes_of_the_server(page, address, photo, tmp_path):

@@ -73,6 +73,15 @@ def test_classes_are_named_and_equal_names_have_their_number(client):
     assert len(ask(client, png()).json()["labels"]) == len(CLASSES)  # five are asked for, four are there
 
 
+def test_all_that_the_card_says_of_boxes_is_told():
+    network = tiny()
+    settings = Localization(scales=(1.0, 1.5), closer=2, threshold="otsu", box_rule="union", refine="grabcut")
+    network.card = network.card.model_copy(update={"localization": settings})
+    client = TestClient(app_of(network), base_url=ORIGIN)
+    told = client.get("/api/model").json()["localization"]
+    assert told | {"scales": tuple(told["scales"])} == dict(settings)
+
+
 def test_a_map_is_chosen_of_those_that_the_model_has(client, network):
     names = [each["name"] for each in client.get("/api/model").json()["maps"]]
     assert names == ["cam", "nwc", "feature_norm", "normalized_cut"]

@@ -82,6 +82,9 @@ class LocalizationSettings(BaseModel):
 
     scales: list[float] = Field(description="Factors of the image pyramid.", examples=[[1.0, 1.5, 2.0]])
     map: str = Field(default=DEFAULT_MAP, description="What is summed over it.", examples=[DEFAULT_MAP])
+    closer: int = Field(
+        default=0, description="How often the window around what was found is looked at again.", examples=[0]
+    )
     threshold: float | str = Field(
         description="What an activation must exceed, in [0, 1), or the name of a threshold that looks at the map.",
         examples=[0.2],

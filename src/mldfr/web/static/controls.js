@@ -162,10 +162,11 @@ export class Controls {
     }
   }
 
-  /** What boxes at other settings lack, if the model's own look at the picture. */
+  /** What boxes at other settings lack, if the model's own look at the picture once more. */
   #seenNote() {
-    const { instances, refine } = this.session.model.localization;
-    const seen = [instances, refine].filter((name) => !["joined", "none"].includes(name));
+    const { closer, instances, refine } = this.session.model.localization;
+    const named = [instances, refine].filter((name) => !["joined", "none"].includes(name));
+    const seen = closer ? ["a closer look", ...named] : named;
     if (!seen.length) return "";
     return ` At the model's settings boxes follow the picture too (${seen.join(", ")}); at others they follow the map.`;
   }
