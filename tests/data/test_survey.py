@@ -164,7 +164,10 @@ def test_command_gives_json_and_exit_code_1(tmp_path):
         (["nothing:here"], "unknown kind of data"),
         (["folder:not/there"], "no such file"),
         (["creatures"], "--out"),
-        (["folder:tests", "--out", "x"], "--out"),
+        (["folder:tests", "--out", "x"], "--out is for data creatures; the contact sheet goes to --sheet"),
+        (["folder:tests", "--images", "600"], "--images is for data creatures"),
+        (["folder:tests", "--co-occurrence"], "--co-occurrence is for data creatures"),
+        (["creatures", "--out", "x", "--json"], "--json is for looking at a data set"),
         (["folder:tests", "--sheet", "x.txt"], "x.txt"),
     ],
 )

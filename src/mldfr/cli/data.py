@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CREATURES = "creatures"
 SHOWN_PROBLEMS, SHOWN_CLASSES = 20, 40
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+LOOKING, MAKING = ("sheet", "thorough", "as_json"), ("out", "images", "classes", "size", "seed", "co_occurrence")
+"""Parameters of the two things that the command does."""
 
 HEADINGS = {
     "missing": "Missing files",
@@ -39,6 +41,7 @@ HEADINGS = {
 
 
 def data(
+    context: typer.Context,
     source: Annotated[
         str, typer.Argument(metavar="KIND:PATH", help="Such as folder:photos; or creatures, to make some.")
     ],
@@ -63,6 +66,7 @@ def data(
 
     `mldfr data creatures --out DIR` writes a data set that is drawn by a program, to try things with.
     """
+    _refuse_those_of_the_other(context, source)
     if source == CREATURES:
         if out is None:
             raise SettingError("data creatures needs --out, the folder for the pictures")
@@ -71,8 +75,6 @@ def data(
         write(out, images=images, classes=classes, size=size, seed=seed, co_occurrence=co_occurrence)
         typer.echo(f"{images} pictures of {classes} classes in {out}: mldfr data {CREATURES}:{out}", err=True)
         return
-    if out is not None:
-        raise SettingError("--out is for data creatures; the contact sheet goes to --sheet")
     path = sheet or Path(f"{source.partition(':')[0] if ':' in source else 'folder'}-sheet.jpg")
     if path.suffix.lower() not in PICTURES:
         raise SettingError(f"--sheet {path}: expected a name that ends with {', '.join(PICTURES)}")
@@ -80,6 +82,21 @@ def data(
 
     found = open_data(source)
     _report(found, path, thorough=thorough, as_json=as_json)
+
+
+def _refuse_those_of_the_other(context: typer.Context, source: str) -> None:
+    """Making a data set has options, looking at one has others; none goes unheeded.
+
+    Raises:
+        SettingError: One that the source does not take.
+    """
+    known = LOOKING if source == CREATURES else MAKING
+    for name in context.params:
+        given = context.get_parameter_source(name)
+        if name in known and given is not None and given.name == "COMMANDLINE":
+            instead = "; the contact sheet goes to --sheet" if name == "out" else ""
+            kind = "looking at a data set" if source == CREATURES else f"data {CREATURES}"
+            raise SettingError(f"--{name.removeprefix('as_').replace('_', '-')} is for {kind}{instead}")
 
 
 def _report(found: "DataSet", sheet: Path, *, thorough: bool, as_json: bool) -> None:
