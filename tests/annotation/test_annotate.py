@@ -210,9 +210,13 @@ def test_wrong_usage_is_said_at_once(model, pictures, tmp_path, options, message
 
 def test_names_that_a_format_cannot_hold_are_said_before_the_work(model, pictures, tmp_path):
     shutil.copy(pictures / "cat/a.jpg", pictures / "cat/a.png")
+    for number in range(7):
+        shutil.copy(pictures / "cup/a.jpg", pictures / f"cup/{number}.jpg")
+        shutil.copy(pictures / "cup/a.jpg", pictures / f"cup/{number}.png")
     result = annotate(model, pictures, tmp_path / "out", formats="coco,yolo", code=2)
-    assert "cat/a.jpg" in result.output
-    assert "cat/a.png" in result.output
+    assert "yolo: cat/a.png and cat/a.jpg both need the name" in result.output
+    others = ", ".join(f"cup/{number}.png" for number in range(5))
+    assert f"rename one of them (and 7 more: {others}), or leave yolo out" in result.output
     annotate(model, pictures, tmp_path / "out", formats="coco")
 
 

@@ -29,6 +29,8 @@ from mldfr.networks.model_file import MODEL_FILE
 
 LONGEST_NAME = 240
 """Bytes: file systems take 255, of which a class's number and a suffix need some."""
+SHOWN = 5
+"""Names that a message has; of all others it has the number."""
 
 
 @dataclass(frozen=True)
@@ -212,12 +214,16 @@ def _check_names(request: Request, listing: Listing, formats: Sequence[str], map
 
 def _check_stems(items: Sequence[Item], name: str) -> None:
     """Refuse what the format would refuse after hours of work."""
-    places = Places(FORMATS[name])
-    try:
-        for item in items:
+    places, faults = Places(FORMATS[name]), {}
+    for item in items:
+        try:
             places.add(item.name)
-    except ExportError as error:
-        raise DataError(f"{name}: {error}, or leave {name} out") from error
+        except ExportError as error:
+            faults[item.name] = str(error)
+    if faults:
+        first, *others = faults
+        more = f" (and {len(others):,} more: {', '.join(others[:SHOWN])})" if others else ""
+        raise DataError(f"{name}: {faults[first]}{more}, or leave {name} out")
 
 
 def _check_outside(request: Request) -> None:
