@@ -12,6 +12,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from mldfr.core.errors import InputError, SettingError
+from mldfr.networks.depthwise import quicken
 from mldfr.networks.initialization import xavier_
 from mldfr.networks.recalibration.normalization import normalize_convolutions
 
@@ -154,6 +155,7 @@ class Backbone(nn.Module):
             _load_trunk(self.trunk, spec, weights)
         known = set(self.trunk.modules())
         variant.surgery(self.trunk)
+        quicken(self.trunk)
         known |= {part for part in self.trunk.modules() if pretrained & set(part.parameters(recurse=False))}
         _drop_unused(self.trunk, {name for stage in variant.stages for name in stage})
         self.new = tuple(name for name, part in self.trunk.named_modules() if part not in known)
