@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from forked import finished
+from mldfr.cli.listing import Kind
 from mldfr.cli.main import app
 
 
@@ -58,6 +59,31 @@ def test_version():
 )
 def test_list(kind, names):
     assert run("list", kind).output.split() == names.split()
+
+
+@pytest.mark.parametrize("kind", [kind.value for kind in Kind])
+def test_list_says_what_each_is(kind):
+    names, told = (run("list", kind, *more).output.splitlines() for more in ([], ["--long"]))
+    for name, line in zip(names, told, strict=True):
+        assert line.startswith(f"{name}\t")
+        assert len(line) > len(name) + 10, line
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "about"),
+    [
+        ("maps", "hires_cam", "`A = w . F`: `cam` without the bias; the mean of A and the bias add up to the logit."),
+        ("protocols", "wsolevaluation", "contours at the best threshold of 1,000, at 224 x 224"),
+        ("tables", "table-ix", "Effect of different FR modules"),
+        ("recipes", "creatures", "Generated animals, in a few minutes on two CPU cores: smaller pictures and fewer"),
+        ("recipes", "vgg16-voc2007", "As the paper trains for VOC2007 (Section IV-E)"),
+        ("backbones", "inception_v3", "2048 channels at stride 16, last_downsampling transition, 299 pixels"),
+        ("recalibrations", "none", "pooling\tThe identity."),
+    ],
+)
+def test_what_is_said_of_one(kind, name, about):
+    lines = run("list", kind, "-l").output.splitlines()
+    assert next(line for line in lines if line.startswith(f"{name}\t")).startswith(f"{name}\t{about}")
 
 
 def test_list_recalibrations_says_where_they_stand():

@@ -27,6 +27,7 @@ class BoxRule:
         keep: Says what belongs to an object.
         connectivity: How what is kept falls into regions: 8 where pixels that meet at a corner are neighbours, else 4.
             None where it does not: one box is drawn around everything.
+        about: What it is, in a line.
 
     Examples:
         >>> from mldfr.boxes.normalizers import min_max
@@ -41,6 +42,7 @@ class BoxRule:
 
     keep: Keep
     connectivity: Connectivity | None
+    about: str = ""
 
     def __call__(
         self,
@@ -134,13 +136,13 @@ def over_mean(score_map: Float32Array, normalize: Normalizer, threshold: float) 
     return activation, activation >= activation.mean()
 
 
-regions = BoxRule(over_threshold, connectivity=8)
+regions = BoxRule(over_threshold, 8, "A box around each connected region over the threshold (8 neighbours).")
 """One tight box around each region over the threshold (paper, Section III-C and Eq. 9)."""
 
-union = BoxRule(over_mean, connectivity=None)
+union = BoxRule(over_mean, None, "One box around all that is kept, as the published code draws it.")
 """One box around everything kept, as the published code does it."""
 
-union_regions = BoxRule(over_mean, connectivity=4)
+union_regions = BoxRule(over_mean, 4, "A box around each connected region of what `union` keeps (4 neighbours).")
 """A box around each region of what `union` keeps, as the published code does it for several objects."""
 
 

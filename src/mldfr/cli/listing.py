@@ -1,10 +1,14 @@
 """`mldfr list`: the names that the other verbs take."""
 
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from mldfr.core.registry import Registry
 
 
 class Kind(StrEnum):
@@ -52,33 +56,48 @@ REGISTRIES = {
 }
 
 
-def list_names(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
-    """Print the names that exist, one a line.
+def list_names(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    long: Annotated[bool, typer.Option("--long", "-l", help="Say in a line what each is.")] = False,
+) -> None:
+    """Print the names that exist, one a line, and with `--long` what each is behind a tab.
 
     `backbones` leaves out `timm:NAME`, which any network of timm may be; `metrics` has those beside the protocols'
     own. `recalibrations` prints two columns: the name and where it stands, behind poolings or behind convolutions;
     `annotation-formats` the name and whether it holds annotations or score maps.
     """
-    for line in _lines(kind):
-        typer.echo(line)
+    for column, (names, about) in _groups(kind).items():
+        for name in names:
+            typer.echo("\t".join(filter(None, (name, column, about(name) if long else ""))))
 
 
-def _lines(kind: Kind) -> list[str]:
+def _groups(kind: Kind) -> Mapping[str, tuple[Sequence[str], Callable[[str], str]]]:
+    """What stands behind names, "" where nothing does, to these names and to what says in a line what each is."""
     if kind is Kind.recalibrations:
         from mldfr.networks.recalibration import CONVOLUTION, POOLING
 
-        return [f"{name}\tpooling" for name in POOLING] + [f"{name}\tconvolution" for name in CONVOLUTION]
+        return {"pooling": _of_registry(POOLING), "convolution": _of_registry(CONVOLUTION)}
     if kind is Kind.annotation_formats:
         from mldfr.exports import FORMATS, MAP_FORMATS
 
-        return [f"{name}\tannotations" for name in FORMATS] + [f"{name}\tscore maps" for name in MAP_FORMATS]
+        return {"annotations": _of_registry(FORMATS), "score maps": _of_registry(MAP_FORMATS)}
     if kind is Kind.recipes:
-        from mldfr.training.recipe import names
+        from mldfr.training import recipe
 
-        return names()
+        return {"": (recipe.names(), recipe.about)}
     if kind is Kind.tables:
-        from mldfr.reports.reproduction.table import names as tables
+        from mldfr.reports.reproduction import table
 
-        return tables()
+        return {"": (table.names(), lambda name: table.load_table(name).title)}
     module, _, registry = REGISTRIES[kind].partition(":")
-    return list(getattr(import_module(module), registry))
+    return {"": _of_registry(getattr(import_module(module), registry))}
+
+
+def _of_registry(registry: Registry[Any]) -> tuple[Sequence[str], Callable[[str], str]]:
+    return registry.names(), lambda name: _about(registry[name])
+
+
+def _about(entry: object) -> str:
+    """What an entry says of itself, or else the first line of its documentation."""
+    said = getattr(entry, "about", None)
+    return said if isinstance(said, str) else (inspect.getdoc(entry) or "").partition("\n")[0]

@@ -45,6 +45,7 @@ class DeploymentFormat:
         open: Runs such a file on the CPU, in the scales of its card.
         quantize: Reads such a file, and writes the same with convolutions in int8, calibrated on pictures; None where
             that cannot be had.
+        about: What it is, in a line.
         in_place: Whether a graph may work in place. ONNX's exporter takes that apart, for as long as all else takes.
     """
 
@@ -53,6 +54,7 @@ class DeploymentFormat:
     write: Callable[[torch.export.ExportedProgram, Path, Mapping[str, str]], None]
     open: Callable[[Path], GraphActivator]
     quantize: Callable[[Path, Path, Sequence[Path]], None] | None = None
+    about: str = ""
     in_place: bool = True
 
 

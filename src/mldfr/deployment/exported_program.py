@@ -89,4 +89,10 @@ def open_graph(path: Path, device: str, threads: int) -> OpenedGraph:
     return OpenedGraph(texts, card, lambda: activate)
 
 
-TORCH_EXPORT = DeploymentFormat(suffix=".pt2", check=check, write=write, open=open_activator)
+TORCH_EXPORT = DeploymentFormat(
+    suffix=".pt2",
+    check=check,
+    write=write,
+    open=open_activator,
+    about="PyTorch's own exported program (.pt2), for whoever has PyTorch.",
+)

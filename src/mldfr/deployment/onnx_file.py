@@ -125,5 +125,11 @@ def _quiet() -> Iterator[None]:
 
 
 ONNX = DeploymentFormat(
-    suffix=".onnx", check=check, write=write, open=open_activator, quantize=quantize, in_place=False
+    suffix=".onnx",
+    check=check,
+    write=write,
+    open=open_activator,
+    quantize=quantize,
+    about="ONNX (.onnx), for onnxruntime, OpenVINO and what else reads it; also in int8.",
+    in_place=False,
 )

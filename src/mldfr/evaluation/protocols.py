@@ -33,7 +33,7 @@ class Protocol:
 
     Attributes:
         name: As it is called.
-        title: What it is, in a line.
+        about: What it is, in a line.
         boxes: How its boxes are drawn, at whatever threshold; the normalizer is that of maps that come without one.
             None where that is not the protocol's to say.
         multi_label_boxes: The same for sets in whose pictures there may be several classes.
@@ -53,7 +53,7 @@ class Protocol:
     """
 
     name: str
-    title: str
+    about: str
     boxes: BoxSettings | None
     multi_label_boxes: BoxSettings | None
     convention: IouConvention = field(default_factory=IouConvention)
@@ -74,14 +74,14 @@ class Protocol:
 
 PAPER = Protocol(
     name="paper",
-    title="boxes of regions over a fixed threshold, in the picture's pixels",
+    about="boxes of regions over a fixed threshold, in the picture's pixels",
     boxes=BoxSettings(box_rule="regions", min_region=0),
     multi_label_boxes=BoxSettings(box_rule="regions", min_region=0),
     detection=True,
 )
 AUTHORS = Protocol(
     name="authors",
-    title="the published code, one box around all it keeps",
+    about="the published code, one box around all it keeps",
     boxes=BoxSettings(box_rule="union", min_region=0),
     multi_label_boxes=BoxSettings(box_rule="union_regions", min_region=0),
     convention=IouConvention(edge=1, last_pixel=True, inclusive=True),
@@ -90,7 +90,7 @@ AUTHORS = Protocol(
 )
 WSOLEVALUATION = Protocol(
     name="wsolevaluation",
-    title="contours at the best threshold of 1,000, at 224 x 224",
+    about="contours at the best threshold of 1,000, at 224 x 224",
     boxes=None,
     multi_label_boxes=None,
     convention=IouConvention(edge=1, inclusive=True),
@@ -99,7 +99,7 @@ WSOLEVALUATION = Protocol(
 )
 AS_USED = Protocol(
     name="as_used",
-    title="boxes as the model draws them in use, compared as protocol paper does",
+    about="boxes as the model draws them in use, compared as protocol paper does",
     boxes=None,
     multi_label_boxes=None,
     detection=True,

@@ -49,6 +49,7 @@ class Criterion:
         needs_alone: Whether it looks at boxes at the ends of the pyramid alone.
         across_maps: Whether it can tell the better of two maps.
         across_pyramids: Whether it can tell the better of two pyramids.
+        about: What it is, in a line.
 
     Examples:
         >>> CRITERIA["corloc"].needs_boxes, CRITERIA["repeated_contrast"].needs_boxes
@@ -61,6 +62,7 @@ class Criterion:
     needs_alone: bool = False
     across_maps: bool = False
     across_pyramids: bool = True
+    about: str = ""
 
     def worth(self, trial: Trial) -> Float64Array:
         """(P, M, T); 0 where no case says anything."""
@@ -153,13 +155,27 @@ def draw_sample(samples: Sequence[Sample], most: int) -> list[Sample]:
     return [labelled[index] for index in sorted(chosen.tolist())]
 
 
-CORLOC = Criterion(corloc_parts, needs_boxes=True, across_maps=True)
+CORLOC = Criterion(
+    corloc_parts,
+    needs_boxes=True,
+    across_maps=True,
+    about="Share of pictures of which a box overlaps with an annotated one by half; wants boxes.",
+)
 
 
-REPEATED_CONTRAST = Criterion(repeated_contrast_parts, needs_views=True)
+REPEATED_CONTRAST = Criterion(
+    repeated_contrast_parts,
+    needs_views=True,
+    about="How far boxes stand out from what surrounds them, times how well they agree with those of another view.",
+)
 
 
-REPEATED_BOXES = Criterion(repeated_boxes_parts, needs_alone=True, across_pyramids=False)
+REPEATED_BOXES = Criterion(
+    repeated_boxes_parts,
+    needs_alone=True,
+    across_pyramids=False,
+    about="How well boxes at the lowest scale alone agree with those at the highest; for thresholds, not for maps.",
+)
 
 
 def choose(trial: Trial, criterion: str, *, before: Rule | None = None, narrowed: Trial | None = None) -> Choice:

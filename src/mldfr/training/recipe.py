@@ -172,6 +172,17 @@ def names() -> list[str]:
     return sorted(path.stem for path in found if not path.stem.startswith("_"))
 
 
+def about(name: str) -> str:
+    """What a recipe in the package says of itself in its first line, or else what the one says that it extends.
+
+    Examples:
+        >>> about("finetune")
+        "One's own pictures, a few hundred or thousand, on two CPU cores: from the embedded ImageNet weights."
+    """
+    first = (_package() / f"{name}.yaml").read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("# ") if first.startswith("# ") else about(first.removeprefix("extends: "))
+
+
 def load_recipe(name_or_file: str | Path, settings: Sequence[str] = (), *, weights: str | None = None) -> Recipe:
     """Read a recipe and change some of its values.
 

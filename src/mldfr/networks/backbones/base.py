@@ -95,6 +95,12 @@ class BackboneSpec:
     foldable: bool = True
     wsolevaluation: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def about(self) -> str:
+        """What it is, in a line."""
+        last = f"{self.channels[-1]} channels at stride {self.strides[-1]}, last_downsampling {self.last_downsampling}"
+        return f"{last}, {self.input_size} pixels, from {self.trunk.__module__}"
+
     def variant(self, last_downsampling: LastDownsampling | None = None) -> Variant:
         """The trunk with its last downsampling taken out in this way, the backbone's own when None.
 

@@ -54,7 +54,7 @@ def group_title(group: str) -> str:
     """The heading of all metrics of a group."""
     if group in GROUPS:
         return GROUPS[group][1]
-    return f"Protocol {group}: {PROTOCOLS[group].title}" if group in PROTOCOLS else group
+    return f"Protocol {group}: {PROTOCOLS[group].about}" if group in PROTOCOLS else group
 
 
 def metric_name(name: str) -> str:
