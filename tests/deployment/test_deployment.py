@@ -311,7 +311,7 @@ def test_a_layer_that_asks_which_size_is_larger_is_traced_all_the_same():
     program = trace(graph)
     assert graph.sizes.by_formula
     given = torch.from_numpy(random_picture(97, 143)), torch.tensor([-1, 2])
-    for found, expected in zip(program.module()(*given), graph(*given), strict=True):
+    for found, expected in zip(program.module(check_guards=False)(*given), graph(*given), strict=True):
         torch.testing.assert_close(found, expected)
 
 
