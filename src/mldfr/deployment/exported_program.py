@@ -76,7 +76,7 @@ def open_graph(path: Path, device: str, threads: int) -> OpenedGraph:
         raise WeightsError(f"{path}: not a readable .pt2 file ({str(error).splitlines()[0]})") from error
     texts = {key: text for key, text in texts.items() if text}
     card = read_card(texts, path)
-    module = program.module(check_guards=False)  # of sizes while it was traced, by PyTorch before 2.14; it serves all
+    module = program.module(check_guards=False)  # PyTorch 2.9 and 2.11 note the example's sizes in them
 
     def activate(pixels: Sequence[UInt8Array], chosen: Sequence[Chosen]) -> list[Activation]:
         found = []
