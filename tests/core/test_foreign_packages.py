@@ -311,6 +311,9 @@ def test_its_names_are_listed_and_what_is_wrong_with_it_is_said(site):
     assert {"acme", "broken", "cutmix"} <= set(names)
     assert mldfr(site, "list", "metrics").stdout.split() == ["classification", "sureness", "paper", "gone"]
     assert "method cam of the package acme-wsol is not used: mldfr itself has one" in listed.stderr
+    about = dict(line.split("\t") for line in mldfr(site, "list", "methods", "--long").stdout.splitlines())
+    assert about["cutmix"] == "Mix training pictures by boxes."
+    assert about["broken"].startswith("method broken of the package acme-wsol cannot be used (ModuleNotFoundError")
 
 
 def test_a_broken_entry_is_named_and_stops_nothing_else(site, pictures, tmp_path):

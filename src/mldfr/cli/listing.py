@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mldfr.core.registry import Registry
+from mldfr.core.registry import PluginError, Registry
 
 
 class Kind(StrEnum):
@@ -94,10 +94,14 @@ def _groups(kind: Kind) -> Mapping[str, tuple[Sequence[str], Callable[[str], str
 
 
 def _of_registry(registry: Registry[Any]) -> tuple[Sequence[str], Callable[[str], str]]:
-    return registry.names(), lambda name: _about(registry[name])
+    return registry.names(), lambda name: _about(registry, name)
 
 
-def _about(entry: object) -> str:
-    """What an entry says of itself, or else the first line of its documentation."""
+def _about(registry: Registry[Any], name: str) -> str:
+    """What an entry says of itself, or else the first line of its documentation; or why there is none."""
+    try:
+        entry = registry[name]
+    except PluginError as error:
+        return str(error)
     said = getattr(entry, "about", None)
     return said if isinstance(said, str) else (inspect.getdoc(entry) or "").partition("\n")[0]
