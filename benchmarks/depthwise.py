@@ -9,7 +9,6 @@ the medians over the rounds of a step's seconds, and of the ratio by the clock a
 import argparse
 import statistics
 import time
-from copy import deepcopy
 from unittest.mock import patch
 
 from mldfr.core.parallel import wait_asleep
@@ -36,22 +35,16 @@ def main() -> None:
         quick = LocalizationNetwork.create(backbone, num_classes=CLASSES, last_downsampling="dilate")
         with patch("mldfr.networks.backbones.base.quicken"):
             own = LocalizationNetwork.create(backbone, num_classes=CLASSES, last_downsampling="dilate")
-        own.load_state_dict(deepcopy(quick.state_dict()))
+        own.load_state_dict(quick.state_dict())
         size = quick.card.preprocessing.input_size
         images = torch.rand(arguments.batch, 3, size, size).contiguous(memory_format=torch.channels_last)
         targets = torch.randint(CLASSES, (arguments.batch,))
         networks = [network.to(memory_format=torch.channels_last).train() for network in (own, quick)]
-        rounds = []
-        for _ in range(1 + arguments.rounds):
-            rounds.append([seconds_of_a_step(network, images, targets) for network in networks])
-        (clock, computed), (own_clock, _), (quick_clock, _) = (
-            [statistics.median(values) for values in zip(*figures, strict=True)]
-            for figures in (
-                [[after / before for before, after in zip(*turn, strict=True)] for turn in rounds[1:]],
-                [turn[0] for turn in rounds[1:]],
-                [turn[1] for turn in rounds[1:]],
-            )
-        )
+        rounds = [
+            [seconds_of_a_step(network, images, targets) for network in networks] for _ in range(1 + arguments.rounds)
+        ][1:]
+        own_clock, quick_clock = (statistics.median(turn[which][0] for turn in rounds) for which in (0, 1))
+        clock, computed = (statistics.median(after[by] / before[by] for before, after in rounds) for by in (0, 1))
         print(f"{backbone:24}{own_clock:9.2f}{quick_clock:10.2f}{clock:8.2f}{computed:10.2f}", flush=True)
 
 

@@ -90,15 +90,8 @@ def _fits(conv: nn.Conv2d) -> bool:
 
 
 def _like(conv: nn.Conv2d) -> DilatedDepthwise:
-    made = DilatedDepthwise(
-        conv.in_channels,
-        conv.out_channels,
-        conv.kernel_size,  # type: ignore[arg-type]
-        padding=conv.padding,  # type: ignore[arg-type]
-        dilation=conv.dilation,  # type: ignore[arg-type]
-        groups=conv.groups,
-        bias=conv.bias is not None,
-        device="meta",
-    )
+    names = ("in_channels", "out_channels", "kernel_size", "padding", "dilation", "groups")
+    told: dict[str, Any] = {name: getattr(conv, name) for name in names}
+    made = DilatedDepthwise(**told, bias=conv.bias is not None, device="meta")
     made.weight, made.bias = conv.weight, conv.bias
     return made.train(conv.training)
