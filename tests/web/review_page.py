@@ -30,7 +30,8 @@ def name_of(page):
 
 
 def corners(page):
-    """The selected box, as its fields have it."""
+    """The selected box, as its fields have it, which are filled a frame after it is selected."""
+    page.wait_for_function("() => document.querySelector('#x0').value")
     return [float(page.locator(f"#{corner}").input_value()) for corner in ("x0", "y0", "x1", "y1")]
 
 

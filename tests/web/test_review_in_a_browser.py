@@ -142,6 +142,7 @@ def test_undo_takes_back_boxes_and_then_what_was_accepted(open_review, address, 
     saved(page)
     assert len(last_line(folder)["boxes"]) == 2
     page.click("#reset")
+    saved(page)  # until the next frame keys still belong to the button, which is disabled now
     page.keyboard.press("Enter")
     ready(page, 2)
     assert last_line(folder)["checked"]
