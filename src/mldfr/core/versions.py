@@ -1,6 +1,7 @@
 """Versions of the packages that results depend on."""
 
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import version
 
 OF_BOXES = ("mldfr", "torch", "torchvision", "numpy", "opencv-python-headless")
@@ -9,4 +10,10 @@ OF_BOXES = ("mldfr", "torch", "torchvision", "numpy", "opencv-python-headless")
 
 def installed_versions(packages: Iterable[str]) -> dict[str, str]:
     """The installed version of each package, by name."""
-    return {package: version(package) for package in packages}
+    return {package: _installed(package) for package in packages}
+
+
+@cache
+def _installed(package: str) -> str:
+    """Asked for with every prediction and model that is written, and looked for along the whole path each time."""
+    return version(package)
