@@ -1,6 +1,8 @@
+import gc
 import os
 import shutil
 import warnings
+from functools import wraps
 from importlib.resources import files
 from pathlib import Path
 
@@ -20,6 +22,25 @@ from mldfr.deployment.graph import PyramidGraph, trace
 # The same examples in every run: a failure must come from the change that is tested.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+
+def _unless_meta(fill):
+    @wraps(fill)
+    def filled(tensor, *told, **how):
+        return tensor if tensor.is_meta else fill(tensor, *told, **how)
+
+    return filled
+
+
+# Tensors without values are filled in Python, operation by operation: whenever a model was read, for nothing.
+for _name in ("normal_", "uniform_", "trunc_normal_", "kaiming_normal_", "kaiming_uniform_", "xavier_uniform_"):
+    setattr(torch.nn.init, _name, _unless_meta(getattr(torch.nn.init, _name)))
+
+
+def pytest_collection_finish(session):
+    """What is there before the first test stays to the end: nobody need search it for garbage again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -121,5 +142,5 @@ def photo(tmp_path, jpegs):
 
 @pytest.fixture(autouse=True)
 def _seed():
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # `torch.manual_seed` asks for all kinds of devices, thousands of times
     np.random.seed(0)

@@ -4,7 +4,6 @@ import json
 import zlib
 from copy import deepcopy
 from pathlib import Path
-from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -15,8 +14,6 @@ from typer.testing import CliRunner
 import mldfr
 from mldfr.cli.main import app
 from mldfr.networks.network import LocalizationNetwork
-
-DRAWN = ("normal_", "uniform_", "trunc_normal_", "kaiming_normal_", "kaiming_uniform_", "xavier_uniform_")
 
 
 def lively(network):
@@ -48,8 +45,7 @@ def at_size(localizer, input_size):
 
 def of_any_values(build):
     """A network whose shapes alone count: nobody draws its weights, and it runs on the CPU, faster than on "meta"."""
-    undrawn = dict.fromkeys(DRAWN, lambda tensor, *told, **how: tensor)
-    with torch.device("meta"), patch.multiple(torch.nn.init, **undrawn):
+    with torch.device("meta"):
         made = build()
     return made.to_empty(device="cpu")
 
@@ -67,8 +63,9 @@ def look_small(monkeypatch, *sides):
 
 
 def draw_no_plots(monkeypatch):
-    """Let `evaluate` leave its plots out, which take longer than all else, where no test looks at them."""
+    """Let `evaluate` and `select` leave out their plots, at which no test looks here: they take longer than all."""
     monkeypatch.setattr("mldfr.reports.page.evaluation_plots.draw_plots", lambda *_: None)
+    monkeypatch.setattr("mldfr.reports.page.curves.draw_curves", lambda *_, **__: None)
 
 
 def random_picture(height, width):

@@ -17,7 +17,7 @@ from mldfr.networks.network import LocalizationNetwork
 
 pytest.importorskip("ray.data", reason="Ray is not installed: pip install 'mldfr[ray]'")
 
-PICTURES, WORKERS = 120, 3
+PICTURES, WORKERS = 80, 2
 
 
 def test_a_cluster_that_loses_a_worker_ends_with_the_same_annotations(tmp_path, photos):

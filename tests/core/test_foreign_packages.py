@@ -355,9 +355,11 @@ def seen_here(site, monkeypatch):
 
 def _forget():
     registry._entry_points.cache_clear()
+    gc.unfreeze()  # what is frozen is not listed
     for each in gc.get_objects():
         if type(each) is Registry:  # some of torch warn when they are asked for their class
             vars(each).pop("_foreign", None)
+    gc.freeze()
 
 
 def test_metadata_that_cannot_be_read_is_named_and_stops_nothing(seen_here, tmp_path, monkeypatch, caplog):

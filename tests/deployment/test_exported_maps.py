@@ -86,7 +86,7 @@ def test_an_onnx_file_gives_the_foreground_and_boxes_of_its_network(tmp_path, mo
     """Of one that classifies at all scales, as the recipe `frozen` leaves it."""
     monkeypatch.setattr("mldfr.maps.base.FittedMap.sides", (64, 96))
     torch.manual_seed(1)
-    network = small_network("timm:test_resnet", recalibration="none", classifier_bias=True)
+    network = small_network("timm:test_efficientnet", recalibration="none", classifier_bias=True)
     pictures = [write_picture(tmp_path / f"{number}.png", size=(90, 70)) for number in range(3)]
     fit_map(network, "foreground", [(path, ()) for path in pictures])
     network.card = network.card.model_copy(update={"classified_at": "all_scales"})

@@ -40,7 +40,7 @@ from training.small_runs import material, weights
 
 SMALL = (
     *("model.backbone=mobilenet_v2", "augmentation.input_size=64", "data.workers=0", "method=cam"),
-    *("probe.scales=[1]", "probe.flip=true"),
+    *("probe.scales=[1]", "probe.flip=true", "probe.folds=2"),
 )
 
 
