@@ -200,6 +200,26 @@ def test_small_classes_are_not_called_different_by_chance(per_class):
     assert np.mean([verdict != "no difference shown" for verdict in found]) < 0.1  # 20 % for two without the widening
 
 
+@pytest.mark.parametrize("n", [8, 100])
+@pytest.mark.parametrize("clustered", [False, True])
+def test_too_few_that_differ_show_nothing_even_if_all_do_so_alike(n, clustered):
+    """Against the sign test of SciPy: of five one way nobody knows, of six the chance is 3 %."""
+    for differing in range(1, 8):
+        one, other = np.zeros(n), np.zeros(n)
+        other[:differing] = np.linspace(0.5, 1, differing)
+        clusters = np.arange(n)
+        if clustered:  # twice the values, and no more images
+            one, other, clusters = (np.repeat(each, 2) for each in (one, other, clusters))
+        found = paired_bootstrap(one, other, clusters=clusters if clustered else None)
+        if stats.binomtest(differing, differing).pvalue > 0.05:
+            assert found.verdict() == "no difference shown"
+            assert found.low == 0 < found.value < found.high
+        else:
+            assert found.verdict() == "better"
+        swapped = paired_bootstrap(other, one, clusters=clusters if clustered else None)
+        assert (swapped.low, swapped.high) == (0 - found.high, 0 - found.low)
+
+
 def test_images_with_several_values_are_drawn_whole():
     """Each image four times over says nothing more than once: without clusters the interval would be half as wide."""
     rng = np.random.default_rng(0)

@@ -44,6 +44,8 @@ def test_lines_and_results_say_the_same(tmp_path):
         (json.dumps(LINE).replace("[1, 2, 5, 9]", "[1, 2, 5, NaN]"), "xyxy"),
         (json.dumps([RESULT, {**RESULT, "bbox": [1, 2, 3]}]), "result 1: bbox"),
         (json.dumps([{**RESULT, "bbox": [1, 2, 0, 3]}]), "expected x0 < x1"),
+        (json.dumps([{**RESULT, "bbox": [50.123, 2, 1e-6, 3]}]), "expected x0 < x1"),
+        (json.dumps([{**RESULT, "bbox": [1, 2, 1e39, 3]}]), "expected x0 < x1"),
     ],
 )
 def test_what_is_no_prediction_is_refused_by_file_and_place(tmp_path, content, says):

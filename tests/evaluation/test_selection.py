@@ -202,6 +202,15 @@ def test_a_drawn_sample_is_always_the_same():
     assert len(draw_sample(samples, 100)) == 40
 
 
+def test_where_boxes_count_only_pictures_with_boxes_are_drawn():
+    box = (GroundTruth(0, (1, 1, 9, 9)),)
+    samples = [Sample(str(n), None, (0,), objects=() if n % 10 else box) for n in range(200)]
+    drawn = draw_sample(samples, 15, boxed=True)
+    assert len(drawn) == 15
+    assert all(has_boxes([sample]) for sample in drawn)
+    assert len(draw_sample(samples, 100, boxed=True)) == 20
+
+
 @pytest.fixture
 def model(localizer, tmp_path):
     """The embedded model as a file of the test's own."""

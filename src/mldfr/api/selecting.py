@@ -120,7 +120,7 @@ def select(
     others: list[SizeError] = []
     trial, choice = select_rule(
         localizer.network.fused(),
-        draw_sample(samples, images),
+        draw_sample(samples, images, boxed=CRITERIA[name].needs_boxes),
         name,
         maps=names(map) if map else None,
         instances=ways,

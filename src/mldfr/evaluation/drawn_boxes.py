@@ -26,6 +26,7 @@ class DrawnBoxes:
         images: The predictions.
         samples: The pictures, with labels in the numbers of `classes`.
         classes: K names; every predicted one is among them.
+        elsewhere: Pictures of other splits of which the file has predictions.
 
     Raises:
         DataError: Two predictions are of one picture.
@@ -36,9 +37,17 @@ class DrawnBoxes:
             classes in all of them, but not all that there are.
     """
 
-    def __init__(self, images: Sequence[PredictedImage], samples: Sequence[Sample], classes: Sequence[str]) -> None:
+    def __init__(
+        self,
+        images: Sequence[PredictedImage],
+        samples: Sequence[Sample],
+        classes: Sequence[str],
+        *,
+        elsewhere: Sequence[str] = (),
+    ) -> None:
         self._names = ClassNames(classes)
         self._matched = match_pictures(images, [sample.id for sample in samples])
+        self._left = (*self._matched.left, *elsewhere)
         self._missing = [sample.id for sample in samples if sample.id not in self._matched.by_id]
         self.ranks = _ranks(list(self._matched.by_id.values()), len(classes))
         self._without_class = sum(
@@ -51,9 +60,9 @@ class DrawnBoxes:
     def notes(self) -> list[str]:
         """What a user should know of how pictures and predictions met."""
         told = ["maps are not known, so nothing is said of the protocols and metrics that need them"]
-        if self._matched.left:
-            shown = ", ".join(self._matched.left[:SHOWN])
-            told.append(f"{len(self._matched.left)} predictions are of no picture of the split, such as {shown}")
+        if self._left:
+            shown = ", ".join(self._left[:SHOWN])
+            told.append(f"{len(self._left)} predictions are of no picture of the split, such as {shown}")
         if self._matched.by_name:
             told.append(f"{self._matched.by_name} predictions were matched by the file's name alone")
         if self._missing:
@@ -107,7 +116,8 @@ def _boxes(labels: Sequence[PredictedLabel]) -> Boxes:
 
 
 def _ranks(images: Sequence[PredictedImage], classes: int) -> int:
-    named = [frozenset(label.class_name for label in image.labels) for image in images]
+    # A picture in which nothing was found has no most probable class, whether its line is there or not.
+    named = [frozenset(label.class_name for label in image.labels) for image in images if image.labels]
     if any(label.probability is None for image in images for label in image.labels) or not named:
         return 0
     if len(named) > 1 and len(set(named)) == 1 and len(named[0]) < classes:

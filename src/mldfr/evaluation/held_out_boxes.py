@@ -67,8 +67,9 @@ def held_out_boxes(
         >>> held_out_boxes(network, [Sample("1", Path("photo.jpg"), labels=(0,))]) is None
         True
     """
-    samples = draw_sample(held_out, most)
-    criterion = "corloc" if has_boxes(samples) else "repeated_boxes"
+    boxed = has_boxes(held_out)
+    samples = draw_sample(held_out, most, boxed=boxed)
+    criterion = "corloc" if boxed else "repeated_boxes"
     if len(samples) < FEWEST or network.card.localization.closer:
         return None
     own = _trial(network.fused(), network.card.localization, samples, criterion, follow=follow)

@@ -208,9 +208,10 @@ def plan_predictions(request: Request, file: Path) -> Plan:
     kind, _, path = request.data.partition(":")
     split = data.choose_split(request.split, *USUAL)[0]
     ids = read_ids(Path(path)) if kind == "coco" else CocoIds(dict(enumerate(data.classes)), {})
-    found = read_predictions(file, categories=ids.categories, pictures=ids.pictures.get(split, {}))
+    others = {key for name, known in ids.pictures.items() if name != split for key in known}
+    found = read_predictions(file, categories=ids.categories, pictures=ids.pictures.get(split, {}), others=others)
     classes = classes_with(data.classes, found.images)
-    drawn = DrawnBoxes(found.images, data.split_for(split, classes), classes)
+    drawn = DrawnBoxes(found.images, data.split_for(split, classes), classes, elsewhere=found.elsewhere)
     rules = Rules(
         request.protocols, None, THRESHOLD, data.multi_label, scored=True, ranks=0 if data.multi_label else drawn.ranks
     )

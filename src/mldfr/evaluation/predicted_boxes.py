@@ -3,11 +3,13 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from mldfr.artifacts import Artifact, Finite, Fraction, PredictedBox, PredictedImage, PredictedLabel
@@ -34,21 +36,29 @@ class PredictionsFile:
     Attributes:
         images: Every picture once.
         digest: SHA-256 of the file.
+        elsewhere: Image ids of COCO results that are none of the split's, where others are known.
     """
 
     images: tuple[PredictedImage, ...]
     digest: str
+    elsewhere: tuple[str, ...] = ()
 
 
 def read_predictions(
-    file: Path, *, categories: Mapping[int | str, str], pictures: Mapping[int | str, str]
+    file: Path,
+    *,
+    categories: Mapping[int | str, str],
+    pictures: Mapping[int | str, str],
+    others: Collection[int | str] = (),
 ) -> PredictionsFile:
     """Read lines as `mldfr locate` writes them, or a list of COCO results.
 
     Args:
         file: The file.
         categories: The class of each category id of COCO results; an id that is not there is taken for a name.
-        pictures: The id of the picture of each image id of COCO results; one that is not there is taken for a name.
+        pictures: The id of the picture of each image id of COCO results. Where none of the file's is known, they are
+            taken for names.
+        others: Image ids of the set's other splits, which are known too.
 
     Raises:
         DataError: It cannot be read, or something in it is not what it has to be; or a picture stands there twice.
@@ -57,9 +67,14 @@ def read_predictions(
         content = file.read_bytes()
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from error
+    elsewhere: dict[str, None] = {}
     if content.lstrip()[:1] == b"[":
         rows = _json(content, str(file))
         results = [_checked(CocoResult, row, f"{file}: result {index}") for index, row in enumerate(rows)]
+        # A number is no name where others are ids: train's 2 is not the picture 0002.jpg of the test split.
+        if any(each.image_id in pictures or each.image_id in others for each in results):
+            elsewhere = dict.fromkeys(str(each.image_id) for each in results if each.image_id not in pictures)
+            results = [each for each in results if each.image_id in pictures]
         images = tuple(_of_results(results, categories, pictures))
     else:
         lines = [(number, line) for number, line in enumerate(content.splitlines(), start=1) if line.strip()]
@@ -72,7 +87,7 @@ def read_predictions(
             raise DataError(f"{file}: {each.image} stands there twice")
         seen.add(each.image)
         _check_boxes(each, file)
-    return PredictionsFile(images, hashlib.sha256(content).hexdigest())
+    return PredictionsFile(images, hashlib.sha256(content).hexdigest(), tuple(elsewhere))
 
 
 def _json(content: bytes, place: str) -> Any:
@@ -91,8 +106,9 @@ def _checked(model: type[M], row: Any, place: str) -> M:
 
 def _check_boxes(image: PredictedImage, file: Path) -> None:
     for box in (box for label in image.labels for box in label.boxes):
-        x0, y0, x1, y1 = box.xyxy
-        if not (x0 < x1 and y0 < y1):
+        with np.errstate(over="ignore"):
+            x0, y0, x1, y1 = np.array(box.xyxy, np.float32)  # in which they are compared
+        if not (-inf < x0 < x1 < inf and -inf < y0 < y1 < inf):
             raise DataError(f"{file}: {image.image} has a box {list(box.xyxy)}; expected x0 < x1 and y0 < y1")
 
 

@@ -148,9 +148,15 @@ def has_boxes(samples: Iterable[Sample]) -> bool:
     return any(len(annotated(sample, label)) for sample in samples for label in sample.labels)
 
 
-def draw_sample(samples: Sequence[Sample], most: int) -> list[Sample]:
-    """At most so many labelled pictures, at random but always the same, in their order."""
-    labelled = [sample for sample in samples if sample.labels]
+def draw_sample(samples: Sequence[Sample], most: int, *, boxed: bool = False) -> list[Sample]:
+    """At most so many labelled pictures, at random but always the same, in their order.
+
+    Args:
+        samples: Of which.
+        most: How many.
+        boxed: Whether only those tell something that have boxes.
+    """
+    labelled = [sample for sample in samples if sample.labels and (not boxed or has_boxes([sample]))]
     chosen = np.random.default_rng(0).permutation(len(labelled))[:most]
     return [labelled[index] for index in sorted(chosen.tolist())]
 

@@ -206,7 +206,10 @@ class Summary:
 
     def _detect(self, sample: Sample, record: Record, name: str) -> None:
         """The boxes of all regions: of the classes predicted, and as pseudo boxes of those that are given."""
-        ranking, boxes = record.ranking, record.boxes[name]
+        ranking, annotated_classes = record.ranking, {item.label for item in sample.objects}
+        # Where a class is there, but nobody has said where, no box of it can be right or wrong: cases leave it out too.
+        unknown = set(sample.labels) - annotated_classes
+        boxes = {label: found for label, found in record.boxes[name].items() if label not in unknown}
         if self.rules.scored or ranking.top:
             factors = {k: 1.0 if self.rules.scored else ranking.probabilities[k] for k in ranking.predicted}
             self._detection[name].update(*_detections(boxes, factors), sample.objects)

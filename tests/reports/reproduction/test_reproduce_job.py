@@ -168,6 +168,21 @@ def test_a_part_goes_on_with_other_rows(tmp_path):
     assert set(read_rows(tmp_path)) == {each.key for each in table().runs}
 
 
+def test_parts_add_what_they_measured_to_rows_of_the_same_network(tmp_path):
+    """The network of VGG16 is that of VGG16+M, at one scale and at three."""
+    one, three = table("table-viii", rows=("VGG16",)), table("table-viii", rows=("VGG16+M",))
+    assert [each.key for each in one.runs] == [each.key for each in three.runs]
+    run(one, tmp_path, Played())
+    for shard in ("1/2", "2/2"):
+        run(three, tmp_path, Played(), shard=shard)
+    together = [{*one.runs[0].looks, *three.runs[0].looks}]
+    assert [set(line.looks) for line in read_rows(tmp_path).values()] == together
+    run(three, tmp_path, Played())
+    assert [set(line.looks) for line in read_rows(tmp_path).values()] == together
+    (row,) = map(json.loads, (tmp_path / "rows.jsonl").read_text().splitlines())
+    assert set(row["looks"]) == together[0]
+
+
 def test_parts_of_other_work_are_refused(tmp_path):
     run(table("table-viii"), tmp_path, Played(), shard="1/2")
     with pytest.raises(DataError, match=r"1-of-2\.json: rows of other work \(table"):

@@ -124,6 +124,8 @@ def take_parts(out: Path, job: Job) -> None:
         _same_work(about, setting)
         for line in _lines(about.with_suffix(".jsonl")):
             if line["run"] in pending and not line.get("error"):
+                with suppress(KeyError):  # of the same network other rows of the table may be measured here
+                    line["looks"] = {**job.read(line["run"])["looks"], **line["looks"]}
                 job.add(line)
 
 
@@ -239,8 +241,10 @@ def read_rows(out: Path) -> dict[str, ReproducedLine]:
     for file in (*parts, out / ROWS):
         for content in _lines(file):
             line = as_artifact(ReproducedLine, content, file)
-            if line.error is None or line.run not in found:
-                found[line.run] = line
+            known = found.get(line.run)
+            if known is None or line.error is None:
+                looks = line.looks if known is None else {**known.looks, **line.looks}
+                found[line.run] = line.model_copy(update={"looks": looks})
     return found
 
 
