@@ -63,9 +63,8 @@ def look_small(monkeypatch, *sides):
 
 
 def draw_no_plots(monkeypatch):
-    """Let `evaluate` and `select` leave out their plots, at which no test looks here: they take longer than all."""
+    """Let `evaluate` leave its plots out, which take longer than all else, where no test looks at them."""
     monkeypatch.setattr("mldfr.reports.page.evaluation_plots.draw_plots", lambda *_: None)
-    monkeypatch.setattr("mldfr.reports.page.curves.draw_curves", lambda *_, **__: None)
 
 
 def random_picture(height, width):

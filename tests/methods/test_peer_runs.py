@@ -43,6 +43,7 @@ def must(*told):
 @pytest.fixture(autouse=True)
 def _no_plots(monkeypatch):
     draw_no_plots(monkeypatch)
+    monkeypatch.setattr("mldfr.reports.page.curves.draw_curves", lambda *_, **__: None)  # that of `select`
 
 
 @pytest.fixture(scope="module")
