@@ -404,6 +404,17 @@ def test_weights_that_one_file_cannot_hold_are_refused(small, tmp_path, monkeypa
 
 
 @pytest.mark.usefixtures("never_traced")
+def test_closer_looks_that_a_file_could_not_have_are_refused(small, tmp_path):
+    """A window is looked at from scale 1 on, and the pyramid of a file is fixed."""
+    card = small.card.localization.changed(closer=1)
+    looking = deepcopy(small)
+    looking.card = small.card.model_copy(update={"localization": card})
+    with pytest.raises(DeploymentError, match=r"a file needs scales that begin at 1; got 1\.5, 2\.5"):
+        export(looking, tmp_path / "model.onnx", scales=(1.5, 2.5))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("never_traced")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -107,7 +107,7 @@ def test_what_cannot_look_again_says_so(small_localizer, small_files, tmp_path):
     np.testing.assert_allclose(same.labels[0].boxes.xyxy, looked.labels[0].boxes.xyxy, atol=1)
     with pytest.raises(SettingError, match=r"maps: stored maps are all that there is to look at: closer is 0; got 2"):
         stored.locate(tmp_path / "a.jpg", closer=2)
-    with pytest.raises(ValueError, match=r"was exported with the scales 1.5, 1.5; got 1, 1"):
+    with pytest.raises(ValueError, match=r"begin at 1, which this model has not: .*with the scales 1.5, 1.5; got 1, 1"):
         mldfr.load(small_files["onnx"], device="cpu").locate(random, closer=1)
 
 

@@ -17,6 +17,7 @@ from mldfr.deployment.base import DeploymentError, DeploymentFormat, GraphActiva
 from mldfr.deployment.graph import PyramidGraph, trace
 from mldfr.deployment.quantization import split
 from mldfr.images import read_image
+from mldfr.localizer.closer_looks import scales_of_windows
 from mldfr.localizer.mscam import Activation, mscam
 from mldfr.maps import DEFAULT
 from mldfr.networks.network import LocalizationNetwork
@@ -101,6 +102,9 @@ def export(
         raise SettingError(f"{path} is a folder, not a file")
     chosen.check(network)
     scales = tuple(scales or network.card.localization.scales)
+    if network.card.localization.closer and scales_of_windows(scales) != scales:
+        got = ", ".join(f"{scale:g}" for scale in scales)
+        raise DeploymentError(f"the model looks closer, for which a file needs scales that begin at 1; got {got}")
     map_name = map_name or network.card.localization.map
     texts = metadata(network, scales, map_name=map_name, precision=precision)
     calibrated, compared = _pictures(chosen, format, precision, calibration)

@@ -61,7 +61,12 @@ class CloserLooks(WrappedSource):
     def named_activator(self, scales: Sequence[float], map_name: str = DEFAULT) -> NamedActivator:
         """The source's, and what it sees when it looks closer (see `Source`)."""
         activate = self.source.named_activator(scales, map_name)
-        again = self.source.activator(scales_of_windows(scales), map_name)
+        try:
+            again = self.source.activator(scales_of_windows(scales), map_name)
+        except SettingError as error:  # a file with a pyramid of its own
+            raise SettingError(
+                f"closer looks need scales that begin at 1, which this model has not: {error}"
+            ) from error
 
         def activate_closer(
             names: Sequence[str], pixels: Sequence[UInt8Array], chosen: Sequence[Chosen | GivenAndPredicted]

@@ -51,8 +51,9 @@ class BaseModel(DetectionBaseModel):  # type: ignore[misc]
     ) -> None:
         if top_k < 1:
             raise InputError(f"top_k is at least 1; got {top_k}")
-        self.ontology, self.top_k, self.masks = ontology, top_k, masks
+        self.ontology, self.masks = ontology, masks
         self.localizer = model if isinstance(model, Localizer) else load(model, device=device)
+        self.top_k = min(top_k, len(self.localizer.card.class_names))
         self._numbers = _numbers(ontology, self.localizer)
 
     def predict(self, input: str | UInt8Array | Image.Image) -> "supervision.Detections":

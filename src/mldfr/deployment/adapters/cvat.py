@@ -28,7 +28,8 @@ class Detector:
     """
 
     def __init__(self, localizer: "Localizer", *, top_k: int = 1) -> None:
-        self._cvat, self.localizer, self.top_k = _package(), localizer, top_k
+        self._cvat, self.localizer = _package(), localizer
+        self.top_k = min(top_k, len(localizer.card.class_names))
         names = told_apart(localizer.card.class_names)
         labels = [self._cvat.label_spec(name, index, type="rectangle") for index, name in enumerate(names)]
         self.spec = self._cvat.DetectionFunctionSpec(labels=labels)

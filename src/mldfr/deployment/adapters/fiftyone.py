@@ -48,7 +48,7 @@ class Model(fiftyone.core.models.Model):  # type: ignore[misc]
         if top_k < 1:
             raise InputError(f"top_k is at least 1; got {top_k}")
         self.localizer = model if isinstance(model, Localizer) else load(model, device=device)
-        self.top_k, self.heatmaps = top_k, heatmaps
+        self.top_k, self.heatmaps = min(top_k, len(self.localizer.card.class_names)), heatmaps
 
     def predict(self, arg: UInt8Array) -> Any:
         """Detections of a picture, or with `heatmaps` a dict of them and a heat map.
