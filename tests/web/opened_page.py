@@ -75,3 +75,12 @@ def download(page, name, tmp_path, *, start="document.querySelector('#download')
     place = {"coco": "annotations.json", "yolo": "yolo/data.yaml", "voc": "voc"}[name]
     classes, pictures = FORMATS[name].read(tmp_path / place)
     return classes, list(pictures)
+
+
+def asked_when_leaving(page):
+    """Whether the browser asks for a confirmation before it closes the page."""
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    with page.expect_event("close"):
+        page.close(run_before_unload=True)
+    return asked == ["beforeunload"]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from opened_page import (
     CHROMIUM,
+    asked_when_leaving,
     corners,
     download,
     expected,
@@ -273,15 +274,6 @@ def test_other_classes_are_found_among_a_thousand(page, photo, model):
     page.keyboard.press("Enter")
     redrawn(page)
     assert [name for name, kind, _ in shown(page) if kind == "yours"] == ["window screen"]
-
-
-def asked_when_leaving(page):
-    """Whether the browser asks for a confirmation before it closes the page."""
-    asked = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
-    with page.expect_event("close"):
-        page.close(run_before_unload=True)
-    return asked == ["beforeunload"]
 
 
 @pytest.mark.parametrize("when", ["never", "before", "meanwhile"])

@@ -183,9 +183,10 @@ export class Controls {
     button.disabled = true;
     try {
       const options = { allClasses: byId("all-classes").checked };
-      const { name, content, words } = await this.session.export(byId("format").value, options);
+      const { name, content, words, lacks } = await this.session.export(byId("format").value, options);
       saveFile(name, content);
       announce(`Downloaded ${name}: ${words}.`);
+      if (lacks) toast(lacks);
     } catch (error) {
       toast(error.message);
     } finally {

@@ -59,7 +59,7 @@ export class Session {
       labels: [], // {index, name, probability, shown, given}
       mapped: new Map(), // of which classes the worker has which map
       settings: { ...this.settings },
-      suggestions: [],
+      suggestions: null, // until they were computed once
       heat: null,
       history: new History(),
       selected: null,
@@ -95,14 +95,22 @@ export class Session {
     this.changed();
   }
 
+  /** Say what went wrong with a picture. One that has boxes keeps them: they may be an hour's work. */
   #fail(picture, problem) {
-    Object.assign(picture, { state: "failed", problem });
+    const hasBoxes = picture.suggestions !== null || picture.history.past.length > 0;
+    Object.assign(picture, { state: hasBoxes ? "ready" : "failed", problem });
   }
 
   retry(picture) {
-    Object.assign(picture, { state: "waiting", problem: "" });
-    this.changed();
-    this.#work();
+    picture.problem = "";
+    if (picture.state === "ready") {
+      picture.mapped.delete(picture.settings.map); // the maps themselves may be what is wrong
+      this.look(picture);
+    } else {
+      picture.state = "waiting";
+      this.changed();
+      this.#work();
+    }
   }
 
   /** Let the server map classes of a picture, the most probable ones unless some are given. */
@@ -189,7 +197,7 @@ export class Session {
     const [picture, wishes] = [...this.waiting].find(([, entry]) => entry.id === id) ?? [];
     if (!picture) return; // removed meanwhile
     if (error) this.#fail(picture, `Its boxes cannot be computed: ${error}`);
-    else picture.suggestions = named(boxes);
+    else Object.assign(picture, { state: "ready", suggestions: named(boxes), problem: "" });
     if (heat) picture.heat = heat;
     for (const resolve of wishes.done) resolve();
     wishes.running = false;
@@ -199,7 +207,7 @@ export class Session {
   }
 
   boxesOf(picture) {
-    return visible(picture.history.now, picture.suggestions);
+    return visible(picture.history.now, picture.suggestions ?? []);
   }
 
   /** Change how boxes are suggested in a picture. */
@@ -252,7 +260,7 @@ export class Session {
     this.changed();
   }
 
-  /** The annotation file of all pictures, and what it holds in words. */
+  /** The annotation file of all pictures that have boxes, and in words what it holds and what it lacks. */
   async export(format, { allClasses }) {
     await this.#settled();
     const pictures = this.ready().map((picture) => ({ picture, boxes: this.boxesOf(picture) }));
@@ -260,8 +268,8 @@ export class Session {
     const used = new Set(pictures.flatMap(({ boxes }) => boxes.map((box) => box.classIndex)));
     const indices = this.model.classes.map((_, index) => index).filter((index) => allClasses || used.has(index));
     const place = new Map(indices.map((index, number) => [index, number]));
-    const { unsaved } = this;
-    this.unsaved = false; // what is changed from here on is not in the file
+    const { unsaved } = this, outdated = pictures.filter(({ picture }) => picture.problem !== "").length;
+    this.unsaved &&= outdated > 0; // what is changed from here on is not in the file
     const file = await exportFile({
       format,
       classes: indices.map((index) => this.model.classes[index]),
@@ -276,7 +284,9 @@ export class Session {
       throw error;
     });
     const number = pictures.reduce((total, { boxes }) => total + boxes.length, 0);
-    return { ...file, words: `${count(number, "box", "boxes")} in ${count(pictures.length, "picture")}` };
+    const words = `${count(number, "box", "boxes")} in ${count(pictures.length, "picture")}`;
+    const lacks = outdated && `${count(outdated, "picture")} could not be drawn again: the file has the boxes from before.`;
+    return { ...file, words, lacks };
   }
 
   #checkCounts(pictures) {

@@ -43,7 +43,9 @@ export class Thumbnails {
     if (isCurrent) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
     button.dataset.state = picture.state;
-    const text = WORDS[picture.state] ?? count(this.session.boxesOf(picture).length, "box", "boxes");
+    button.classList.toggle("troubled", picture.problem !== "");
+    const boxes = () => count(this.session.boxesOf(picture).length, "box", "boxes");
+    const text = WORDS[picture.state] ?? (picture.problem ? `failed, ${boxes()}` : boxes());
     if (button.lastChild.textContent !== text) button.lastChild.textContent = text;
   }
 }
