@@ -73,3 +73,29 @@ def test_trying_again_draws_a_picture_that_has_boxes(page, photo, model, tmp_pat
     assert sorted(kind for _, kind, _ in shown(page)) == [*["suggested"] * len(label.boxes), "yours"]
     download(page, "coco", tmp_path)
     assert not asked_when_leaving(page)
+
+
+def download_while_a_map_is_awaited(page):
+    """Ask for another map and at once for the download: the request for the map, which is kept back."""
+    held = []
+    page.route("**/api/locate", lambda route: held.append(route))
+    page.select_option("#map", "nwc")
+    page.click("#download")
+    while not held:
+        page.wait_for_timeout(20)
+    return held[0]
+
+
+def test_a_download_does_not_wait_for_boxes_that_failed(page, photo):
+    upload(page, photo)
+    awaited = download_while_a_map_is_awaited(page)
+    with page.expect_download():
+        refuse(awaited)
+    page.wait_for_selector(".toast:has-text('1 picture could not be drawn again')")
+
+
+def test_a_download_does_not_wait_for_boxes_of_a_picture_that_is_removed(page, photo):
+    upload(page, photo)
+    download_while_a_map_is_awaited(page)
+    page.click("#remove")
+    page.wait_for_selector(".toast:has-text('No picture is left to download.')")

@@ -23,6 +23,7 @@ export class Session {
     this.worker = new Worker("/static/worker.js", { type: "module" });
     this.worker.addEventListener("message", ({ data }) => this.#answered(data));
     this.waiting = new Map();
+    this.settling = []; // who is to be told when no boxes are to come
     this.turns = Promise.resolve();
     this.asked = 0;
     this.busy = false;
@@ -173,9 +174,13 @@ export class Session {
 
   /** Wait until no boxes are to come. */
   async #settled() {
-    while (this.looking) {
-      await new Promise((resolve) => { this.worker.addEventListener("message", resolve, { once: true }); });
-    }
+    while (this.looking) await new Promise((resolve) => { this.settling.push(resolve); });
+  }
+
+  /** No boxes of a picture are to come any more. */
+  #stopWaiting(picture) {
+    this.waiting.delete(picture);
+    if (!this.looking) for (const resolve of this.settling.splice(0)) resolve();
   }
 
   async #ask(picture, wishes) {
@@ -202,7 +207,7 @@ export class Session {
     for (const resolve of wishes.done) resolve();
     wishes.running = false;
     if (wishes.next) this.#ask(picture, wishes);
-    else this.waiting.delete(picture);
+    else this.#stopWaiting(picture);
     this.changed();
   }
 
@@ -251,7 +256,7 @@ export class Session {
     const place = this.pictures.indexOf(picture);
     picture.abort.abort();
     URL.revokeObjectURL(picture.url);
-    this.waiting.delete(picture);
+    this.#stopWaiting(picture);
     this.worker.postMessage({ kind: "remove", key: picture.key });
     this.pictures.splice(place, 1);
     this.current = this.pictures[Math.min(place, this.pictures.length - 1)] ?? null;
@@ -264,6 +269,7 @@ export class Session {
   async export(format, { allClasses }) {
     await this.#settled();
     const pictures = this.ready().map((picture) => ({ picture, boxes: this.boxesOf(picture) }));
+    if (pictures.length === 0) throw new Error("No picture is left to download.");
     this.#checkCounts(pictures);
     const used = new Set(pictures.flatMap(({ boxes }) => boxes.map((box) => box.classIndex)));
     const indices = this.model.classes.map((_, index) => index).filter((index) => allClasses || used.has(index));
