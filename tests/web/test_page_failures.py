@@ -99,3 +99,22 @@ def test_a_download_does_not_wait_for_boxes_of_a_picture_that_is_removed(page, p
     download_while_a_map_is_awaited(page)
     page.click("#remove")
     page.wait_for_selector(".toast:has-text('No picture is left to download.')")
+
+
+def test_a_page_of_another_model_mixes_nothing(page, address, photo, tmp_path):
+    """The server was restarted with one that knows neither the old one's classes nor, perhaps, its maps."""
+    upload(page, photo)
+    before = shown(page)
+    told = page.request.get(f"{address}/api/model").json()
+    told |= {"fingerprint": "of a model before", "classes": [f"bird {name}" for name in told["classes"]]}
+    page.route("**/api/model", lambda route: route.fulfill(json=told))
+    page.reload()
+    page.wait_for_selector(".samples img")
+    upload(page, photo)
+    assert "Another model is served now; load the page again." in page.locator("#problem").inner_text()
+    assert shown(page) == []
+    page.unroute("**/api/model")
+    page.reload()
+    page.wait_for_selector(".samples img")
+    upload(page, photo)
+    assert shown(page) == before

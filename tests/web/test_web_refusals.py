@@ -254,3 +254,17 @@ def test_a_failure_of_the_code_is_told_without_its_trace(network, caplog):
     assert "secret" not in response.text
     assert "content-security-policy" in response.headers
     assert "a secret path" in caplog.text  # it is in the log
+
+
+def test_a_client_of_another_model_is_refused(client, network):
+    own = client.get("/api/model").json()["fingerprint"]
+    assert ask(client, png(), fingerprint=own).status_code == 200
+    assert TestClient(app_of(network), base_url=ORIGIN).get("/api/model").json()["fingerprint"] == own
+    renamed, retrained = tiny(), tiny()
+    renamed.card = renamed.card.model_copy(update={"class_names": ("car", "bus", "tram", "bike")})
+    next(retrained.network.parameters()).data += 1
+    for other in (renamed, retrained):
+        told = TestClient(app_of(other), base_url=ORIGIN).get("/api/model").json()["fingerprint"]
+        # also where a class or a map is named that this model does not have
+        for named in ({}, {"classes": "car"}, {"map": "foreground"}):
+            assert error_of(ask(client, png(), fingerprint=told, **named)) == (409, "another_model")

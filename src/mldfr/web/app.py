@@ -13,7 +13,7 @@ from mldfr.localizer.localizer import Localizer
 from mldfr.web.errors import WebError, validated
 from mldfr.web.exporting import Download, export
 from mldfr.web.frame import COMMON, UPLOAD, Responses, asked, body_of, errors, framed
-from mldfr.web.locating import locate, model_answer, wanted_classes, wanted_map
+from mldfr.web.locating import check_model, locate, model_answer, wanted_classes, wanted_map
 from mldfr.web.model_threads import Workers
 from mldfr.web.redrawing import redraw
 from mldfr.web.redrawing_schemas import DrawAnswer, DrawRequest
@@ -49,7 +49,7 @@ def _questions(localizer: Localizer, settings: Settings, workers: Workers) -> AP
     async def model() -> ModelAnswer:
         return answer
 
-    @router.post("/api/locate", summary="Classes, score maps and boxes", responses=errors(*UPLOAD, 415))
+    @router.post("/api/locate", summary="Classes, score maps and boxes", responses=errors(*UPLOAD, 409, 415))
     async def locate_picture(
         request: Request,
         picture: Annotated[UploadFile, File(description="AVIF, BMP, GIF, JPEG, PNG, PPM, TIFF or WebP.")],
@@ -58,12 +58,16 @@ def _questions(localizer: Localizer, settings: Settings, workers: Workers) -> AP
         ] = None,
         top_k: Annotated[int, Form(ge=1, le=MAX_CLASSES, description="How many of the most probable classes.")] = 5,
         map: Annotated[str | None, Form(description="One of `/api/model`; the model's own when left out.")] = None,
+        fingerprint: Annotated[
+            str | None, Form(description="That of `/api/model`; another model than that one does not answer.")
+        ] = None,
     ) -> LocateAnswer:
         """Say what is in a picture, and where, at the model's own settings, but for the map where one is named.
 
         With the maps a client asks `/api/boxes` for boxes at any other setting. The picture is forgotten when the
         answer is sent.
         """
+        check_model(answer, fingerprint)
         wanted = wanted_classes(answer.classes, classes or [], top_k)
         named = wanted_map(answer, map)
         content = await picture.read()

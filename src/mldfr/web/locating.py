@@ -1,6 +1,7 @@
 """From an uploaded picture to the answer that the page draws from."""
 
 import base64
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
@@ -40,6 +41,7 @@ def model_answer(localizer: Localizer, settings: Settings) -> ModelAnswer:
     card = localizer.card
     return ModelAnswer(
         name=settings.model_name,
+        fingerprint=_fingerprint(localizer),
         classes=list(told_apart(card.class_names)),
         multi_label=card.multi_label,
         localization=_settings(card.localization),
@@ -61,6 +63,18 @@ def model_answer(localizer: Localizer, settings: Settings) -> ModelAnswer:
             max_boxes=MAX_BOXES,
         ),
     )
+
+
+def check_model(answer: ModelAnswer, fingerprint: str | None) -> None:
+    """Refuse a client that speaks of another model, as a page does that was loaded before the server was restarted.
+
+    Its classes may have the same names or places, and mean something else.
+
+    Raises:
+        WebError: 409 for the fingerprint of another model.
+    """
+    if fingerprint is not None and fingerprint != answer.fingerprint:
+        raise WebError(409, "another_model", "Another model is served now; load the page again.")
 
 
 def wanted_classes(names: Sequence[str], classes: Sequence[str], top_k: int) -> int | list[int]:
@@ -120,6 +134,11 @@ def locate(
             for number, label in enumerate(located.labels)
         ],
     )
+
+
+def _fingerprint(localizer: Localizer) -> str:
+    """That of all that answers depend on; weights alone do not know what their classes are called."""
+    return hashlib.sha256(f"{localizer.card.model_dump_json()} {localizer.source.fingerprint()}".encode()).hexdigest()
 
 
 def _maps(located: Located, number: int, repeated: Counter[float]) -> list[ScaleMap]:

@@ -122,6 +122,7 @@ class ModelAnswer(BaseModel):
     """The model, its classes, and what can be chosen."""
 
     name: str = Field(examples=["imagenet"])
+    fingerprint: str = Field(description="SHA-256 of its card and weights: another model has another one.")
     classes: list[str] = Field(description="By index; no two are equal.", examples=[["tench", "goldfish"]])
     multi_label: bool = Field(description="Whether a picture may have several classes.")
     localization: LocalizationSettings = Field(description="The model's own settings.")

@@ -31,13 +31,14 @@ export async function getSample(name) {
   return new File([blob], name, { type: blob.type });
 }
 
-/** Classes, maps and boxes of a picture by a map; of the most probable classes unless some are named. */
-export async function locate(file, { map, classes = [], signal }) {
+/** Classes, maps and boxes of a picture by a map of this model; of the most probable classes unless some are named. */
+export async function locate(file, { fingerprint, map, classes = [], signal }) {
   await file.slice(0, 1).arrayBuffer().catch(() => {
     throw new Error("The file cannot be read. Is it a folder, or has it been moved or changed?");
   });
   const body = new FormData();
   body.append("picture", file, "picture"); // its name is nobody's business
+  body.append("fingerprint", fingerprint);
   body.append("map", map);
   for (const name of classes) body.append("classes", name);
   return (await ask("/api/locate", { method: "POST", body, signal })).json();

@@ -117,7 +117,8 @@ export class Session {
   /** Let the server map classes of a picture, the most probable ones unless some are given. */
   async #mapped(picture, map, given = []) {
     const classes = given.map((index) => this.model.classes[index]), { signal } = picture.abort;
-    const answer = await locate(picture.file, { map, classes, signal });
+    const { fingerprint } = this.model;
+    const answer = await locate(picture.file, { fingerprint, map, classes, signal });
     signal.throwIfAborted();
     this.worker.postMessage({ kind: "add", key: picture.key, answer });
     const known = picture.mapped.get(map) ?? new Set();
