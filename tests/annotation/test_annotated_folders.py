@@ -170,6 +170,15 @@ def test_score_maps_are_no_pictures(model, pictures, tmp_path):
     assert len(coco(tmp_path / "out")["images"]) == 6
 
 
+def test_links_that_merging_has_written_are_no_pictures(model, pictures, tmp_path):
+    annotate(model, pictures, tmp_path / "boxes", formats="csv")
+    merged = pictures / "merged"
+    run("merge", tmp_path / "boxes", "--out", merged, "--format", "yolo,voc,imagefolder")
+    assert len(list((merged / "yolo/images").rglob("*.*"))) == 6
+    annotate(model, pictures, tmp_path / "again")
+    assert len(coco(tmp_path / "again")["images"]) == 6
+
+
 def test_what_one_format_cannot_hold_does_not_keep_the_others_from_it(model, pictures, tmp_path):
     shutil.copy(pictures / "cat/a.jpg", pictures / "cat/\x07.jpg")
     result = annotate(model, pictures, tmp_path / "out", formats="voc,coco", code=1)

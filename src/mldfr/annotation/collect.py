@@ -13,13 +13,14 @@ from typing import Any
 from mldfr.annotation.corrections import Corrections, corrected_boxes
 from mldfr.annotation.picture_files import IMAGES, picture_file
 from mldfr.annotation.train_val import train_or_val
-from mldfr.artifacts import JOINED, JoinedFolders, check_annotation_row, read_artifact
+from mldfr.artifacts import JOINED, WRITTEN, JoinedFolders, check_annotation_row, read_artifact
 from mldfr.core.files import replacing, way_to
 from mldfr.core.json_files import write_json
 from mldfr.core.text import ESCAPED
 from mldfr.exports import FORMATS, AnnotatedImage, ObjectBox
 from mldfr.exports.base import clip
 from mldfr.jobs.parts import Kind, Parts
+from mldfr.jobs.shard import PARTS
 
 FAILED = "failed.csv"
 
@@ -160,6 +161,11 @@ def _with_masks(boxes: Iterable[ObjectBox], row: Row) -> Iterator[ObjectBox]:
 def collect(folders: Sequence[Path], out: Path, *, train_share: float | None = None) -> Collection:
     """What was found in the parts of folders, with the corrections that lie beside them and in `out`."""
     return Collection(folders, Corrections([*folders, out]), train_share=train_share)
+
+
+def is_claimed(folder: Path) -> bool:
+    """Whether annotating or merging has written to a folder."""
+    return any((folder / name).exists() for name in (PARTS, JOINED, WRITTEN))
 
 
 def folders_of(out: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from mldfr.annotation.collect import is_claimed
 from mldfr.artifacts import SCORE_MAPS
 from mldfr.core.files import way_by_names
 from mldfr.core.text import escaped, is_escape_of
@@ -18,7 +19,6 @@ from mldfr.data.class_names import ClassNames, is_numbered, match_classes
 from mldfr.exports import FORMATS, AnnotatedImage, ExportError
 from mldfr.images import ImageError, PassedOver, find_images
 from mldfr.images.archives import unpacked
-from mldfr.jobs.shard import PARTS
 
 Labels = Literal["given", "predicted", "own"]
 """Who says what is in a picture: labels of the model's classes, the model, or labels whatever the model's classes."""
@@ -115,7 +115,7 @@ def list_pictures(
             labels are known, and `own` where the model lacks most of their classes.
 
     Returns:
-        The pictures; score maps and links to pictures that annotating has written are none.
+        The pictures; score maps and links to pictures that annotating or merging has written are none.
 
     Raises:
         DataError: No such data, splits or another place where there can be none, labels where none are known, or a
@@ -223,8 +223,8 @@ def _name(sample: Sample, root: Path) -> str:
 
 @cache
 def _is_written(folder: Path) -> bool:
-    """Whether annotating has written score maps here, or links to pictures."""
-    if folder.name in _written_folders() and (folder.parent / PARTS).is_dir():
+    """Whether annotating or merging has written score maps here, or links to pictures."""
+    if folder.name in _written_folders() and is_claimed(folder.parent):
         return True
     return folder != folder.parent and _is_written(folder.parent)
 

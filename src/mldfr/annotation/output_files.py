@@ -4,15 +4,14 @@ import hashlib
 from contextlib import suppress
 from pathlib import Path
 
-from mldfr.annotation.collect import FAILED, Collection, write_annotations
+from mldfr.annotation.collect import FAILED, Collection, is_claimed, write_annotations
 from mldfr.annotation.review import REVIEW
 from mldfr.annotation.review_page import PAGE
-from mldfr.artifacts import JOINED, WRITTEN, WrittenFile, WrittenFiles, read_artifact
+from mldfr.artifacts import WRITTEN, WrittenFile, WrittenFiles, read_artifact
 from mldfr.core.errors import DataError
 from mldfr.core.files import WriteError
 from mldfr.core.json_files import write_json
 from mldfr.exports import FORMATS, ExportError
-from mldfr.jobs.shard import PARTS
 
 
 class Written:
@@ -92,7 +91,7 @@ def check_unclaimed(out: Path) -> None:
     Raises:
         DataError: It has such a file, and nothing that says that it was made here.
     """
-    if not any((out / name).exists() for name in (PARTS, JOINED, WRITTEN)):
+    if not is_claimed(out):
         for file in (out / name for name in (PAGE, REVIEW, FAILED)):
             if file.exists():
                 raise DataError(
