@@ -97,6 +97,18 @@ def test_a_picture_that_was_replaced_has_not_been_corrected(tmp_path, pictures, 
         assert review.checked == 0
 
 
+def test_a_correction_of_another_picture_of_the_name_hides_none(out, tmp_path):
+    row = next(iter(rows(out).values()))
+    CorrectionJournal(out).add(row, CLASSES, [BOX], checked=True)
+    later = tmp_path / "later"
+    later.mkdir()
+    CorrectionJournal(later).add(row | {"checksum": row["checksum"] + 1}, CLASSES, [], checked=True)
+    known = Corrections([out, later])
+    assert [box.xyxy for box in known.of(row).boxes] == [BOX.xyxy]
+    CorrectionJournal(later).add(row, CLASSES, [], checked=True)
+    assert Corrections([out, later]).of(row).boxes == ()
+
+
 def test_everything_that_is_written_has_the_corrections(out):
     with Review(out) as review:
         review.save(1, [BOX], checked=True)

@@ -81,6 +81,18 @@ def test_a_picture_that_was_replaced_is_looked_at_anew(model, pictures, tmp_path
     assert [written(tmp_path / "new")[name][0] for name in said] == [False, True, False]
 
 
+def test_what_is_said_of_a_picture_that_was_replaced_goes_along_too(model, pictures, tmp_path, old, said):
+    """The new annotations have a correction of the picture that had the name before."""
+    new = tmp_path / "new"
+    annotate(model, pictures, new, *OTHER, "--corrections", old)
+    shutil.copy(pictures / said[1], pictures / said[0])
+    annotate(model, pictures, old, formats="csv")
+    with Review(old) as review:
+        review.save(next(rank for rank in range(len(review)) if review.row(rank)["name"] == said[0]), [], checked=True)
+    assert "1 corrections are taken along" in annotate(model, pictures, new, *OTHER, "--corrections", old).output
+    assert written(new)[said[0]] == (True, [])
+
+
 def test_other_settings_say_how_corrections_go_along(model, pictures, old):
     told = annotate(model, pictures, old, *OTHER, code=2).output
     assert f"use a new --out, and --corrections '{old}' to take along what was corrected" in told

@@ -17,7 +17,7 @@ from mldfr.jobs.lines import line_at, placed_lines
 
 
 class Corrections:
-    """The last correction of each picture; the lines stay on disk.
+    """The last correction of each picture, known by name and checksum; the lines stay on disk.
 
     Args:
         folders: Where `corrections.jsonl` may be; of one picture in several the last folder's counts.
@@ -27,25 +27,25 @@ class Corrections:
     """
 
     def __init__(self, folders: Iterable[Path] = ()) -> None:
-        self._places: dict[str, tuple[Path, int]] = {}
+        self._places: dict[tuple[str, int], tuple[Path, int]] = {}
         for file in dict.fromkeys(folder / CORRECTIONS for folder in folders):
             for place, line in placed_lines(file, names=("image",), what="a correction") if file.is_file() else ():
-                as_artifact(CorrectionLine, line, f"{file}: {line['image']}")
-                self._places[line["image"]] = file, place
+                correction = as_artifact(CorrectionLine, line, f"{file}: {line['image']}")
+                self._places[correction.image, correction.checksum] = file, place
 
     def of(self, row: Mapping[str, Any]) -> CorrectionLine | None:
         """That of an annotated picture; None where nobody has corrected it, or it was another picture then."""
-        if (found := self._places.get(row["name"])) is None:
+        if (found := self._places.get((row["name"], row["checksum"]))) is None:
             return None
         file, place = found
-        line = as_artifact(CorrectionLine, line_at(file, place), file)
-        return line if line.checksum == row["checksum"] else None
+        return as_artifact(CorrectionLine, line_at(file, place), file)
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._places
+    def __contains__(self, line: CorrectionLine) -> bool:
+        """Whether there is a correction of the same picture."""
+        return (line.image, line.checksum) in self._places
 
 
 class CorrectionJournal(Corrections):
@@ -96,7 +96,7 @@ class CorrectionJournal(Corrections):
             append_line(self._file, line.to_json(), durable=True)
             if new:
                 _keep_name(self._file.parent)
-            self._places[line.image] = self._file, place
+            self._places[line.image, line.checksum] = self._file, place
 
 
 def line_of(

@@ -62,7 +62,7 @@ def take_along(lines: Iterable[CorrectionLine], out: Path) -> int:
     busy = f"{out / CORRECTIONS}: mldfr serve is writing it; end that one first"
     with locked(out / LOCK, busy=busy, wait=WAIT):
         journal = CorrectionJournal(out)
-        new = [line for line in lines if line.image not in journal]
+        new = [line for line in lines if line not in journal]
         for line in new:
             journal.write(line)
     return len(new)
