@@ -69,7 +69,7 @@ def test_a_torn_line_is_dropped_wherever_it_was_torn_and_the_journal_goes_on(out
     whole = (out / CORRECTIONS).read_bytes()
     journal.add(other, CLASSES, [BOX], checked=True)
     both = (out / CORRECTIONS).read_bytes()
-    for end in range(len(whole), len(both)):
+    for end in range(len(whole), len(both) - 1):
         (tmp_path / CORRECTIONS).write_bytes(both[:end])
         assert Corrections([tmp_path]).of(other) is None
         torn = CorrectionJournal(tmp_path)
@@ -77,6 +77,18 @@ def test_a_torn_line_is_dropped_wherever_it_was_torn_and_the_journal_goes_on(out
         torn.add(other, CLASSES, [BOX], checked=False)
         assert not Corrections([tmp_path]).of(other).checked
         assert (tmp_path / CORRECTIONS).read_bytes().startswith(whole)
+
+
+def test_a_last_line_without_its_end_counts_and_stays(out):
+    """As some editors leave it."""
+    row, other = list(rows(out).values())[:2]
+    CorrectionJournal(out).add(row, CLASSES, [BOX], checked=True)
+    CorrectionJournal(out).add(other, CLASSES, [BOX], checked=True)
+    whole = (out / CORRECTIONS).read_bytes()
+    (out / CORRECTIONS).write_bytes(whole.rstrip(b"\n"))
+    assert Corrections([out]).of(other).checked
+    assert CorrectionJournal(out).of(other).checked
+    assert (out / CORRECTIONS).read_bytes() == whole
 
 
 def test_another_damaged_line_is_named(out):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mldfr.core.errors import DataError
+from mldfr.core.json_files import is_whole
 from mldfr.jobs.lines import all_bytes_at, line_at, placed_lines
 
 
@@ -15,7 +16,7 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("lines") / "lines.jsonl"
 
 
-@given(st.lists(st.text(max_size=20), max_size=8), st.binary(max_size=9))
+@given(st.lists(st.text(max_size=20), max_size=8), st.binary(max_size=9).filter(lambda rest: not is_whole(rest)))
 def test_every_finished_line_is_found_again_where_it_begins(place, names, rest):
     rest = rest.replace(b"\n", b"")
     written = [json.dumps({"id": name, "n": number}, ensure_ascii=number % 2 == 0) for number, name in enumerate(names)]
@@ -25,6 +26,13 @@ def test_every_finished_line_is_found_again_where_it_begins(place, names, rest):
     assert [line.content for line in found] == [json.loads(line) for line in written]
     assert b"".join(all_bytes_at(place, [line.place for line in found])) == content
     assert [line_at(place, line.place) for line in found] == [line.content for line in found]
+
+
+def test_a_last_line_that_lacks_its_end_alone_is_found(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"id": "a"}\n{"id": "b"}')
+    found = list(placed_lines(file, names=("id",), what="a line"))
+    assert [line_at(file, line.place) for line in found] == [{"id": "a"}, {"id": "b"}]
 
 
 @pytest.mark.parametrize("line", ['{"n": 1}', '{"id": 3, "n": 1}', '{"id": "a"}', "[]", "nothing"])

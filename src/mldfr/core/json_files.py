@@ -18,11 +18,22 @@ def read_whole_lines(file: Path) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     content = file.read_bytes()
-    return [parse(line, file) for line in content[: content.rfind(b"\n") + 1].splitlines()]
+    end = content.rfind(b"\n") + 1
+    return [parse(line, file) for line in (content if is_whole(content[end:]) else content[:end]).splitlines()]
+
+
+def is_whole(line: bytes) -> bool:
+    """Whether a last line lacks nothing but its end, which editors drop; no beginning of an object is one itself."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def cut_unfinished(file: Path) -> None:
-    """Cut off a last line that was not finished, so that lines can be added. Only the end of the file is read."""
+    """Cut off a last line that was not finished, or give it its end where it lacks that alone, so that lines can be
+    added. Only the end of the file is read.
+    """
     if not file.is_file():
         return
     with file.open("r+b") as lines:
@@ -35,7 +46,11 @@ def cut_unfinished(file: Path) -> None:
                 break
             end = start
         if end < size:
-            lines.truncate(end)
+            lines.seek(end)
+            if is_whole(lines.read()):
+                lines.write(b"\n")
+            else:
+                lines.truncate(end)
 
 
 def parse(text: str | bytes, file: Path) -> dict[str, Any]:

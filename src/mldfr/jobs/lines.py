@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mldfr.core.errors import DataError
-from mldfr.core.json_files import parse
+from mldfr.core.json_files import is_whole, parse
 
 
 class PlacedLine(NamedTuple):
@@ -31,7 +31,7 @@ def placed_lines(file: Path, *, names: Collection[str], what: str) -> Iterator[P
     try:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                if not line.endswith(b"\n"):
+                if not line.endswith(b"\n") and not is_whole(line):
                     return
                 content = parse(line, file)
                 if not set(names) <= content.keys() or not isinstance(content[first], str):
