@@ -200,6 +200,66 @@ def test_a_server_that_is_gone_is_said_and_asked_again(open_review, address, fol
     open_review.complaints.clear()
 
 
+def accept(page, rank):
+    """Accept a picture; which is shown then."""
+    page.keyboard.press("Enter")
+    ready(page, rank)
+
+
+def test_somebody_elses_newer_correction_is_kept_and_shown(open_review, address, folder):
+    ann, bob, eve = open_review(address), open_review(address), open_review(address)
+    ann.keyboard.press("n")
+    saved(ann)
+    ann.keyboard.press("Escape")
+    accept(ann, 2)
+    hers = (folder / CORRECTIONS).read_bytes()
+
+    accept(bob, 2)  # the boxes that he saw are no more those of the picture
+    assert (folder / CORRECTIONS).read_bytes() == hers
+    assert "cat/0.png was corrected elsewhere meanwhile" in bob.locator("#toasts").inner_text()
+    bob.click("#previous")
+    ready(bob, 1)
+    assert bob.locator(".box").count() == 2
+    bob.keyboard.press("n")  # from what she has left he goes on as ever
+    saved(bob)
+    assert len(last_line(folder)["boxes"]) == 3
+
+    eve.locator(".box").first.focus()
+    eve.keyboard.press("2")
+    saved(eve)
+    assert "Undo there brings yours back" in eve.locator("#toasts").inner_text()
+    assert eve.locator(".box").count() == 3
+    assert len(last_line(folder)["boxes"]) == 3
+    eve.keyboard.press("Control+z")
+    saved(eve)
+    assert [box["class"] for box in last_line(folder)["boxes"]] == ["cup"]
+    assert eve.locator("#problem").is_hidden()
+    assert all("409" in complaint for complaint in open_review.complaints)
+    open_review.complaints.clear()
+
+
+def test_a_lost_answer_is_not_taken_for_somebody_else(open_review, address, folder):
+    page = open_review(address)
+
+    def lose(route):
+        if route.request.method == "POST":
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/api/review/pictures/0", lose)
+    page.keyboard.press("n")
+    page.wait_for_selector("#problem:not([hidden])")
+    page.keyboard.press("n")  # before it is asked again
+    page.unroute("**/api/review/pictures/0")
+    page.wait_for_selector("#problem", state="hidden")
+    saved(page)
+    assert len(last_line(folder)["boxes"]) == 3
+    assert page.locator("#toasts").inner_text() == ""
+    open_review.complaints.clear()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone(open_review, address, scheme):
     page = open_review(address, viewport={"width": 360, "height": 740}, color_scheme=scheme, has_touch=True)

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
 from zipfile import ZipFile
@@ -53,7 +54,8 @@ def client(out):
 
 
 def save(client, rank, **changes):
-    body = {"name": NAMES[rank], "checked": True, "boxes": BOXES} | changes
+    revision = picture(client, rank).get("revision", "")
+    body = {"name": NAMES[rank], "revision": revision, "checked": True, "boxes": BOXES} | changes
     headers = {"Content-Type": "application/json"}
     return client.post(f"/api/review/pictures/{rank}", content=json.dumps(body), headers=headers)
 
@@ -91,7 +93,8 @@ def test_a_picture_is_shown_as_it_was_annotated(client, pictures):
 
 
 def test_a_correction_is_on_the_disk_when_it_is_answered(client, out):
-    assert save(client, 1).json() == {"total": 4, "checked": 1}
+    saved = save(client, 1).json()
+    assert saved == {"total": 4, "checked": 1, "revision": picture(client, 1)["revision"]}
     (line,) = map(json.loads, (out / CORRECTIONS).read_text().splitlines())
     assert (line["image"], line["checked"]) == (NAMES[1], True)
     assert line["boxes"] == [{"class": "cup", "xyxy": [1, 2, 30.5, 40], "score": None}]
@@ -99,6 +102,41 @@ def test_a_correction_is_on_the_disk_when_it_is_answered(client, out):
     assert picture(client, 1)["checked"]
     assert save(client, 1, boxes=None, checked=False).json()["checked"] == 0
     assert picture(client, 1)["now"] == picture(client, 1)["found"]
+
+
+def test_a_correction_of_what_somebody_else_has_corrected_meanwhile_is_refused(client, out):
+    seen = picture(client, 1)["revision"]
+    save(client, 1)
+    before = (out / CORRECTIONS).read_bytes()
+    answer = save(client, 1, revision=seen, boxes=[])
+    assert error_of(answer) == (409, "corrected_meanwhile")
+    assert answer.json()["error"]["message"] == f"{NAMES[1]} was corrected elsewhere meanwhile."
+    assert (out / CORRECTIONS).read_bytes() == before
+    assert save(client, 1, boxes=[]).status_code == 200  # of the picture as it is now
+
+
+def test_the_same_correction_again_is_no_conflict(client):
+    """The answer to the first one may have been lost."""
+    seen = picture(client, 1)["revision"]
+    first = save(client, 1, revision=seen).json()
+    assert save(client, 1, revision=seen).json() == first
+
+
+def test_a_server_that_is_started_again_knows_what_was_corrected(out):
+    with opened(out) as client:
+        revision = save(client, 1).json()["revision"]
+    with opened(out) as client:
+        assert picture(client, 1)["revision"] == revision
+        assert save(client, 1, revision=revision, boxes=[]).status_code == 200
+
+
+def test_of_corrections_of_one_picture_at_once_one_is_taken(client, out):
+    seen = picture(client, 1)["revision"]
+    others = [[BOXES[0] | {"xyxy": [0, 0, 9, 9 + number]}] for number in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda boxes: save(client, 1, revision=seen, boxes=boxes), others))
+    assert sorted(answer.status_code for answer in answers) == [200] + 7 * [409]
+    assert (out / CORRECTIONS).read_text().count("\n") == 1
 
 
 def test_the_list_goes_both_ways_and_leaves_out_what_is_checked(client):

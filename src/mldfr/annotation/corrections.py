@@ -1,5 +1,7 @@
 """What people have corrected in annotations: a journal that is only added to, beside what annotating has found."""
 
+import hashlib
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -9,11 +11,16 @@ from threading import Lock
 from typing import Any
 
 from mldfr.artifacts import CORRECTIONS, CorrectedBox, CorrectionLine, as_artifact
+from mldfr.core.errors import DataError
 from mldfr.core.files import writing
 from mldfr.core.json_files import append_line, cut_unfinished
 from mldfr.exports import ExportError, ObjectBox
 from mldfr.exports.reading import number_of
 from mldfr.jobs.lines import line_at, placed_lines
+
+
+class CorrectedMeanwhileError(DataError):
+    """Somebody else has corrected a picture since it was looked at."""
 
 
 class Corrections:
@@ -39,6 +46,10 @@ class Corrections:
             return None
         file, place = found
         return as_artifact(CorrectionLine, line_at(file, place), file)
+
+    def revision(self, row: Mapping[str, Any]) -> str:
+        """Tells whether an annotated picture was corrected since; what is the same again has the same one."""
+        return revision_of(self.of(row))
 
     def __len__(self) -> int:
         return len(self._places)
@@ -67,7 +78,13 @@ class CorrectionJournal(Corrections):
         super().__init__([*others, folder])
 
     def add(
-        self, row: Mapping[str, Any], classes: Sequence[str], boxes: Iterable[ObjectBox] | None, *, checked: bool
+        self,
+        row: Mapping[str, Any],
+        classes: Sequence[str],
+        boxes: Iterable[ObjectBox] | None,
+        *,
+        checked: bool,
+        revision: str | None = None,
     ) -> CorrectionLine:
         """Write a correction down.
 
@@ -76,12 +93,18 @@ class CorrectionJournal(Corrections):
             classes: K names; a correction knows its classes by them.
             boxes: All that the picture has now; None for those that annotating has found.
             checked: Whether the person has said that they are right.
+            revision: What the person saw when they began; None where nobody else can have corrected it.
 
         Raises:
+            CorrectedMeanwhileError: The picture has another revision by now.
             WriteError: It cannot be written; what was there still is.
         """
         line = line_of(row, classes, boxes, checked=checked)
-        self.write(line)
+        with self._lock:
+            # The same once more is no conflict: it is asked again where the answer to the first time was lost.
+            if revision is not None and self.revision(row) not in (revision, revision_of(line)):
+                raise CorrectedMeanwhileError(f"{line.image} was corrected elsewhere meanwhile")
+            self._append(line)
         return line
 
     def write(self, line: CorrectionLine) -> None:
@@ -91,12 +114,15 @@ class CorrectionJournal(Corrections):
             WriteError: It cannot be written; what was there still is.
         """
         with self._lock:
-            new = not self._file.exists()
-            place = 0 if new else self._file.stat().st_size
-            append_line(self._file, line.to_json(), durable=True)
-            if new:
-                _keep_name(self._file.parent)
-            self._places[line.image, line.checksum] = self._file, place
+            self._append(line)
+
+    def _append(self, line: CorrectionLine) -> None:
+        new = not self._file.exists()
+        place = 0 if new else self._file.stat().st_size
+        append_line(self._file, line.to_json(), durable=True)
+        if new:
+            _keep_name(self._file.parent)
+        self._places[line.image, line.checksum] = self._file, place
 
 
 def line_of(
@@ -110,6 +136,14 @@ def line_of(
         boxes=None if boxes is None else tuple(_line(box, classes) for box in boxes),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def revision_of(line: CorrectionLine | None) -> str:
+    """A digest of what a person has left in a picture, whenever that was."""
+    left = {"checked": False, "boxes": None}
+    if line is not None:
+        left = line.model_dump(mode="json", include=set(left))
+    return hashlib.sha256(json.dumps(left, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def corrected_boxes(line: CorrectionLine, classes: Sequence[str]) -> tuple[ObjectBox, ...] | None:

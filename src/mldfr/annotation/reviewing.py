@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mldfr.annotation.collect import Collection, Row, folders_of, found_boxes
-from mldfr.annotation.corrections import CorrectionJournal
+from mldfr.annotation.corrections import CorrectionJournal, revision_of
 from mldfr.annotation.doubt_words import why_doubtful
 from mldfr.annotation.picture_files import picture_file
 from mldfr.annotation.review import review_order, write_review
@@ -42,6 +42,7 @@ class ReviewedPicture:
         found: The boxes that annotating has drawn.
         now: Those that it has now.
         corrected: Whether a person has said anything of them.
+        revision: Tells whether it was corrected since.
     """
 
     row: Row
@@ -50,6 +51,7 @@ class ReviewedPicture:
     found: AnnotatedImage
     now: AnnotatedImage
     corrected: bool
+    revision: str
 
 
 class Review:
@@ -144,10 +146,11 @@ class Review:
     def picture(self, rank: int) -> ReviewedPicture:
         """A picture with its boxes."""
         row = self.row(rank)
+        revision = self._journal.revision(row)  # first: of what is corrected in between, the boxes may be newer
         why = why_doubtful(row, multi_label=bool(self._collection.setting.get("multi_label")))
         found = AnnotatedImage.clipped(row["name"], row["height"], row["width"], found_boxes(row))
         corrected = self._journal.of(row) is not None
-        return ReviewedPicture(row, self.doubt(rank), why, found, self._collection.image(row), corrected)
+        return ReviewedPicture(row, self.doubt(rank), why, found, self._collection.image(row), corrected, revision)
 
     def file(self, rank: int) -> Path:
         """The file of a picture.
@@ -160,23 +163,30 @@ class Review:
             raise DataError(f"{self.folder}: does not say where the pictures are; --images says so")
         return picture_file(self.row(rank), root)
 
-    def save(self, rank: int, boxes: Sequence[ObjectBox] | None, *, checked: bool) -> None:
+    def save(self, rank: int, boxes: Sequence[ObjectBox] | None, *, checked: bool, revision: str | None = None) -> str:
         """Write down what a person made of a picture; it is on the disk when this returns.
 
         Args:
             rank: Of the picture.
             boxes: All that it has now; None for those that annotating has found.
             checked: Whether the person has said that they are right.
+            revision: That of the picture that the person saw; None where nobody else can have corrected it.
+
+        Returns:
+            Its new revision.
 
         Raises:
+            CorrectedMeanwhileError: The picture has another revision by now.
             ExportError: A box lies outside the picture.
             WriteError: It cannot be written.
         """
         row = self.row(rank)
         image = AnnotatedImage.clipped(row["name"], row["height"], row["width"], boxes or ())
-        self._journal.add(row, self.classes, None if boxes is None else image.boxes, checked=checked)
+        left = None if boxes is None else image.boxes
+        line = self._journal.add(row, self.classes, left, checked=checked, revision=revision)
         self._checked[rank] = checked
         self._changed = True
+        return revision_of(line)
 
     def write_pages(self) -> None:
         """Write `review.csv` and `index.html` with what was corrected since the folder was opened, if anything was.

@@ -16,6 +16,7 @@ from fastapi.responses import FileResponse
 from PIL import Image
 from starlette.background import BackgroundTask
 
+from mldfr.annotation.corrections import CorrectedMeanwhileError
 from mldfr.annotation.doubt_words import DOUBT, SCORE
 from mldfr.annotation.reviewing import AnnotationsChangedError, Review, first
 from mldfr.core.errors import DataError
@@ -156,8 +157,8 @@ def _changes(review: Review) -> APIRouter:
     async def save(rank: Rank, request: Request) -> SavedAnswer:
         """Take what a person made of a picture. It is on the disk when this is answered."""
         _check(review, rank)
-        await run_in_threadpool(_save, review, rank, await body_of(request))
-        return SavedAnswer(total=len(review), checked=review.checked)
+        revision = await run_in_threadpool(_save, review, rank, await body_of(request))
+        return SavedAnswer(total=len(review), checked=review.checked, revision=revision)
 
     files = {"application/json": {}, "application/zip": {"schema": {"type": "string", "format": "binary"}}}
     described: Responses = {200: {"content": files, "description": "The file; several files are one zip."}}
@@ -189,6 +190,8 @@ def _told() -> Iterator[None]:
         yield
     except AnnotationsChangedError as error:
         raise WebError(409, "annotations_changed", escaped(str(error))) from error
+    except CorrectedMeanwhileError as error:
+        raise WebError(409, "corrected_meanwhile", f"{escaped(str(error))}.") from error
     except WriteError as error:
         raise WebError(507, "cannot_be_written", escaped(str(error))) from error
     except (ExportError, DataError) as error:
@@ -212,6 +215,7 @@ def _picture(review: Review, rank: int) -> PictureAnswer:
         labels=[ReviewedLabel(class_index=index, probability=value) for index, value in labels.items()],
         found=_boxes(picture.found),
         now=_boxes(picture.now) if picture.corrected else None,
+        revision=picture.revision,
     )
 
 
@@ -246,13 +250,13 @@ def _as_jpeg(file: Path) -> bytes:
     return content.getvalue()
 
 
-def _save(review: Review, rank: int, body: bytes) -> None:
+def _save(review: Review, rank: int, body: bytes) -> str:
     wanted = validated(SaveRequest, body)
     with _told():
         if (name := review.row(rank)["name"]) != wanted.name:
             raise WebError(409, "another_picture", f"This is {name} now, not {wanted.name}. Load the page again.")
         boxes = None if wanted.boxes is None else [_box(each, len(review.classes)) for each in wanted.boxes]
-        review.save(rank, boxes, checked=wanted.checked)
+        return review.save(rank, boxes, checked=wanted.checked, revision=wanted.revision)
 
 
 def _box(box: AnnotatedBox, count: int) -> ObjectBox:

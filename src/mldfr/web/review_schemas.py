@@ -1,8 +1,12 @@
 """The shapes of questions and answers about an annotated folder; OpenAPI is made from them."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, Field
 
 from mldfr.web.schemas import MAX_BOXES, AnnotatedBox, FormatName, Score, example
+
+Revision = Annotated[str, Field(max_length=100, examples=["9f86d081884c7d65"])]
 
 
 class ReviewAnswer(BaseModel):
@@ -62,13 +66,20 @@ class PictureAnswer(ReviewEntry):
     labels: list[ReviewedLabel]
     found: list[ReviewedBox] = Field(description="The boxes that annotating has drawn.")
     now: list[ReviewedBox] | None = Field(description="Those that a person has left; None where nobody has corrected.")
+    revision: Revision = Field(description="To be told when it is corrected, so that nobody else's correction is lost.")
 
 
 class SaveRequest(BaseModel):
     """What a person made of a picture."""
 
-    model_config = example(name="cats/chelsea.png", checked=True, boxes=[{"class_index": 0, "xyxy": [33, 0, 414, 300]}])
+    model_config = example(
+        name="cats/chelsea.png",
+        revision="9f86d081884c7d65",
+        checked=True,
+        boxes=[{"class_index": 0, "xyxy": [33, 0, 414, 300]}],
+    )
     name: str = Field(max_length=10_000, description="Of the picture, so that no other is meant.")
+    revision: Revision = Field(description="Of the picture as the person saw it; a newer one is not replaced.")
     checked: bool = Field(description="Whether the person says that the boxes are right.")
     boxes: list[AnnotatedBox] | None = Field(
         max_length=MAX_BOXES, description="All that it has; null for those that annotating has drawn."
@@ -80,6 +91,7 @@ class SavedAnswer(BaseModel):
 
     total: int
     checked: int
+    revision: Revision = Field(description="Of the picture from now on.")
 
 
 class ReviewExportRequest(BaseModel):

@@ -19,7 +19,7 @@ export async function ask(path, options = {}) {
     }
     const answer = await response.json().catch(() => null);
     const error = new Error(answer?.error?.message ?? `The server answered with status ${response.status}.`);
-    throw Object.assign(error, { status: response.status });
+    throw Object.assign(error, { status: response.status, code: answer?.error?.code });
   }
 }
 

@@ -35,7 +35,7 @@ class ReviewStage extends Stage {
   }
 }
 
-const session = new ReviewSession(about, changed);
+const session = new ReviewSession(about, changed, toast);
 const stage = new ReviewStage(session, changed);
 const boxList = new BoxList(session, stage);
 const list = new ReviewList(session);

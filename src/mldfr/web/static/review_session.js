@@ -18,8 +18,9 @@ function editsOf(suggestions, now) {
 }
 
 export class ReviewSession {
-  constructor(about, changed) {
+  constructor(about, changed, say) {
     this.about = about;
+    this.say = say;
     this.model = { classes: about.classes };
     this.checked = about.checked;
     this.changed = changed;
@@ -57,9 +58,9 @@ export class ReviewSession {
     const path = `/api/review/pictures/${rank}`, answer = await (await ask(path)).json();
     const suggestions = named(answer.found.map(inBox)), history = new History();
     history.now = editsOf(suggestions, answer.now);
-    const { name, doubt, why, checked, width, height } = answer;
+    const { name, doubt, why, checked, revision, width, height } = answer;
     const labels = this.#labels(answer);
-    const about = { rank, key: String(rank), name, doubt, why, checked, labels, suggestions, history };
+    const about = { rank, key: String(rank), name, doubt, why, checked, revision, labels, suggestions, history };
     return { ...about, url: `${path}/file`, state: "ready", answer: { width, height }, selected: null, heat: null };
   }
 
@@ -129,10 +130,11 @@ export class ReviewSession {
     this.busy = true;
     while (this.pending.size > 0) {
       const [picture] = this.pending;
-      this.pending.delete(picture);
+      // What was not answered may be written all the same: it is asked again as it was, or what came since would be
+      // taken for somebody else's.
+      if (!picture.unanswered) this.pending.delete(picture);
       try {
-        const answer = await (await tell(`/api/review/pictures/${picture.rank}`, this.#state(picture))).json();
-        this.checked = answer.checked;
+        await this.#save(picture);
         this.problem = "";
       } catch (error) {
         this.pending.add(picture);
@@ -143,6 +145,33 @@ export class ReviewSession {
     }
     this.busy = false;
     this.changed();
+  }
+
+  async #save(picture) {
+    picture.unanswered ??= this.#state(picture);
+    const body = { ...picture.unanswered, revision: picture.revision };
+    try {
+      const answer = await (await tell(`/api/review/pictures/${picture.rank}`, body)).json();
+      this.checked = answer.checked;
+      picture.revision = answer.revision;
+    } catch (error) {
+      if (!error.status) throw error;
+      picture.unanswered = null;
+      if (error.code !== "corrected_meanwhile") throw error;
+      return this.#takeTheirs(picture);
+    }
+    picture.unanswered = null;
+  }
+
+  /** Show what somebody else has made of a picture; Undo has what was made of it here. */
+  async #takeTheirs(picture) {
+    const theirs = await this.#load(picture.rank), { past, now } = picture.history;
+    if (past.length > 0) theirs.history.past.push(now);
+    Object.assign(picture, theirs);
+    this.accepted = this.accepted.filter((other) => other !== picture);
+    this.pending.delete(picture);
+    const hint = past.length > 0 ? "Undo there brings yours back." : "Look at it again.";
+    this.say(`${picture.name} was corrected elsewhere meanwhile, and those boxes are kept. ${hint}`);
   }
 
   #state(picture) {
