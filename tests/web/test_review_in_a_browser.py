@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import threading
+from contextlib import contextmanager
 
 import pytest
 from opened_page import CHROMIUM
@@ -13,7 +14,7 @@ pytest.importorskip("playwright", reason="needs Playwright: pip install playwrig
 
 from review_page import corners, drag, free_port, name_of, ready, saved
 
-from annotated import annotated, draw_pictures
+from annotated import CLASSES, annotated, draw_pictures
 from forked import finished
 from helpers import small_network, write_picture
 from mldfr.annotation.reviewing import Review
@@ -114,16 +115,24 @@ def folder(tmp_path):
     return annotated(tmp_path / "boxes", tmp_path / "pictures")
 
 
-@pytest.fixture
-def address(folder):
-    """Its server, in a thread of this process."""
-    with Review(folder) as review, socket.create_server(("127.0.0.1", 0)) as listening:
+@contextmanager
+def serving(folder, port=0):
+    """The server of a folder, in a thread of this process."""
+    with Review(folder) as review, socket.create_server(("127.0.0.1", port)) as listening:
         server = make_server(create_review_app(review, Settings(model_name="boxes")))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        server.should_exit = True
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def address(folder):
+    with serving(folder) as address:
+        yield address
 
 
 def last_line(folder):
@@ -257,6 +266,32 @@ def test_a_lost_answer_is_not_taken_for_somebody_else(open_review, address, fold
     saved(page)
     assert len(last_line(folder)["boxes"]) == 3
     assert page.locator("#toasts").inner_text() == ""
+    open_review.complaints.clear()
+
+
+def test_a_page_writes_into_its_own_folder_alone(open_review, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("annotated.CLASSES", CLASSES[::-1])
+    another, port = annotated(tmp_path / "another", tmp_path / "pictures"), free_port()
+    with serving(folder, port) as address:
+        page = open_review(address)
+    posts = []
+    page.on("request", lambda request: posts.append(request) if request.method == "POST" else None)
+    with serving(another, port):
+        page.keyboard.press("n")
+        page.wait_for_selector("#problem:not([hidden])")
+        told = "Not saved: Another folder is served here now. Load the page again."
+        assert page.locator("#problem").inner_text() == told
+        page.click("#download")
+        page.wait_for_selector("#toasts > *")
+        page.wait_for_timeout(2500)
+        assert [post.url.rsplit("/", 1)[1] for post in posts] == ["0", "export"]  # nothing is asked again
+    assert not (another / CORRECTIONS).exists()
+    with serving(folder, port):
+        page.focus("#stage")
+        page.keyboard.press("n")  # what was not saved is on the page still
+        page.wait_for_selector("#problem", state="hidden")
+        saved(page)
+    assert len(last_line(folder)["boxes"]) == 3
     open_review.complaints.clear()
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
@@ -56,8 +57,13 @@ def client(out):
 def save(client, rank, **changes):
     revision = picture(client, rank).get("revision", "")
     body = {"name": NAMES[rank], "revision": revision, "checked": True, "boxes": BOXES} | changes
+    return tell(client, f"pictures/{rank}", body)
+
+
+def tell(client, path, body):
+    body = {"identity": client.get("/api/review").json()["identity"]} | body
     headers = {"Content-Type": "application/json"}
-    return client.post(f"/api/review/pictures/{rank}", content=json.dumps(body), headers=headers)
+    return client.post(f"/api/review/{path}", content=json.dumps(body), headers=headers)
 
 
 def picture(client, rank):
@@ -139,6 +145,25 @@ def test_of_corrections_of_one_picture_at_once_one_is_taken(client, out):
     assert (out / CORRECTIONS).read_text().count("\n") == 1
 
 
+def test_a_page_of_another_folder_or_of_other_classes_is_refused(out, pictures, tmp_path, monkeypatch):
+    def identity(folder):
+        with opened(folder) as client:
+            return client.get("/api/review").json()["identity"]
+
+    one = identity(out)
+    assert identity(out) == identity(out.parent / "boxes" / ".." / "boxes") == one
+    another = annotated(tmp_path / "another", pictures)
+    shutil.rmtree(out)
+    monkeypatch.setattr("annotated.CLASSES", CLASSES[::-1])
+    annotated(out, pictures)
+    for folder in (another, out):
+        assert identity(folder) != one
+        with opened(folder) as client:
+            assert error_of(save(client, 1, identity=one)) == (409, "another_folder")
+            assert error_of(tell(client, "export", {"format": "coco", "identity": one})) == (409, "another_folder")
+        assert not (folder / CORRECTIONS).exists()
+
+
 def test_the_list_goes_both_ways_and_leaves_out_what_is_checked(client):
     save(client, 1)
     assert listed(client) == [0, 1, 2, 3]
@@ -154,8 +179,7 @@ def test_the_list_goes_both_ways_and_leaves_out_what_is_checked(client):
 def test_an_export_has_the_corrections_and_marks_what_was_checked(client, name, tmp_path):
     save(client, 3)
     for only, count in ((False, 4), (True, 1)):
-        body = json.dumps({"format": name, "only_checked": only})
-        answer = client.post("/api/review/export", content=body, headers={"Content-Type": "application/json"})
+        answer = tell(client, "export", {"format": name, "only_checked": only})
         folder = tmp_path / f"export-{only}"
         folder.mkdir()
         if answer.headers["Content-Type"] == "application/zip" and name != "cvat":

@@ -1,5 +1,6 @@
 """An annotated folder that a person goes through: its pictures in the order of review, and what is corrected."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -63,6 +64,10 @@ class Review:
         folder: Where annotating or merging has written.
         images: Where the pictures are now; None for where they were.
 
+    Attributes:
+        classes: K names.
+        identity: Tells this folder from others, whenever it is opened.
+
     Raises:
         DataError: Nothing was annotated there, parts are missing, nobody knows where the pictures are, or another
             process corrects it.
@@ -94,6 +99,8 @@ class Review:
         self._collection = Collection(folders, self._journal)
         self._state = self._collection.state()
         self.classes = self._collection.classes
+        about = repr((str(self.folder.resolve()), self.classes))
+        self.identity = hashlib.sha256(about.encode()).hexdigest()[:16]
         self._order = review_order(self._collection)
         rows = (self._collection.row(index) for _, index in self._order)
         self._checked = bytearray(self._is_checked(row) for row in rows)

@@ -92,6 +92,7 @@ def _questions(review: Review, settings: Settings) -> APIRouter:
     def about() -> ReviewAnswer:
         return ReviewAnswer(
             name=settings.model_name,
+            identity=review.identity,
             classes=list(review.classes),
             total=len(review),
             checked=review.checked,
@@ -173,6 +174,7 @@ def _changes(review: Review) -> APIRouter:
     async def export(request: Request) -> Response:
         """Write corrected boxes, and found ones where nobody has corrected; checked pictures are marked."""
         wanted = validated(ReviewExportRequest, await body_of(request))
+        _check_identity(review, wanted.identity)
         return await run_in_threadpool(_export, review, wanted)
 
     return router
@@ -181,6 +183,12 @@ def _changes(review: Review) -> APIRouter:
 def _check(review: Review, rank: int) -> None:
     if rank >= len(review):
         raise WebError(404, "no_such_picture", f"There are {len(review):,} pictures, numbered from 0.")
+
+
+def _check_identity(review: Review, identity: str) -> None:
+    """A page may be older than the server that answers at its address."""
+    if identity != review.identity:
+        raise WebError(409, "another_folder", "Another folder is served here now. Load the page again.")
 
 
 @contextmanager
@@ -252,6 +260,7 @@ def _as_jpeg(file: Path) -> bytes:
 
 def _save(review: Review, rank: int, body: bytes) -> str:
     wanted = validated(SaveRequest, body)
+    _check_identity(review, wanted.identity)
     with _told():
         if (name := review.row(rank)["name"]) != wanted.name:
             raise WebError(409, "another_picture", f"This is {name} now, not {wanted.name}. Load the page again.")

@@ -6,6 +6,14 @@ from pydantic import BaseModel, Field
 
 from mldfr.web.schemas import MAX_BOXES, AnnotatedBox, FormatName, Score, example
 
+Identity = Annotated[
+    str,
+    Field(
+        max_length=100,
+        description="Of the folder, so that nothing is asked of another one that is served here later.",
+        examples=["2c26b46b68ffc68f"],
+    ),
+]
 Revision = Annotated[str, Field(max_length=100, examples=["9f86d081884c7d65"])]
 
 
@@ -13,6 +21,7 @@ class ReviewAnswer(BaseModel):
     """An annotated folder, and what can be done with it."""
 
     name: str = Field(description="Of the folder.", examples=["boxes"])
+    identity: Identity
     classes: list[str] = Field(description="By index; no two are equal.", examples=[["tench", "goldfish"]])
     total: int = Field(description="Pictures.", examples=[80])
     checked: int = Field(description="Of them, those that a person has checked.", examples=[12])
@@ -73,11 +82,13 @@ class SaveRequest(BaseModel):
     """What a person made of a picture."""
 
     model_config = example(
+        identity="2c26b46b68ffc68f",
         name="cats/chelsea.png",
         revision="9f86d081884c7d65",
         checked=True,
         boxes=[{"class_index": 0, "xyxy": [33, 0, 414, 300]}],
     )
+    identity: Identity
     name: str = Field(max_length=10_000, description="Of the picture, so that no other is meant.")
     revision: Revision = Field(description="Of the picture as the person saw it; a newer one is not replaced.")
     checked: bool = Field(description="Whether the person says that the boxes are right.")
@@ -97,6 +108,7 @@ class SavedAnswer(BaseModel):
 class ReviewExportRequest(BaseModel):
     """Which annotation file is wanted."""
 
-    model_config = example(format="coco", only_checked=False)
+    model_config = example(identity="2c26b46b68ffc68f", format="coco", only_checked=False)
+    identity: Identity
     format: FormatName
     only_checked: bool = Field(default=False, description="Leave out what nobody has checked.")

@@ -153,7 +153,9 @@ let exporting = false;
 byId("download").addEventListener("click", async () => {
   exporting = true;
   changed();
-  const request = { format: byId("format").value, only_checked: byId("only-checked").checked };
+  const request = {
+    identity: about.identity, format: byId("format").value, only_checked: byId("only-checked").checked,
+  };
   await attempt(async () => {
     const { name, content } = await exportFile(request, "/api/review/export");
     saveFile(name, content);

@@ -4,6 +4,7 @@ import { ask, tell } from "./api.js";
 import { History, NO_EDITS, named, visible } from "./boxes.js";
 
 const RETRY = 2000; // milliseconds
+const FOR_GOOD = new Set(["another_folder", "another_picture"]); // refusals that only loading the page again ends
 const KEYS = 9; // classes that a key gives
 
 const inBox = ({ class_index: classIndex, xyxy, score }) => ({ classIndex, xyxy, score });
@@ -140,6 +141,7 @@ export class ReviewSession {
         this.pending.add(picture);
         this.problem = `Not saved: ${error.message}`;
         this.changed();
+        if (FOR_GOOD.has(error.code)) break;
         await new Promise((resolve) => { setTimeout(resolve, RETRY); });
       }
     }
@@ -149,7 +151,7 @@ export class ReviewSession {
 
   async #save(picture) {
     picture.unanswered ??= this.#state(picture);
-    const body = { ...picture.unanswered, revision: picture.revision };
+    const body = { ...picture.unanswered, identity: this.about.identity, revision: picture.revision };
     try {
       const answer = await (await tell(`/api/review/pictures/${picture.rank}`, body)).json();
       this.checked = answer.checked;
