@@ -35,6 +35,19 @@ def test_pycocotools_decodes_the_pixels_that_were_meant(seed, tmp_path):
     assert row["area"] == mask.sum() == coco_masks.area(coco.annToRLE(row))
 
 
+def test_plain_run_lengths_of_other_tools_are_written_as_they_were_read(tmp_path):
+    mask = blob_map(3) > 0.5
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask.ravel(order="F")))))
+    counts = np.diff([0, *edges, mask.size]).tolist()
+    plain = ObjectBox(0, (0, 0, 90, 60), segmentation={"size": [60, 90], "counts": counts})
+    for form in ("coco", "cvat"):
+        _, images = FORMATS[form].read(FORMATS[form].write(tmp_path, "x", [AnnotatedImage("a", 60, 90, (plain,))]))
+        assert images[0].boxes[0].segmentation == plain.segmentation
+    coco = PyCoco(str(tmp_path / "annotations.json"))
+    np.testing.assert_array_equal(coco.annToMask(coco.anns[1]).astype(bool), mask)
+    assert coco.anns[1]["area"] == mask.sum()
+
+
 @pytest.mark.parametrize("threshold", [0.5, "mean"])
 def test_a_mask_is_the_region_that_its_box_was_drawn_around(threshold):
     """Where nothing else is over the threshold in a box: as many pixels as it says, and they reach its four sides."""

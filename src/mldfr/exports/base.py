@@ -13,7 +13,8 @@ from mldfr.core.types import Prediction
 
 Corners = tuple[float, float, float, float]
 Segmentation = list[list[float]] | dict[str, Any]
-"""A mask as COCO has it: polygons, each x, y, x, y, ...; or `size` (H, W) and compressed `counts`."""
+"""A mask as COCO has it: polygons, each x, y, x, y, ...; or `size` (H, W) and `counts`, which are compressed but in
+some files of other tools."""
 SPLITS = ("train", "val")
 """What annotations may be told apart into."""
 
