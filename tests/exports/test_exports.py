@@ -116,6 +116,17 @@ def test_many_classes_and_equal_stems_in_two_folders(name, tmp_path):
     assert numbers == {"a/cat.jpg": 0, "a b/cat.jpg": 999, "b/cat.jpg": 500}
 
 
+@EVERY_FORMAT
+def test_what_a_tool_of_windows_has_saved_anew_is_read(name, tmp_path):
+    image = AnnotatedImage("a.jpg", 80, 100, (ObjectBox(0, (10, 20, 50, 60), 0.5),), checked=True)
+    path = FORMATS[name].write(tmp_path, ("cat", "dog"), [image])
+    for file in tmp_path.rglob("*.*"):
+        if file.is_file() and file.suffix != ".zip":
+            file.write_bytes(b"\xef\xbb\xbf" + re.sub(rb"\r?\n", b"\r\n", file.read_bytes()))
+    classes, found = FORMATS[name].read(path)
+    assert (classes, list(found)) == (("cat", "dog"), [image])
+
+
 def test_all_formats_share_a_folder(tmp_path):
     alone = {}
     for name in FORMATS:

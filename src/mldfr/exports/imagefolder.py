@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, RootModel
 
 from mldfr.exports.base import SPLITS, AnnotatedImage, ExportError, Format, ObjectBox, clip
 from mldfr.exports.checks import check_classes, check_number, checked, distinct
@@ -16,6 +16,10 @@ from mldfr.exports.folders import new_folder, write_new
 from mldfr.exports.reading import about, parse_json, writing_about
 
 CLASSES, METADATA = "classes.json", "metadata.jsonl"
+
+
+class _Names(RootModel[list[str]]):
+    """`classes.json`."""
 
 
 class _Objects(BaseModel):
@@ -85,8 +89,8 @@ class ImageFolder(Format):
     def read(self, path: Path) -> tuple[tuple[str, ...], Iterator[AnnotatedImage]]:
         """Read a folder with `classes.json` and a `metadata.jsonl` in `train`, `val` or both (see `Format`)."""
         with about(path / CLASSES):
-            names = TypeAdapter(list[str]).validate_json((path / CLASSES).read_bytes())
-            classes = check_classes(names)
+            content = (path / CLASSES).read_bytes()
+            classes = check_classes(parse_json(content, _Names, path / CLASSES).root)
         return classes, distinct(_images(path, classes), path)
 
 
@@ -105,7 +109,7 @@ def _images(folder: Path, classes: Sequence[str]) -> Iterator[AnnotatedImage]:
     for split in SPLITS:
         path = folder / split / METADATA
         with about(path):
-            lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+            lines = path.read_text(encoding="utf-8-sig").split("\n") if path.is_file() else []
         for number, line in enumerate(filter(None, lines), start=1):
             row = parse_json(line.encode(), _Row, f"{path}: line {number}")
             with about(f"{path}: line {number}: {row.file_name}"):

@@ -1,5 +1,6 @@
 """Steps that the formats share, most of them in reading."""
 
+import codecs
 import csv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -51,13 +52,13 @@ def writing_about(picture: str) -> Iterator[None]:
 
 
 def parse_json(content: bytes, model: type[M], place: object) -> M:
-    """JSON in the shape of a model.
+    """JSON in the shape of a model, with or without the mark that Windows' tools begin files with.
 
     Raises:
         ExportError: It has another shape; the message says where, what was expected and what stands there.
     """
     with about(place):
-        return model.model_validate_json(content)
+        return model.model_validate_json(content.removeprefix(codecs.BOM_UTF8))
 
 
 def number_of(name: str, classes: Sequence[str]) -> int:

@@ -89,7 +89,7 @@ class Voc(Format):
     def read(self, path: Path) -> tuple[tuple[str, ...], Iterator[AnnotatedImage]]:
         """Read a folder with `Annotations` and `labelmap.txt` (see `Format`)."""
         with about(path / LABELS):
-            classes = check_classes(list(_names((path / LABELS).read_text(encoding="utf-8"))))
+            classes = check_classes(list(_names((path / LABELS).read_text(encoding="utf-8-sig"))))
         if not (path / "Annotations").is_dir():
             raise ExportError(f"{path / 'Annotations'}: expected a folder of XML files; found none")
         return classes, _images(path, classes)
@@ -155,7 +155,7 @@ def _splits(folder: Path) -> Iterator[tuple[str, str]]:
     """The pictures that lists tell apart, by the stems of their files."""
     for split in SPLITS:
         with about(listed := folder / LISTS / f"{split}.txt"):
-            lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
+            lines = listed.read_text(encoding="utf-8-sig").splitlines() if listed.is_file() else []
         yield from ((line, split) for line in lines)
 
 

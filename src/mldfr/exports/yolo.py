@@ -96,7 +96,7 @@ class Yolo(Format):
     def read(self, path: Path) -> tuple[tuple[str, ...], Iterator[AnnotatedImage]]:
         """Read a `data.yaml` with `images.csv` beside it (see `Format`); no label file means no boxes."""
         with about(path):
-            classes = check_classes(_names(path.read_text(encoding="utf-8")))
+            classes = check_classes(_names(path.read_text(encoding="utf-8-sig")))
         if not (path.parent / "labels").is_dir():
             raise ExportError(f"{path.parent / 'labels'}: expected a folder of label files; found none")
         return classes, _images(path.parent, classes)
@@ -157,7 +157,7 @@ def _names(text: str) -> list[str]:
 
 def _pictures(path: Path) -> Iterator[tuple[AnnotatedImage, str]]:
     """The pictures of `images.csv`, without boxes, and their files under `images`."""
-    with about(path), path.open(encoding="utf-8", newline="") as file:
+    with about(path), path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(file, strict=True)
         if (header := tuple(next(rows, ()))) not in (COLUMNS, MIRRORED):
             raise ExportError(f"expected the columns {', '.join(COLUMNS)}")
@@ -187,7 +187,7 @@ def _images(folder: Path, classes: Sequence[str]) -> Iterator[AnnotatedImage]:
 
 def _lines(path: Path) -> list[str]:
     with about(path):
-        return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return path.read_text(encoding="utf-8-sig").splitlines() if path.exists() else []
 
 
 def _box(line: str, score: str, image: AnnotatedImage, classes: Sequence[str]) -> ObjectBox:
