@@ -31,8 +31,9 @@ def is_whole(line: bytes) -> bool:
 
 
 def cut_unfinished(file: Path) -> None:
-    """Cut off a last line that was not finished, or give it its end where it lacks that alone, so that lines can be
-    added. Only the end of the file is read.
+    """Cut off a last line that was not finished, so that lines can be added; one that lacks its end alone gets it.
+
+    Only the end of the file is read.
     """
     if not file.is_file():
         return
