@@ -282,9 +282,9 @@ def test_a_page_writes_into_its_own_folder_alone(open_review, folder, tmp_path, 
         told = "Not saved: Another folder is served here now. Load the page again."
         assert page.locator("#problem").inner_text() == told
         page.click("#download")
-        page.wait_for_selector("#toasts > *")
+        page.wait_for_selector(f"#toasts :text('{told}')")
         page.wait_for_timeout(2500)
-        assert [post.url.rsplit("/", 1)[1] for post in posts] == ["0", "export"]  # nothing is asked again
+        assert [post.url.rsplit("/", 1)[1] for post in posts] == ["0"]  # nothing is asked again
     assert not (another / CORRECTIONS).exists()
     with serving(folder, port):
         page.focus("#stage")
@@ -292,6 +292,32 @@ def test_a_page_writes_into_its_own_folder_alone(open_review, folder, tmp_path, 
         page.wait_for_selector("#problem", state="hidden")
         saved(page)
     assert len(last_line(folder)["boxes"]) == 3
+    open_review.complaints.clear()
+
+
+def test_an_export_waits_for_what_is_still_to_be_saved(open_review, address):
+    page = open_review(address)
+    held = []
+    page.route("**/api/review/pictures/0", lambda route: held.append(route))
+    exports = []
+    page.on("request", lambda request: exports.append(request) if request.url.endswith("/export") else None)
+    page.keyboard.press("n")
+    page.click("#download")
+    page.wait_for_timeout(500)
+    assert (len(held), exports) == (1, [])
+    with page.expect_download():
+        held[0].continue_()
+    page.unroute("**/api/review/pictures/0")
+
+    page.route("**/api/review/pictures/0", lambda route: route.abort())
+    page.focus("#stage")
+    page.keyboard.press("n")
+    page.wait_for_selector("#problem:not([hidden])")
+    page.click("#download")
+    page.wait_for_selector("#toasts :text('Not saved: The server cannot be reached')")
+    assert len(exports) == 1
+    page.unroute("**/api/review/pictures/0")
+    saved(page)
     open_review.complaints.clear()
 
 

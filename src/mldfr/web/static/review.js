@@ -157,6 +157,7 @@ byId("download").addEventListener("click", async () => {
     identity: about.identity, format: byId("format").value, only_checked: byId("only-checked").checked,
   };
   await attempt(async () => {
+    await session.allSaved();
     const { name, content } = await exportFile(request, "/api/review/export");
     saveFile(name, content);
     announce(`Exported ${name}.`);

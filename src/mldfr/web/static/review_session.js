@@ -5,6 +5,7 @@ import { History, NO_EDITS, named, visible } from "./boxes.js";
 
 const RETRY = 2000; // milliseconds
 const FOR_GOOD = new Set(["another_folder", "another_picture"]); // refusals that only loading the page again ends
+const WAIT = 50; // milliseconds
 const KEYS = 9; // classes that a key gives
 
 const inBox = ({ class_index: classIndex, xyxy, score }) => ({ classIndex, xyxy, score });
@@ -125,6 +126,14 @@ export class ReviewSession {
   }
 
   get saved() { return this.pending.size === 0 && !this.busy; }
+
+  /** Wait until all is written down. Throws what is in the way. */
+  async allSaved() {
+    while (!this.saved) {
+      if (this.problem) throw new Error(this.problem);
+      await new Promise((resolve) => { setTimeout(resolve, WAIT); });
+    }
+  }
 
   async #write() {
     if (this.busy) return;
