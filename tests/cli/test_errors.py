@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import mldfr
 from forked import finished
 from helpers import small_network
+from mldfr.annotation.corrections import CorrectedMeanwhileError
 from mldfr.annotation.reviewing import AnnotationsChangedError
 from mldfr.cli import entry
 from mldfr.cli.main import app
@@ -53,6 +54,7 @@ ERRORS = [
     ImageError("a.png", "no such file"),
     SizeError("a.png", "is 3x4"),
     AnnotationsChangedError("boxes: annotating has gone on"),
+    CorrectedMeanwhileError("a.jpg was corrected elsewhere meanwhile"),
 ]
 NO_USERS_BUSINESS = {"Stopped", "WebError"}
 """A signal, and an answer of the server's."""
